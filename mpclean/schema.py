@@ -1,0 +1,151 @@
+"""The one vocabulary: every column that mpclean reads or writes.
+
+A column is named, typed, given its unit and its meaning here and nowhere else. Three
+tables are made of them:
+
+* a *record*: one crystal as a source gave it, read into arrays (`RECORD`);
+* a *release row*: one crystal that is kept (`RELEASE`);
+* a *ledger row*: one record that left, with the rule and the reason (`LEDGER`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, unit and meaning.
+
+    Attributes
+    ----------
+    name
+        Name in every table that has the column.
+    type
+        Arrow type.
+    unit
+        Unit of the values, empty for labels and counts.
+    meaning
+        One line for a reader who sees only the table.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+_FLOATS = pa.list_(pa.float64())
+_INDICES = pa.list_(pa.uint16())
+
+_DEFINITIONS = (
+    # Where a record came from.
+    Column("position", pa.int64(), "", "place of the record in its source, from 0"),
+    Column("location", pa.string(), "", "file and line, row or entry that the record was read from"),
+    # Who it is.
+    Column("material_id", pa.string(), "", "id in the source; numeric (mp-149) wherever a numeric form exists"),
+    Column("formula", pa.string(), "", "formula of the source's own cell, elements by electronegativity"),
+    Column("cell_formula", pa.string(), "", "formula of the primitive cell, the deduplication key with the space group"),
+    Column("reduced_formula", pa.string(), "", "formula divided by the greatest common divisor of its counts"),
+    Column("spacegroup_number", pa.int16(), "", "international number at symprec 0.1 A; the source's own where given"),
+    Column("spacegroup_computed", pa.int16(), "", "international number found here at symprec 0.1 A"),
+    Column("spacegroup_source", pa.int16(), "", "international number stated by the source"),
+    Column("bravais_lattice", pa.string(), "", "Bravais type at symprec 0.01 A, aP to cF; the basis is its own"),
+    Column("source_nsites", pa.int16(), "", "atoms in the source's own cell"),
+    Column("nsites", pa.int16(), "", "atoms in the primitive cell"),
+    # The crystal: the canonical primitive cell.
+    Column("lattice", _FLOATS, "A", "rows a, b, c of the primitive cell, 9 numbers"),
+    Column("atomic_numbers", pa.list_(pa.uint8()), "", "atomic number of every atom"),
+    Column("frac_coords", _FLOATS, "", "fractional coordinates, 3 per atom, in [0, 1)"),
+    Column("magnetic_moments", _FLOATS, "muB", "magnetic moment of every atom; null where the source has none"),
+    # The bond graph, both directions of every bond.
+    Column("edge_source", _INDICES, "", "atom that an edge leaves"),
+    Column("edge_target", _INDICES, "", "atom that an edge enters"),
+    Column("edge_image", pa.list_(pa.int8()), "", "cell of the target atom relative to the source's, 3 per edge"),
+    Column("edge_length", pa.list_(pa.float32()), "A", "length of the bond"),
+    Column("dimensionality", pa.int8(), "", "largest rank of the lattice translations that bonds close, 0 to 3"),
+    Column("n_components", pa.int32(), "", "connected components of the bond graph on the 2 x 2 x 2 supercell"),
+    Column("n_isolated", pa.int32(), "", "atoms of the primitive cell without a bond"),
+    # Labels.
+    Column("formation_energy_per_atom", pa.float64(), "eV/atom", "formation energy"),
+    Column("efermi", pa.float64(), "eV", "Fermi energy"),
+    Column("band_gap", pa.float64(), "eV", "band gap"),
+    Column("magnetization_per_atom", pa.float64(), "muB/atom", "absolute total moment over the source's atoms"),
+    Column("e_above_hull", pa.float64(), "eV/atom", "energy above the convex hull"),
+    Column("is_insulator", pa.bool_(), "", "band gap above zero; null where the gap is"),
+    Column("is_hubbard", pa.bool_(), "", "computed with Hubbard U"),
+    Column("heat_all", pa.float64(), "eV per cell", "heat of formation of the cell (Perov-5)"),
+    Column("heat_ref", pa.float64(), "eV per cell", "heat of formation against reference phases (Perov-5)"),
+    Column("dir_gap", pa.float64(), "eV", "direct band gap (Perov-5)"),
+    Column("ind_gap", pa.float64(), "eV", "indirect band gap (Perov-5)"),
+    # The split and the ledger.
+    Column("split", pa.string(), "", "train, validation or test"),
+    Column("rule", pa.string(), "", "the rule that a record left by"),
+    Column("reason", pa.string(), "", "why, in words that do not depend on the record"),
+    Column("detail", pa.string(), "", "what was found in this record"),
+    Column("kept_id", pa.string(), "", "the record that stayed in its place (duplicates)"),
+    Column(
+        "energy_difference",
+        pa.float64(),
+        "eV/atom",
+        "formation energy above that of the record that stayed; null where one has none",
+    ),
+)
+
+#: Every column by name.
+COLUMNS: dict[str, Column] = {column.name: column for column in _DEFINITIONS}
+
+
+def schema(*names: str) -> pa.Schema:
+    """An Arrow schema of columns of the vocabulary.
+
+    Parameters
+    ----------
+    names
+        Column names, in the order wanted.
+
+    Raises
+    ------
+    KeyError
+        If a name is not in the vocabulary.
+    """
+    return pa.schema([(name, COLUMNS[name].type) for name in names])
+
+
+#: Numbers that a model can be trained on, in the order in which tables show them.
+TARGETS = ("formation_energy_per_atom", "efermi", "magnetization_per_atom", "band_gap", "e_above_hull")
+
+#: Labels that only some sources bring; a release has those of its source.
+SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
+
+#: Numbers copied from a document as they stand.
+LABELS = ("formation_energy_per_atom", "efermi", "band_gap", "e_above_hull", *SOURCE_LABELS)
+
+#: One crystal as the source gave it.
+RECORD = schema(
+    *("position", "location", "material_id", "formula", "spacegroup_source", "source_nsites"),
+    *("lattice", "atomic_numbers", "frac_coords", "magnetic_moments"),
+    *LABELS,
+    *("magnetization_per_atom", "is_insulator", "is_hubbard"),
+    *("rule", "reason", "detail"),
+)
+
+#: One crystal that is kept.
+RELEASE = schema(
+    *("material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
+    *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),
+    *("edge_source", "edge_target", "edge_image", "edge_length"),
+    *("formation_energy_per_atom", "efermi", "band_gap", "magnetization_per_atom", "e_above_hull"),
+    *("is_insulator", "is_hubbard"),
+)
+
+#: One record that left.
+LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference", "location")
+
+#: Which record is in which split.
+SPLIT = schema("material_id", "split")
+
+#: The names of the splits, in the order of the shards.
+SPLITS = ("train", "validation", "test")

@@ -1,0 +1,86 @@
+"""What a source is: a stream of JSON documents that says who it is.
+
+A source hands out documents as bytes and does no chemistry: documents become crystals in
+`mpclean.documents`, in the worker processes. So a new source is one file that knows where
+its documents lie, and one entry in `mpclean.sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+
+#: A batch of documents. ``document`` is JSON; null where the bytes could not be read, and
+#: then ``problem`` says why.
+DOCUMENTS = pa.schema(
+    [("location", pa.string()), ("document", pa.large_binary()), ("problem", pa.string())]
+)
+
+#: Documents in a batch: large enough for a worker to be busy for seconds, small enough to
+#: hold many in memory.
+BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a source is, as the manifest of a release records it.
+
+    Attributes
+    ----------
+    name
+        Name of the source, as in ``--source``.
+    database_version
+        Upstream version that the source itself states; None where it states none.
+    sha256
+        Hash of the bytes that were read; of the generator's parameters for `demo`.
+    licence
+        SPDX-like name of the licence of the records.
+    citation
+        How to cite the records, one line.
+    synthetic
+        True where the labels were made up and describe no real material.
+    """
+
+    name: str
+    database_version: str | None
+    sha256: str
+    licence: str
+    citation: str
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stream of documents with an identity.
+
+    Attributes
+    ----------
+    identity
+        Who it is.
+    batches
+        Called to read the documents, from the first to the last, as batches of `DOCUMENTS`.
+    n_documents
+        Their number where it is known beforehand, for progress.
+    published_split
+        Table ``material_id, split`` where the source comes with one.
+    """
+
+    identity: Identity
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    n_documents: int | None = None
+    published_split: pa.Table | None = None
+
+
+def batched_documents(
+    documents: Iterable[tuple[str, bytes | None, str | None]],
+) -> Iterator[pa.RecordBatch]:
+    """Collect ``(location, document, problem)`` into batches of `DOCUMENTS`."""
+    rows = iter(documents)
+    while chunk := list(islice(rows, BATCH_SIZE)):
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(column, field.type) for column, field in zip(zip(*chunk, strict=True), DOCUMENTS, strict=True)],
+            schema=DOCUMENTS,
+        )
