@@ -1,0 +1,259 @@
+"""One fixed primitive cell per crystal, however its source happened to write it.
+
+Sharing patterns on a supercell, and with them the predictions of a network, are tied to
+the basis of the cell, to the images in which its atoms are written and to their order. So
+each of these is fixed:
+
+1. *Lattice*: the primitive lattice at a tight tolerance, without moving an atom.
+2. *Basis*: the primitive basis of the crystal's Bravais type (`mpclean.bravais`). Of all
+   such bases the one with the smallest metric: shortest vectors first, then the most obtuse
+   angles. For aP that is a Buerger-reduced cell; for oP it orders a <= b <= c.
+3. *Origin*: an atom of the rarest element.
+4. *Ties*: bases with the same metric (the proper operations of the lattice) and atoms of the
+   rarest element are all tried; the one whose sorted list of atoms comes first wins.
+
+What steps 2 to 4 leave open are operations of the crystal's own symmetry, which change
+nothing. Handedness is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import moyopy
+import numpy as np
+from numpy.typing import NDArray
+
+from mpclean.bravais import IntMatrix, point_group, primitive_basis
+from mpclean.crystal import Crystal
+
+#: Tolerance with which the primitive cell and the Bravais type are found, A.
+CELL_TOLERANCE = 0.01
+
+#: Relative difference below which two metrics count as equal.
+METRIC_TOLERANCE = 1e-5
+
+#: Coordinates within this of 1 are written as the atom at 0, slightly negative.
+IMAGE_TOLERANCE = 1e-5
+
+#: Moments of atoms that fold onto one primitive atom may differ by this, muB.
+MOMENT_TOLERANCE = 0.1
+
+# Atoms are compared on a grid of this many steps; the shift keeps the simple fractions that
+# crystals are made of away from the rounding boundaries.
+_GRID = 10_000
+_GRID_SHIFT = 0.237
+
+# The last comparison: A^2 for metrics, cell vectors for coordinates. Rounding stays below it.
+_FINEST = 1e-8
+
+# moyopy reports every non-primitive input through `logging`; it is what we call it for.
+logging.getLogger("moyo").setLevel(logging.ERROR)
+
+
+class SymmetryError(Exception):
+    """The symmetry search failed: atoms overlap, or the cell is degenerate."""
+
+
+@dataclass(frozen=True)
+class PrimitiveCell:
+    """A primitive cell in a basis of its Bravais type.
+
+    Attributes
+    ----------
+    crystal
+        The cell.
+    bravais_lattice
+        Bravais type of the crystal, aP to cF.
+    """
+
+    crystal: Crystal
+    bravais_lattice: str
+
+
+def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> PrimitiveCell:
+    """A primitive cell of a crystal in a basis of its Bravais type.
+
+    Atoms that fold onto one another are averaged over the at most `tolerance` by which they
+    differ; nothing else moves. The choice among equivalent bases, origins and orders is
+    left to `canonical_cell`.
+
+    Parameters
+    ----------
+    crystal
+        Any cell.
+    tolerance
+        Distance up to which atoms count as equivalent, A.
+
+    Raises
+    ------
+    SymmetryError
+        If the symmetry search fails.
+    """
+    try:
+        symmetry = moyopy.MoyoDataset(
+            moyopy.Cell(
+                crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.atomic_numbers.tolist()
+            ),
+            symprec=tolerance,
+            setting=moyopy.Setting.spglib(),
+        )
+    except Exception as error:  # noqa: BLE001 - moyopy raises plain Exception, ValueError or its panic
+        raise SymmetryError(str(error)) from error
+    family, centring = symmetry.pearson_symbol[:2]
+    if centring == "S":
+        centring = "C"
+    bravais_lattice = family + centring
+    conventional = np.array(symmetry.std_linear).T @ crystal.lattice
+    if 38 <= symmetry.number <= 41:  # the A-centred groups: rename the axes so that C is centred
+        conventional = conventional[[1, 2, 0]]
+    basis = primitive_basis(bravais_lattice) @ conventional
+    if np.linalg.det(basis) < 0:  # inversion belongs to every lattice; handedness must stay
+        basis = -basis
+    return PrimitiveCell(_fold(crystal, basis, 4.0 * tolerance), bravais_lattice)
+
+
+def _fold(crystal: Crystal, basis: NDArray[np.float64], tolerance: float) -> Crystal:
+    """Rewrite a crystal in a basis of a finer or equal lattice, atoms that coincide merged.
+
+    Raises
+    ------
+    SymmetryError
+        If the atoms do not fall into groups of the size that the volumes ask for.
+    """
+    frac_coords = crystal.frac_coords @ (crystal.lattice @ np.linalg.inv(basis))
+    multiplicity = round(crystal.volume / abs(np.linalg.det(basis)))
+    if multiplicity == 1:
+        return Crystal(basis, crystal.atomic_numbers, frac_coords, crystal.magnetic_moments)
+    difference = frac_coords[:, None] - frac_coords[None]
+    cells = np.rint(difference)
+    near = np.linalg.norm((difference - cells) @ basis, axis=-1) < tolerance
+    near &= crystal.atomic_numbers[:, None] == crystal.atomic_numbers[None]
+    if (near.sum(axis=1) != multiplicity).any():
+        raise SymmetryError(f"atoms do not fold {multiplicity} to one onto the primitive cell")
+    first = near.argmax(axis=1) == np.arange(len(near))
+    members = near[first] / multiplicity
+    offsets = np.einsum("gn,ngi->gi", members, (difference - cells)[:, first])
+    moments = crystal.magnetic_moments
+    if moments is not None:
+        mean = members @ moments
+        spread = np.abs(np.where(near[first], moments - mean[:, None], 0.0)).max()
+        moments = mean if spread <= MOMENT_TOLERANCE else None
+    return Crystal(basis, crystal.atomic_numbers[first], frac_coords[first] + offsets, moments)
+
+
+def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> PrimitiveCell:
+    """The one primitive cell by which a crystal is known here.
+
+    Parameters
+    ----------
+    crystal
+        Any cell; with `bravais_lattice` given, one that `primitive_cell` returned.
+    bravais_lattice
+        The Bravais type where the primitive cell is already in its basis.
+
+    Returns
+    -------
+    The canonical cell: lattice with a along x and b in the xy plane, right-handed;
+    fractional coordinates in [-`IMAGE_TOLERANCE`, 1 - `IMAGE_TOLERANCE`); atoms by atomic
+    number, then by coordinates.
+
+    Raises
+    ------
+    SymmetryError
+        If the symmetry search fails.
+    """
+    if bravais_lattice is None:
+        primitive = primitive_cell(crystal)
+        crystal, bravais_lattice = primitive.crystal, primitive.bravais_lattice
+    bases = _reduced_bases(crystal.lattice, bravais_lattice)
+    counts = np.bincount(crystal.atomic_numbers)
+    rarest = np.argmin(np.where(counts > 0, counts, np.iinfo(np.int64).max))
+    origins = crystal.frac_coords[crystal.atomic_numbers == rarest]
+
+    inverses = np.linalg.inv(bases)
+    relative = crystal.frac_coords[None] - origins[:, None]
+    candidates = np.einsum("oni,bij->bonj", relative, inverses).reshape(-1, len(crystal), 3)
+    candidates -= np.floor(candidates + IMAGE_TOLERANCE)
+    steps = np.floor(candidates * _GRID + _GRID_SHIFT).astype(np.int64) + 1
+    codes = crystal.atomic_numbers.astype(np.int64)[None]
+    for axis in range(3):
+        codes = codes * (_GRID + 2) + steps[:, :, axis]
+    orders = np.argsort(codes, axis=1, kind="stable")
+    tied = _first_rows(np.take_along_axis(codes, orders, axis=1))
+    # Equal on the grid: related by a symmetry that holds to the grid only. The bond graph is the
+    # same for all of them; a finer look makes the last digits independent of the input as well.
+    lattices = bases[tied // len(origins)] @ crystal.lattice
+    metrics = lattices @ lattices.transpose(0, 2, 1)
+    sites = np.take_along_axis(candidates[tied], orders[tied, :, None], axis=1)
+    digits = np.concatenate([metrics.reshape(len(tied), -1), sites.reshape(len(tied), -1)], axis=1)
+    chosen = tied[_first_rows(np.floor(digits / _FINEST + _GRID_SHIFT))[0]]
+    order = orders[chosen]
+
+    basis = bases[chosen // len(origins)] @ crystal.lattice
+    moments = crystal.magnetic_moments
+    return PrimitiveCell(
+        Crystal(
+            np.linalg.cholesky(basis @ basis.T),
+            crystal.atomic_numbers[order],
+            candidates[chosen, order],
+            None if moments is None else moments[order],
+        ),
+        bravais_lattice,
+    )
+
+
+def _first_rows(rows: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Indices of the lexicographically smallest rows, one or several that are equal."""
+    left = np.arange(len(rows))
+    for column in range(rows.shape[1]):
+        values = rows[left, column]
+        left = left[values == values.min()]
+        if len(left) == 1:
+            break
+    return left
+
+
+def _reduced_bases(lattice: NDArray[np.float64], bravais_lattice: str) -> IntMatrix:
+    """Every basis of the type with the smallest metric, as integer combinations (K, 3, 3) of the rows."""
+    changes = _changes_of_basis(bravais_lattice)
+    total = np.eye(3, dtype=np.int64)
+    scale = METRIC_TOLERANCE * np.trace(lattice @ lattice.T)
+    while True:
+        bases = changes @ total
+        vectors = bases @ lattice
+        metric = vectors @ vectors.transpose(0, 2, 1)
+        keys = metric[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        keys = np.concatenate([keys[:, :3].sum(axis=1, keepdims=True), keys], axis=1)
+        left = np.arange(len(keys))
+        for column in range(keys.shape[1]):
+            values = keys[left, column]
+            left = left[values <= values.min() + scale]
+        # The first change is the identity: once it is among the best, nothing is left to gain.
+        if left[0] == 0:
+            return bases[left]
+        total = bases[left[0]]
+
+
+@cache
+def _changes_of_basis(bravais_lattice: str) -> IntMatrix:
+    """Proper changes of basis that keep the form of the type's primitive basis, identity first.
+
+    A change T (rows: new vectors in terms of the old ones) turns an operation W into
+    ``T^-T W T^T``; the form is kept if that maps the holohedry onto itself. Entries are at
+    most 1: further changes are reached in several steps.
+    """
+    matrices = np.array(list(product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
+    matrices = matrices[np.rint(np.linalg.det(matrices)) == 1]
+    transposed = matrices.transpose(0, 2, 1)
+    inverse = np.rint(np.linalg.inv(transposed)).astype(np.int64)
+    group = point_group(bravais_lattice)
+    keeps = np.ones(len(matrices), dtype=bool)
+    for operation in group:
+        moved = inverse @ operation @ transposed
+        keeps &= (moved[:, None] == group[None]).all(axis=(2, 3)).any(axis=1)
+    kept = matrices[keeps]
+    return kept[np.argsort((kept != np.eye(3)).any(axis=(1, 2)), kind="stable")]
