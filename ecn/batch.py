@@ -1,0 +1,43 @@
+"""A batch of crystals: every tensor a model may read, with its shape, dtype and unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrystalBatch:
+    """B crystals with n atoms and E directed bonds in all, as one disconnected graph.
+
+    Atoms and bonds are those of the primitive cells: the supercell is a matter of the model
+    (`ecn.supercell`). Both directions of a bond are listed, and several bonds may join one
+    pair of atoms through different images. There are no self-loops of length zero.
+    """
+
+    atomic_numbers: Tensor
+    """(n,) int64, atomic number of every atom."""
+    crystal: Tensor
+    """(n,) int64, the crystal that every atom belongs to, 0 to B - 1, ascending."""
+    edge_source: Tensor
+    """(E,) int64, the atom that a bond leaves, numbered through the batch."""
+    edge_target: Tensor
+    """(E,) int64, the atom that a bond enters, numbered through the batch."""
+    edge_image: Tensor
+    """(E, 3) int8, unit cell of the target relative to the source's, along a1, a2, a3."""
+    edge_length: Tensor
+    """(E,) float32, length of the bond, in A."""
+    n_crystals: int
+    """B, a plain number."""
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms n."""
+        return len(self.atomic_numbers)
+
+    def to(self, device: torch.device | str) -> CrystalBatch:
+        """The same batch on another device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in tensors.items() if isinstance(v, Tensor)})
