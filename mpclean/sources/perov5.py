@@ -1,0 +1,138 @@
+"""Perov-5: 18,928 perovskites in the three files in which CDVAE published them.
+
+The crystals and energies are those of Castelli et al. 2012 (doi 10.1039/c2ee22341d). The
+files `train.csv`, `val.csv` and `test.csv`, plain or gzip, and with them the split, are those
+of CDVAE (Xie et al. 2022, MIT licence): repository txie-93/cdvae at commit f857f59, folder
+`data/perov_5`. A row has the columns of `COLUMNS`: an id that is unique over the three files,
+a structure as CIF text, energies in eV per cell and gaps in eV.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+
+from mpclean.errors import UserError
+from mpclean.schema import SPLIT, SPLITS
+from mpclean.sources.base import Identity, Source, batched_documents
+
+#: The files without their suffix, one per split of `mpclean.schema.SPLITS`.
+FILES = ("train", "val", "test")
+
+#: Columns that hold numbers; empty means unknown.
+NUMBERS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
+
+#: Columns that a file must have.
+COLUMNS = ("material_id", "cif", "formula", *NUMBERS)
+
+_WAY_OUT = "take the files from github.com/txie-93/cdvae at commit f857f59, folder data/perov_5"
+
+
+def open_perov5(folder: Path) -> Source:
+    """Perov-5 with its published split.
+
+    Opening reads the three files once, for the ids and the hash; what is kept of them is the
+    split.
+
+    Parameters
+    ----------
+    folder
+        Holds `train`, `val` and `test` as `.csv` or `.csv.gz`.
+
+    Raises
+    ------
+    UserError
+        If the folder or a file is missing, empty or unreadable, or lacks a column.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; {_WAY_OUT}")
+    paths = [_find(folder, name) for name in FILES]
+    digest = hashlib.sha256()
+    ids: list[str] = []
+    splits: list[str] = []
+    for path, split in zip(paths, SPLITS, strict=True):
+        text = _read(path)
+        digest.update(text)
+        new = [row["material_id"] for _, row in _rows(path, text)]
+        if not new:
+            raise UserError(f"{path}: no rows; {_WAY_OUT}")
+        ids += new
+        splits += [split] * len(new)
+    return Source(
+        identity=Identity(
+            name="perov-5",
+            database_version=None,
+            sha256=digest.hexdigest(),
+            licence="MIT",
+            citation=(
+                "Castelli et al., Energy Environ. Sci. 5, 9034 (2012), doi 10.1039/c2ee22341d; "
+                "as published by Xie et al., ICLR 2022 (CDVAE), arXiv:2110.06197"
+            ),
+        ),
+        batches=lambda: batched_documents(
+            (f"{path.name}:{line}", orjson.dumps(_document(row)), None)
+            for path in paths
+            for line, row in _rows(path, _read(path))
+        ),
+        n_documents=len(ids),
+        published_split=pa.table([ids, splits], schema=SPLIT),
+    )
+
+
+def _find(folder: Path, name: str) -> Path:
+    """The file of a split, plain or gzip; the plain one where there are both."""
+    for suffix in (".csv", ".csv.gz"):
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return path
+    raise UserError(f"{folder}: no {name}.csv or {name}.csv.gz; {_WAY_OUT}")
+
+
+def _read(path: Path) -> bytes:
+    """The decompressed bytes, so that the hash of a file does not depend on its packing."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {_WAY_OUT}") from error
+
+
+def _rows(path: Path, text: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a file, each with the number of the line in which it ends."""
+    csv.field_size_limit(sys.maxsize)
+    try:
+        reader = csv.DictReader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
+        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+            raise UserError(f"{path}: no column {', '.join(missing)}; {_WAY_OUT}")
+        for row in reader:
+            yield reader.line_num, row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a CSV file ({error}); {_WAY_OUT}") from error
+
+
+def _document(row: dict[str, str]) -> dict[str, str | float | None]:
+    """A document: the CIF text is its structure, the id stays as published."""
+    return {
+        "material_id": row["material_id"],
+        "structure": row["cif"],
+        "formula": row["formula"],
+        **{name: _number(row[name]) for name in NUMBERS},
+    }
+
+
+def _number(text: str | None) -> float | str | None:
+    """A number; None where there is none. Text that is no number stays, and the record says so."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
