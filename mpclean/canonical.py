@@ -25,6 +25,7 @@ from itertools import product
 
 import moyopy
 import numpy as np
+import spglib
 from numpy.typing import NDArray
 
 from mpclean.bravais import IntMatrix, point_group, primitive_basis
@@ -32,6 +33,9 @@ from mpclean.crystal import Crystal
 
 #: Tolerance with which the primitive cell and the Bravais type are found, A.
 CELL_TOLERANCE = 0.01
+
+#: Tolerance with which the space group is found, A: that of the Materials Project.
+SPACEGROUP_TOLERANCE = 0.1
 
 #: Relative difference below which two metrics count as equal.
 METRIC_TOLERANCE = 1e-5
@@ -101,7 +105,7 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
             symprec=tolerance,
             setting=moyopy.Setting.spglib(),
         )
-    except Exception as error:  # noqa: BLE001 - moyopy raises plain Exception, ValueError or its panic
+    except Exception as error:
         raise SymmetryError(str(error)) from error
     family, centring = symmetry.pearson_symbol[:2]
     if centring == "S":
@@ -143,6 +147,28 @@ def _fold(crystal: Crystal, basis: NDArray[np.float64], tolerance: float) -> Cry
         spread = np.abs(np.where(near[first], moments - mean[:, None], 0.0)).max()
         moments = mean if spread <= MOMENT_TOLERANCE else None
     return Crystal(basis, crystal.atomic_numbers[first], frac_coords[first] + offsets, moments)
+
+
+def spacegroup_number(crystal: Crystal, tolerance: float = SPACEGROUP_TOLERANCE) -> int | None:
+    """The international number of a crystal's space group, found by spglib as the Materials Project does.
+
+    Parameters
+    ----------
+    crystal
+        Any cell.
+    tolerance
+        Distance up to which atoms count as equivalent, A.
+
+    Returns
+    -------
+    1 to 230; None where spglib finds none.
+    """
+    cell = (crystal.lattice, crystal.frac_coords, crystal.atomic_numbers)
+    try:
+        symmetry = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+    except spglib.SpglibError:
+        return None
+    return None if symmetry is None else int(symmetry.number)
 
 
 def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> PrimitiveCell:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mpclean.elements import ATOMIC_NUMBERS, ELECTRONEGATIVITY_ORDER, SYMBOLS
+from mpclean.elements import ELECTRONEGATIVITY_ORDER, SYMBOLS
 from mpclean.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class Crystal:
             If a site is partially occupied or holds no chemical element.
         """
         if not structure.is_ordered:
-            raise UserError(f"{structure.composition.formula}: partial occupancies; order the structure first")
+            raise UserError(
+                f"{structure.composition.formula}: partial occupancies; order the structure first"
+            )
         moments = structure.site_properties.get("magmom")
         known = moments is not None and all(isinstance(moment, int | float) for moment in moments)
         return cls(
@@ -132,30 +134,6 @@ def reduced_formula(cell_formula: str) -> str:
     )
 
 
-def parse_formula(text: str) -> dict[int, int]:
-    """Counts by atomic number of a formula such as ``Te3``, ``Lu2Al4`` or ``Na4 Cl4``.
-
-    Raises
-    ------
-    ValueError
-        If the text is not a formula with whole counts.
-    """
-    import re
-
-    counts: dict[int, int] = {}
-    rest = re.sub(r"([A-Z][a-z]?)(\d*)", lambda m: _count(counts, m[1], m[2]), text.replace(" ", ""))
-    if rest or not counts:
-        raise ValueError(f"not a formula with whole counts: {text!r}")
-    return counts
-
-
-def _count(counts: dict[int, int], symbol: str, number: str) -> str:
-    if symbol not in ATOMIC_NUMBERS:
-        raise ValueError(f"no element {symbol!r}")
-    counts[ATOMIC_NUMBERS[symbol]] = counts.get(ATOMIC_NUMBERS[symbol], 0) + int(number or 1)
-    return ""
-
-
 def read_crystals(path: Path) -> list[Crystal]:
     """Read every crystal of a structure file: CIF, POSCAR, extended XYZ, pymatgen JSON, ...
 
@@ -173,7 +151,7 @@ def read_crystals(path: Path) -> list[Crystal]:
         return _read_crystals(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:  # noqa: BLE001 - the parsers of two libraries raise without a common base
+    except Exception as error:
         raise UserError(f"{path}: not a crystal structure that pymatgen or ASE can read ({error})") from error
 
 

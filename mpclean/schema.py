@@ -1,10 +1,11 @@
 """The one vocabulary: every column that mpclean reads or writes.
 
-A column is named, typed, given its unit and its meaning here and nowhere else. Three
-tables are made of them:
+A column is named, typed, given its unit and its meaning here and nowhere else. The
+tables made of them, on the way from a source to a release:
 
 * a *record*: one crystal as a source gave it, read into arrays (`RECORD`);
-* a *release row*: one crystal that is kept (`RELEASE`);
+* a *prepared* record: the same in its primitive cell (`PREPARED`), and its `KEY`;
+* a *release row*: one crystal that is kept, with its bonds (`RELEASE`);
 * a *ledger row*: one record that left, with the rule and the reason (`LEDGER`).
 """
 
@@ -29,12 +30,15 @@ class Column:
         Unit of the values, empty for labels and counts.
     meaning
         One line for a reader who sees only the table.
+    valid
+        Smallest and largest value that a sane record can have, far beyond what is known.
     """
 
     name: str
     type: pa.DataType
     unit: str
     meaning: str
+    valid: tuple[float, float] | None = None
 
 
 _FLOATS = pa.list_(pa.float64())
@@ -43,43 +47,69 @@ _INDICES = pa.list_(pa.uint16())
 _DEFINITIONS = (
     # Where a record came from.
     Column("position", pa.int64(), "", "place of the record in its source, from 0"),
-    Column("location", pa.string(), "", "file and line, row or entry that the record was read from"),
+    Column("database_version", pa.string(), "", "upstream version that the record itself states"),
     # Who it is.
-    Column("material_id", pa.string(), "", "id in the source; numeric (mp-149) wherever a numeric form exists"),
+    Column(
+        "material_id", pa.string(), "", "id in the source; numeric (mp-149) wherever a numeric form exists"
+    ),
     Column("formula", pa.string(), "", "formula of the source's own cell, elements by electronegativity"),
-    Column("cell_formula", pa.string(), "", "formula of the primitive cell, the deduplication key with the space group"),
-    Column("reduced_formula", pa.string(), "", "formula divided by the greatest common divisor of its counts"),
-    Column("spacegroup_number", pa.int16(), "", "international number at symprec 0.1 A; the source's own where given"),
+    Column(
+        "cell_formula",
+        pa.string(),
+        "",
+        "formula of the primitive cell, the deduplication key with the space group",
+    ),
+    Column(
+        "reduced_formula", pa.string(), "", "formula divided by the greatest common divisor of its counts"
+    ),
+    Column(
+        "spacegroup_number",
+        pa.int16(),
+        "",
+        "international number at symprec 0.1 A; the source's own where given",
+    ),
     Column("spacegroup_computed", pa.int16(), "", "international number found here at symprec 0.1 A"),
     Column("spacegroup_source", pa.int16(), "", "international number stated by the source"),
-    Column("bravais_lattice", pa.string(), "", "Bravais type at symprec 0.01 A, aP to cF; the basis is its own"),
-    Column("source_nsites", pa.int16(), "", "atoms in the source's own cell"),
+    Column(
+        "bravais_lattice", pa.string(), "", "Bravais type at symprec 0.01 A, aP to cF; the basis is its own"
+    ),
     Column("nsites", pa.int16(), "", "atoms in the primitive cell"),
     # The crystal: the canonical primitive cell.
     Column("lattice", _FLOATS, "A", "rows a, b, c of the primitive cell, 9 numbers"),
     Column("atomic_numbers", pa.list_(pa.uint8()), "", "atomic number of every atom"),
-    Column("frac_coords", _FLOATS, "", "fractional coordinates, 3 per atom, in [0, 1)"),
-    Column("magnetic_moments", _FLOATS, "muB", "magnetic moment of every atom; null where the source has none"),
+    Column("frac_coords", _FLOATS, "", "fractional coordinates, 3 per atom, in [-1e-5, 1)"),
+    Column(
+        "magnetic_moments", _FLOATS, "muB", "magnetic moment of every atom; null where the source has none"
+    ),
     # The bond graph, both directions of every bond.
     Column("edge_source", _INDICES, "", "atom that an edge leaves"),
     Column("edge_target", _INDICES, "", "atom that an edge enters"),
-    Column("edge_image", pa.list_(pa.int8()), "", "cell of the target atom relative to the source's, 3 per edge"),
+    Column(
+        "edge_image", pa.list_(pa.int8()), "", "cell of the target atom relative to the source's, 3 per edge"
+    ),
     Column("edge_length", pa.list_(pa.float32()), "A", "length of the bond"),
-    Column("dimensionality", pa.int8(), "", "largest rank of the lattice translations that bonds close, 0 to 3"),
-    Column("n_components", pa.int32(), "", "connected components of the bond graph on the 2 x 2 x 2 supercell"),
+    Column(
+        "dimensionality", pa.int8(), "", "largest rank of the lattice translations that bonds close, 0 to 3"
+    ),
+    Column(
+        "n_components", pa.int32(), "", "connected components of the bond graph on the 2 x 2 x 2 supercell"
+    ),
     Column("n_isolated", pa.int32(), "", "atoms of the primitive cell without a bond"),
     # Labels.
-    Column("formation_energy_per_atom", pa.float64(), "eV/atom", "formation energy"),
-    Column("efermi", pa.float64(), "eV", "Fermi energy"),
-    Column("band_gap", pa.float64(), "eV", "band gap"),
-    Column("magnetization_per_atom", pa.float64(), "muB/atom", "absolute total moment over the source's atoms"),
-    Column("e_above_hull", pa.float64(), "eV/atom", "energy above the convex hull"),
+    Column("formation_energy_per_atom", pa.float64(), "eV/atom", "formation energy", (-50.0, 50.0)),
+    Column("efermi", pa.float64(), "eV", "Fermi energy", (-100.0, 100.0)),
+    Column("band_gap", pa.float64(), "eV", "band gap", (0.0, 50.0)),
+    Column("total_magnetization", pa.float64(), "muB", "moment of the source's cell", (-1e4, 1e4)),
+    Column(
+        "magnetization_per_atom", pa.float64(), "muB/atom", "absolute total moment over the source's atoms"
+    ),
+    Column("e_above_hull", pa.float64(), "eV/atom", "energy above the convex hull", (-50.0, 50.0)),
     Column("is_insulator", pa.bool_(), "", "band gap above zero; null where the gap is"),
     Column("is_hubbard", pa.bool_(), "", "computed with Hubbard U"),
-    Column("heat_all", pa.float64(), "eV per cell", "heat of formation of the cell (Perov-5)"),
-    Column("heat_ref", pa.float64(), "eV per cell", "heat of formation against reference phases (Perov-5)"),
-    Column("dir_gap", pa.float64(), "eV", "direct band gap (Perov-5)"),
-    Column("ind_gap", pa.float64(), "eV", "indirect band gap (Perov-5)"),
+    Column("heat_all", pa.float64(), "eV per cell", "heat of formation (Perov-5)", (-500.0, 500.0)),
+    Column("heat_ref", pa.float64(), "eV per cell", "the same, reference phases (Perov-5)", (-500.0, 500.0)),
+    Column("dir_gap", pa.float64(), "eV", "direct band gap (Perov-5)", (0.0, 50.0)),
+    Column("ind_gap", pa.float64(), "eV", "indirect band gap (Perov-5)", (0.0, 50.0)),
     # The split and the ledger.
     Column("split", pa.string(), "", "train, validation or test"),
     Column("rule", pa.string(), "", "the rule that a record left by"),
@@ -117,22 +147,36 @@ def schema(*names: str) -> pa.Schema:
 #: Numbers that a model can be trained on, in the order in which tables show them.
 TARGETS = ("formation_energy_per_atom", "efermi", "magnetization_per_atom", "band_gap", "e_above_hull")
 
-#: Labels that only some sources bring; a release has those of its source.
+#: Labels that only some sources bring; a release has those that its source has.
 SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
 
-#: Numbers copied from a document as they stand.
-LABELS = ("formation_energy_per_atom", "efermi", "band_gap", "e_above_hull", *SOURCE_LABELS)
+_LABELS = (*TARGETS, "is_insulator", "is_hubbard", *SOURCE_LABELS)
 
-#: One crystal as the source gave it.
+#: One crystal as the source gave it, or the reason why it could not be read.
 RECORD = schema(
-    *("position", "location", "material_id", "formula", "spacegroup_source", "source_nsites"),
+    *("material_id", "database_version", "formula", "spacegroup_source"),
     *("lattice", "atomic_numbers", "frac_coords", "magnetic_moments"),
-    *LABELS,
-    *("magnetization_per_atom", "is_insulator", "is_hubbard"),
-    *("rule", "reason", "detail"),
+    *_LABELS,
+    *("reason", "detail"),
 )
 
-#: One crystal that is kept.
+#: What global steps need to know of a record: all that is held in memory for the whole source.
+KEY = schema(
+    *("position", "material_id", "cell_formula", "spacegroup_number", "spacegroup_computed", "nsites"),
+    *("formation_energy_per_atom", "database_version", "reason", "detail"),
+)
+
+#: What the rules about bonds need to know of a record.
+BONDS = schema("position", "dimensionality", "n_components", "n_isolated", "reason", "detail")
+
+#: A record with its primitive cell, between the two passes over the crystals.
+PREPARED = schema(
+    *("position", "material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
+    *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),
+    *_LABELS,
+)
+
+#: One crystal that is kept. `SOURCE_LABELS` follow where the source has them.
 RELEASE = schema(
     *("material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
     *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),
@@ -142,7 +186,7 @@ RELEASE = schema(
 )
 
 #: One record that left.
-LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference", "location")
+LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference")
 
 #: Which record is in which split.
 SPLIT = schema("material_id", "split")

@@ -106,9 +106,7 @@ def _spanning_offsets(
         reached[target[step]] = True
 
 
-def _rational_rank(
-    vectors: NDArray[np.int64], group: NDArray[np.int32], n_groups: int
-) -> NDArray[np.int8]:
+def _rational_rank(vectors: NDArray[np.int64], group: NDArray[np.int32], n_groups: int) -> NDArray[np.int8]:
     """Rank (n_groups,) of each group of integer vectors, from its Gram matrix.
 
     The Gram matrix M = sum of v v^T is positive semidefinite and has the rank of the

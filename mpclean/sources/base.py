@@ -15,9 +15,7 @@ import pyarrow as pa
 
 #: A batch of documents. ``document`` is JSON; null where the bytes could not be read, and
 #: then ``problem`` says why.
-DOCUMENTS = pa.schema(
-    [("location", pa.string()), ("document", pa.large_binary()), ("problem", pa.string())]
-)
+DOCUMENTS = pa.schema([("location", pa.string()), ("document", pa.large_binary()), ("problem", pa.string())])
 
 #: Documents in a batch: large enough for a worker to be busy for seconds, small enough to
 #: hold many in memory.
@@ -81,6 +79,9 @@ def batched_documents(
     rows = iter(documents)
     while chunk := list(islice(rows, BATCH_SIZE)):
         yield pa.RecordBatch.from_arrays(
-            [pa.array(column, field.type) for column, field in zip(zip(*chunk, strict=True), DOCUMENTS, strict=True)],
+            [
+                pa.array(column, field.type)
+                for column, field in zip(zip(*chunk, strict=True), DOCUMENTS, strict=True)
+            ],
             schema=DOCUMENTS,
         )

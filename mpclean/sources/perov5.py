@@ -13,7 +13,7 @@ import csv
 import gzip
 import hashlib
 import io
-import sys
+import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,14 +108,15 @@ def _read(path: Path) -> bytes:
 
 
 def _rows(path: Path, text: bytes) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a file, each with the number of the line in which it ends."""
-    csv.field_size_limit(sys.maxsize)
+    """The rows of a file, each with the number of the line in which it begins."""
     try:
         reader = csv.DictReader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
         if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
             raise UserError(f"{path}: no column {', '.join(missing)}; {_WAY_OUT}")
+        line = reader.line_num + 1
         for row in reader:
-            yield reader.line_num, row
+            yield line, row
+            line = reader.line_num + 1
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a CSV file ({error}); {_WAY_OUT}") from error
 
@@ -131,8 +132,9 @@ def _document(row: dict[str, str]) -> dict[str, str | float | None]:
 
 
 def _number(text: str | None) -> float | str | None:
-    """A number; None where there is none. Text that is no number stays, and the record says so."""
+    """A number; None where there is none. Other text stays, for the reader of documents to judge."""
     try:
-        return float(text) if text else None
+        number = float(text) if text else None
     except ValueError:
         return text
+    return number if number is None or math.isfinite(number) else text

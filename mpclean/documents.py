@@ -1,0 +1,252 @@
+"""From a JSON document to a record: the one place that knows how sources spell things.
+
+Reads summary documents of mp-api, legacy documents (nested as the database held them or
+flat as the legacy API delivered them, dotted keys included), and this project's own column
+names. A document that cannot be read becomes a record with a reason; nothing is raised and
+nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from mpclean.crystal import Crystal, formula
+from mpclean.elements import ATOMIC_NUMBERS
+from mpclean.errors import UserError
+from mpclean.ids import normalise_id
+from mpclean.schema import COLUMNS, RECORD, SOURCE_LABELS
+
+#: Where a label may stand in a document, the first that is there counts. A dot steps into a
+#: nested document or is part of a flat key.
+_LABEL_PATHS: dict[str, tuple[str, ...]] = {
+    "formation_energy_per_atom": ("formation_energy_per_atom",),
+    "efermi": ("efermi",),
+    "band_gap": ("band_gap.search_gap.band_gap", "band_gap"),
+    "e_above_hull": ("e_above_hull", "energy_above_hull"),
+    "total_magnetization": ("magnetism.total_magnetization", "total_magnetization"),
+    "magnetization_per_atom": ("magnetization_per_atom",),
+    **{name: (name,) for name in SOURCE_LABELS},
+}
+_ID_PATHS = ("material_id", "task_id")
+_SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number")
+_VERSION_PATHS = ("builder_meta.database_version", "database_version")
+
+#: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
+_NOTHING = ("", "None", "none", "null", "nan", "NaN")
+
+_ISOTOPES = {"D": 1, "T": 1}
+
+
+class RecordError(Exception):
+    """A record that cannot be read: a reason in fixed words, and what was found."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Read a batch of documents.
+
+    Parameters
+    ----------
+    batch
+        A batch of `mpclean.sources.base.DOCUMENTS`.
+
+    Returns
+    -------
+    A batch of `RECORD`, row for row. Where ``reason`` is not null the record could not be
+    read, and ``detail`` begins with the place where it stands.
+    """
+    rows = [_row(*values) for values in zip(*(column.to_pylist() for column in batch), strict=True)]
+    return pa.RecordBatch.from_pylist(rows, schema=RECORD)
+
+
+def _row(location: str, document: bytes | None, problem: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    try:
+        if document is None:
+            raise RecordError("document cannot be read", problem or "")
+        _fill(row, _parse(document))
+    except RecordError as error:
+        detail = f"{location}: {error.detail}" if error.detail else location
+        row |= {"reason": error.reason, "detail": detail}
+    return row
+
+
+def _parse(document: bytes) -> dict[str, Any]:
+    """Parse JSON; `NaN` and `Infinity`, which Python writes and the standard forbids, are read too."""
+    try:
+        parsed = orjson.loads(document)
+    except orjson.JSONDecodeError:
+        try:
+            parsed = json.loads(document)
+        except (ValueError, RecursionError) as error:
+            raise RecordError("document cannot be read", f"not JSON ({error})") from error
+    if not isinstance(parsed, dict):
+        raise RecordError(
+            "document cannot be read", f"a {type(parsed).__name__} where a document was expected"
+        )
+    return parsed
+
+
+def _fill(row: dict[str, Any], document: dict[str, Any]) -> None:
+    """Fill a row step by step, so that what is known stays known when a later step fails."""
+    material_id = _find(document, _ID_PATHS)
+    if not isinstance(material_id, str | int) or isinstance(material_id, bool) or material_id == "":
+        raise RecordError("no id", f"none of the keys {', '.join(_ID_PATHS)} holds one")
+    row["material_id"] = normalise_id(str(material_id))
+    version = _find(document, _VERSION_PATHS)
+    row["database_version"] = None if version is None else str(version)
+
+    crystal = read_structure(document.get("structure"))
+    row["formula"] = formula(crystal.atomic_numbers)
+    row["lattice"] = crystal.lattice.ravel()
+    row["atomic_numbers"] = crystal.atomic_numbers
+    row["frac_coords"] = crystal.frac_coords.ravel()
+    row["magnetic_moments"] = crystal.magnetic_moments
+
+    spacegroup = _number("spacegroup_number", _find(document, _SPACEGROUP_PATHS))
+    if spacegroup is not None and spacegroup not in range(1, 231):
+        raise RecordError("space group out of range", f"spacegroup_number = {spacegroup:g}")
+    row["spacegroup_source"] = None if spacegroup is None else int(spacegroup)
+
+    labels = {name: _number(name, _find(document, paths)) for name, paths in _LABEL_PATHS.items()}
+    moment = labels.pop("total_magnetization")
+    if moment is not None:
+        labels["magnetization_per_atom"] = abs(moment) / len(crystal)
+    row |= labels
+    row["is_insulator"] = None if labels["band_gap"] is None else labels["band_gap"] > 0.0
+    row["is_hubbard"] = _flag("is_hubbard", document.get("is_hubbard"))
+
+
+def _find(document: dict[str, Any], paths: Iterable[str]) -> Any:
+    """The first value that is there and not null, or None."""
+    for path in paths:
+        value: Any = document
+        rest = path
+        while rest and isinstance(value, dict):
+            if rest in value:
+                value, rest = value[rest], ""
+            else:
+                key, _, rest = rest.partition(".")
+                value = value.get(key) if rest else None
+        if value is not None and not rest:
+            return value
+    return None
+
+
+def _number(name: str, value: Any) -> float | None:
+    """A label as a finite number within its range; None where there is no value."""
+    if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
+        return None
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise RecordError("label is not a number", f"{name} = {value!r:.60}") from error
+    if math.isnan(number):
+        return None
+    low, high = COLUMNS[name].valid or (-math.inf, math.inf)
+    if math.isinf(number) or not low <= number <= high:
+        raise RecordError("label out of range", f"{name} = {number:g} {COLUMNS[name].unit}".rstrip())
+    return number
+
+
+def _flag(name: str, value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise RecordError("label is not true or false", f"{name} = {value!r:.60}")
+
+
+def read_structure(structure: Any) -> Crystal:
+    """A crystal from a pymatgen dict, the same as a JSON string, or CIF text.
+
+    Parameters
+    ----------
+    structure
+        The value of a document's ``structure``.
+
+    Returns
+    -------
+    The crystal in the source's own cell; magnetic moments where every site has one.
+
+    Raises
+    ------
+    RecordError
+        If it is missing, malformed, disordered, not finite, without atoms or volume.
+    """
+    if structure is None or structure == "":
+        raise RecordError("no structure")
+    if isinstance(structure, str):
+        if not structure.lstrip().startswith("{"):
+            return _check(_read_cif(structure))
+        structure = _parse(structure.encode())
+    try:
+        lattice = np.array(structure["lattice"]["matrix"], dtype=np.float64)
+        sites = structure["sites"]
+        atomic_numbers = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
+        frac_coords = np.array([site["abc"] for site in sites], dtype=np.float64)
+        moments = [(site.get("properties") or {}).get("magmom") for site in sites]
+    except RecordError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise RecordError("structure is malformed", f"{type(error).__name__}: {error}") from error
+    if lattice.shape != (3, 3) or frac_coords.shape != (len(atomic_numbers), 3):
+        raise RecordError(
+            "structure is malformed" if len(atomic_numbers) else "no atoms",
+            f"lattice of shape {lattice.shape}, coordinates of shape {frac_coords.shape}",
+        )
+    known = all(isinstance(moment, int | float) and math.isfinite(moment) for moment in moments)
+    return _check(
+        Crystal(lattice, atomic_numbers, frac_coords, np.array(moments, dtype=np.float64) if known else None)
+    )
+
+
+def _atomic_number(species: list[dict[str, Any]]) -> int:
+    if len(species) != 1 or abs(species[0].get("occu", 1) - 1) > 1e-6:
+        raise RecordError("partial occupancies", ", ".join(f"{s['element']}{s.get('occu')}" for s in species))
+    symbol = species[0]["element"]
+    number = ATOMIC_NUMBERS.get(symbol) or _ISOTOPES.get(symbol)
+    if number is None:
+        raise RecordError("unknown element", repr(symbol))
+    return number
+
+
+def _read_cif(text: str) -> Crystal:
+    import warnings
+
+    from pymatgen.io.cif import CifParser
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rounding of coordinates, which we do not want
+            structures = CifParser.from_str(text, frac_tolerance=0).parse_structures(primitive=False)
+    except Exception as error:
+        raise RecordError("structure is malformed", f"CIF: {error}") from error
+    try:
+        return Crystal.from_pymatgen(structures[0])
+    except UserError as error:
+        raise RecordError("partial occupancies", str(error)) from error
+
+
+def _check(crystal: Crystal) -> Crystal:
+    if not len(crystal):
+        raise RecordError("no atoms")
+    if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.frac_coords).all()):
+        raise RecordError("coordinates are not finite")
+    edges = np.linalg.norm(crystal.lattice, axis=1)
+    if crystal.volume <= 1e-6 * edges.prod() or crystal.volume < 0.1 * len(crystal):
+        raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
+    if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
+        raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
+    return crystal

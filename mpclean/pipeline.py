@@ -1,0 +1,466 @@
+"""The plan: source -> rules -> splits -> release."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
+from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
+from mpclean.engine import run
+from mpclean.errors import UserError
+from mpclean.release.card import write_card
+from mpclean.release.digest import ContentDigest, file_sha256
+from mpclean.release.layout import CARD, FORMAT_VERSION, LEDGER, MANIFEST, split_table
+from mpclean.release.manifest import Manifest, dump_manifest
+from mpclean.release.reader import Release, open_release
+from mpclean.release.statistics import target_statistics
+from mpclean.release.writer import write_shards, write_table
+from mpclean.rules import RULES
+from mpclean.rules.size import MAX_ATOMS
+from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SPLIT, SPLITS, TARGETS
+from mpclean.schema import LEDGER as LEDGER_SCHEMA
+from mpclean.sources import SOURCES, Source
+from mpclean.splits import published, read_split, shuffled
+from mpclean.splits.random import FRACTIONS, SEED
+from mpclean.versions import Version, find_version
+from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare, read
+
+#: Longest edge of a graph of all neighbours within a radius, A (Perov-5).
+RADIUS_CUTOFF = 5.0
+
+#: Packages whose version can change a result; recorded in the manifest.
+_LIBRARIES = ("mpclean", "moyopy", "numpy", "pyarrow", "pymatgen", "scipy", "spglib")
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build, resolved: what will be done, before anything is read.
+
+    Attributes
+    ----------
+    version
+        The version asked for.
+    source
+        Where records come from.
+    out
+        Folder of the release.
+    bonds
+        How bonds are found.
+    split
+        ``random``, or a table of `mpclean.schema.SPLIT` with words for where it came from.
+    limit
+        Read this many records only; None for all.
+    workers
+        Processes for the per-crystal work.
+    """
+
+    version: Version
+    source: Source
+    out: Path
+    bonds: Bonds
+    split: tuple[pa.Table, str] | None
+    limit: int | None
+    workers: int
+
+
+def build(
+    version: str | None = None,
+    source: str | Path | None = None,
+    out: str | Path | None = None,
+    split: str | Path | None = None,
+    min_area: float = MIN_AREA,
+    workers: int | None = None,
+    limit: int | None = None,
+    force: bool = False,
+) -> Release:
+    """Build a release; the command ``mpclean build``.
+
+    Parameters
+    ----------
+    version
+        Name of a known version; without one the build claims none.
+    source
+        Name of a known source, or the path of a snapshot.
+    out
+        Folder of the release; ``releases/<release name of the version>`` by default.
+    split
+        ``random``, ``published``, or the path of a split. By default published where the
+        source brings a split, else random.
+    min_area
+        Smallest Voronoi face that makes a bond, A^2.
+    workers
+        Processes for the per-crystal work; the number of usable cores by default. The
+        release does not depend on it.
+    limit
+        Read this many records only.
+    force
+        Replace a release that is already there, once the new one is whole.
+
+    Raises
+    ------
+    UserError
+        For everything the user can put right; nothing is written then.
+    """
+    plan = _plan(version, source, out, split, min_area, workers, limit)
+    if plan.out.exists() and not force:
+        raise UserError(f"{plan.out} exists already; choose another --out, or replace it with --force")
+    with _staging(plan.out) as staging:
+        _build(plan, staging)
+        _move_into_place(staging / "release", plan.out)
+    return open_release(plan.out)
+
+
+def _plan(
+    version_name: str | None,
+    source: str | Path | None,
+    out: str | Path | None,
+    split: str | Path | None,
+    min_area: float,
+    workers: int | None,
+    limit: int | None,
+) -> Plan:
+    version = find_version(version_name)
+    if out is None:
+        if version.release is None:
+            raise UserError("a build without --version needs --out DIR, which also names the release")
+        out = Path("releases") / version.release
+    if source is None or str(source) not in SOURCES:
+        opened = SOURCES[version.sources[0]](None if source is None else Path(source))
+    elif version.name is not None and source not in version.sources:
+        raise UserError(
+            f"version {version.name} is not served by the source {source}: {', '.join(version.sources)}"
+        )
+    else:
+        opened = SOURCES[str(source)](None)
+    return Plan(
+        version=version,
+        source=opened,
+        out=Path(out),
+        bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
+        split=_chosen_split(split, opened),
+        limit=limit,
+        workers=workers or len(os.sched_getaffinity(0)),
+    )
+
+
+def _chosen_split(split: str | Path | None, source: Source) -> tuple[pa.Table, str] | None:
+    if split is None:
+        split = "random" if source.published_split is None else "published"
+    if str(split) == "random":
+        return None
+    if str(split) == "published":
+        if source.published_split is None:
+            raise UserError(
+                f"the source {source.identity.name} brings no published split; give its lists with --split PATH"
+            )
+        return source.published_split, "The split that was published with the source."
+    return read_split(Path(split)), "Lists of ids that were given to the build."
+
+
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """A folder beside the target for unfinished work, held by one build at a time."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock_path = out.parent / f".{out.name}.lock"
+    with lock_path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another build is writing this release; wait for it") from None
+        staging = out.parent / f".{out.name}.building"
+        shutil.rmtree(staging, ignore_errors=True)  # what a killed build left
+        staging.mkdir()
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            lock_path.unlink(missing_ok=True)
+
+
+def _move_into_place(new: Path, out: Path) -> None:
+    """Put a finished release where it belongs; one that was there goes only then."""
+    old = out.parent / f".{out.name}.replaced"
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _build(plan: Plan, staging: Path) -> None:
+    keys = _prepare(plan, staging)
+    compared = pc.and_(keys["spacegroup_number"].is_valid(), keys["spacegroup_computed"].is_valid())
+    spacegroups = {
+        "compared": pc.sum(compared).as_py() or 0,
+        "differ": pc.sum(pc.not_equal(keys["spacegroup_number"], keys["spacegroup_computed"])).as_py() or 0,
+    }
+    stated = pc.unique(keys["database_version"].drop_null()).to_pylist()
+
+    stages = [_stage("records", "records read", keys.num_rows, None)]
+    ledger = []
+    rules = [RULES[name] for name in plan.version.rules]
+    bonded = False
+    for rule in rules:
+        if rule.needs_bonds and not bonded:
+            keys, bonded = _with_bonds(plan, staging, keys), True
+        keys, dropped = rule.apply(keys)
+        ledger.append(dropped)
+        stages.append(_stage(rule.name, rule.title, keys.num_rows, dropped.num_rows))
+        if rule.name == "record" and not keys.num_rows:
+            first = dropped.slice(0, 1).to_pylist()
+            why = f"; the first: {first[0]['detail']}: {first[0]['reason']}" if first else ""
+            raise UserError(f"the source {plan.source.identity.name} has no readable record{why}")
+    if not bonded:
+        keys = _with_bonds(plan, staging, keys)
+
+    labels = _labels(staging, keys["position"])
+    insulators = pc.sum(labels["is_insulator"]).as_py() or 0
+    stages.append(_stage("insulators", "of these insulators", insulators, None))
+
+    if plan.split is None:
+        strategy, description = "random", _describe_random()
+        assigned = shuffled(sorted(keys["material_id"].to_pylist()))
+    else:
+        strategy, description = "published", plan.split[1]
+        (keys, dropped), assigned = published(keys, plan.split[0])
+        ledger.append(dropped)
+        stages.append(_stage("split", "on the lists of the split", keys.num_rows, dropped.num_rows))
+    if not keys.num_rows:
+        raise UserError("no record is left to write; see the rules with --limit, or give another --split")
+
+    _write_release(
+        plan,
+        staging,
+        keys,
+        assigned,
+        pa.concat_tables(ledger),
+        {
+            "stages": stages,
+            "statistics": target_statistics(labels),
+            "spacegroups": spacegroups,
+            "split": {"strategy": strategy, "description": description},
+            "stated_versions": sorted(stated),
+        },
+    )
+
+
+def _stage(name: str, title: str, left: int, dropped: int | None) -> dict[str, Any]:
+    return {"name": name, "title": title, "left": left, "dropped": dropped}
+
+
+def _describe_random() -> str:
+    shares = " / ".join(f"{share:.0%}" for share in (*FRACTIONS, 1 - sum(FRACTIONS)))
+    return f"Python's random.seed({SEED}) and random.shuffle on the ids in string order, then {shares}."
+
+
+def _prepare(plan: Plan, staging: Path) -> pa.Table:
+    """First pass: every record read, in its primitive cell, in a file; its key in memory."""
+    folder = staging / "prepared"
+    folder.mkdir()
+
+    def tasks() -> Iterator[PrepareTask]:
+        position = 0
+        for number, batch in enumerate(plan.source.batches()):
+            if plan.limit is not None:
+                batch = batch.slice(0, plan.limit - position)
+            yield PrepareTask(batch, position, folder / f"{number:06d}.arrow")
+            position += batch.num_rows
+            if plan.limit is not None and position >= plan.limit:
+                return
+
+    total = plan.source.n_documents
+    if plan.limit is not None:
+        total = plan.limit if total is None else min(total, plan.limit)
+    accepted = plan.version.database_versions
+    batches = []
+    with tqdm(total=total, desc="reading", unit=" records", disable=None) as bar:
+        for batch in run(prepare, tasks(), plan.workers):
+            for stated in pc.unique(batch["database_version"].drop_null()).to_pylist() if accepted else ():
+                if stated.removeprefix("v").replace("_", ".") not in accepted:
+                    raise UserError(
+                        f"the source states version {stated}, not {plan.version.name}: build it without "
+                        f"--version (and with --out DIR), or give a snapshot of {plan.version.name}"
+                    )
+            batches.append(batch)
+            bar.update(batch.num_rows)
+    return pa.Table.from_batches(batches, schema=KEY)
+
+
+def _with_bonds(plan: Plan, staging: Path, keys: pa.Table) -> pa.Table:
+    """Second pass: bonds of the records that are left; their keys with the columns of `BONDS`."""
+    folder = staging / "bonded"
+    folder.mkdir()
+    tasks = (
+        BondTask(path, positions, folder / path.name, plan.bonds)
+        for path, positions in _by_file(staging / "prepared", keys["position"].to_numpy())
+    )
+    batches = []
+    with tqdm(total=keys.num_rows, desc="bonding", unit=" crystals", disable=None) as bar:
+        for batch in run(bond, tasks, plan.workers):
+            batches.append(batch)
+            bar.update(batch.num_rows)
+    bonds = pa.Table.from_batches(batches, schema=BONDS)
+    kept = keys.drop_columns(["reason", "detail"])
+    for name in BONDS.names[1:]:
+        kept = kept.append_column(name, bonds[name])
+    return kept
+
+
+def _by_file(folder: Path, positions: np.ndarray) -> Iterator[tuple[Path, np.ndarray]]:
+    """Sorted positions with the file of the first pass that holds them."""
+    for path in sorted(folder.iterdir()):
+        held = read(path, ["position"])["position"].to_numpy()
+        if len(held):
+            low, high = np.searchsorted(positions, [held[0], held[-1] + 1])
+            if high > low:
+                yield path, positions[low:high]
+
+
+def _survivors(staging: Path, positions: pa.ChunkedArray) -> Iterator[pa.Table]:
+    """Rows of the second pass at these positions, file by file."""
+    for path, wanted in _by_file(staging / "bonded", positions.to_numpy()):
+        batch = read(path)
+        mask = pc.is_in(batch["position"], pa.array(wanted))
+        yield pa.Table.from_batches([batch]).filter(mask)
+
+
+def _labels(staging: Path, positions: pa.ChunkedArray) -> pa.Table:
+    names = [*TARGETS, *SOURCE_LABELS, "is_insulator"]
+    return pa.concat_tables([rows.select(names) for rows in _survivors(staging, positions)])
+
+
+def _write_release(
+    plan: Plan,
+    staging: Path,
+    keys: pa.Table,
+    assigned: pa.Table,
+    ledger: pa.Table,
+    facts: dict[str, Any],
+) -> None:
+    folder = staging / "release"
+    folder.mkdir()
+    # A source's own labels are columns only where the source has them.
+    own = [name for name in SOURCE_LABELS if name in facts["statistics"]]
+    columns = [*RELEASE.names, *own]
+    split_of = dict(zip(assigned["material_id"].to_pylist(), assigned["split"].to_pylist(), strict=True))
+    rows = {split: int(np.sum(np.array(list(split_of.values())) == split)) for split in SPLITS}
+    counts: dict[str, dict[str, int]] = {}
+
+    def batches() -> Iterator[tuple[str, pa.Table]]:
+        for table in _survivors(staging, keys["position"]):
+            split = np.array([split_of[material_id] for material_id in table["material_id"].to_pylist()])
+            for name in SPLITS:
+                part = table.filter(pa.array(split == name)).select(columns)
+                if part.num_rows:
+                    _count_configurations(counts, name, part)
+                    yield name, part
+
+    size = sum(path.stat().st_size for path in (staging / "bonded").iterdir())
+    digest = ContentDigest()
+    with tqdm(total=keys.num_rows, desc="writing", unit=" crystals", disable=None) as bar:
+        schema = pa.schema([field for field in _bonded_schema() if field.name in columns])
+        shards = write_shards(
+            folder, _watched(batches(), bar), rows, size / max(keys.num_rows, 1), schema, digest
+        )
+    digest.update("splits", assigned)
+    digest.update("ledger", ledger.cast(LEDGER_SCHEMA))
+    write_table(folder / split_table(facts["split"]["strategy"]), assigned.cast(SPLIT))
+    write_table(folder / LEDGER, ledger)
+
+    manifest = _manifest(plan, facts, columns, rows, shards, counts, digest.hexdigest())
+    (folder / CARD).write_text(write_card(manifest), encoding="utf-8")
+    manifest["files"] = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+
+
+def _bonded_schema() -> pa.Schema:
+    from mpclean.work import BONDED
+
+    return BONDED
+
+
+def _watched(batches: Iterable[tuple[str, pa.Table]], bar: tqdm) -> Iterator[tuple[str, pa.Table]]:
+    for split, table in batches:
+        yield split, table
+        bar.update(table.num_rows)
+
+
+def _count_configurations(counts: dict[str, dict[str, int]], split: str, rows: pa.Table) -> None:
+    """Add the rows that each configuration of the card has in a split."""
+    found = {"default": rows.num_rows, "insulators": pc.sum(rows["is_insulator"]).as_py() or 0}
+    for name in (*TARGETS, *SOURCE_LABELS):
+        if name in rows.schema.names:
+            found[name] = rows.num_rows - rows[name].null_count
+    for name, count in found.items():
+        if count:
+            counts.setdefault(name, dict.fromkeys(SPLITS, 0))[split] += count
+
+
+def _manifest(
+    plan: Plan,
+    facts: dict[str, Any],
+    columns: list[str],
+    rows: dict[str, int],
+    shards: dict[str, int],
+    counts: dict[str, dict[str, int]],
+    content_hash: str,
+) -> Manifest:
+    identity = plan.source.identity
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": plan.version.release or plan.out.name,
+        "release_version": plan.version.release_version,
+        "content_hash": content_hash,
+        "upstream": {
+            "title": plan.version.title,
+            "claimed_version": plan.version.name,
+            "stated_versions": facts["stated_versions"],
+            "source": identity.name,
+            "sha256": identity.sha256,
+            "licence": identity.licence,
+            "citation": identity.citation,
+            "synthetic": identity.synthetic,
+            "published": plan.version.published,
+        },
+        "parameters": {
+            "rules": list(plan.version.rules),
+            "max_atoms": MAX_ATOMS,
+            "cell_tolerance": CELL_TOLERANCE,
+            "spacegroup_tolerance": SPACEGROUP_TOLERANCE,
+            "bonds": plan.bonds.kind,
+            "min_area": plan.bonds.min_area,
+            "cutoff": plan.bonds.cutoff,
+            "bond_tolerance": BOND_TOLERANCE,
+            "max_bond_length": MAX_BOND_LENGTH,
+            "limit": plan.limit,
+        },
+        "libraries": {name: package_version(name) for name in _LIBRARIES},
+        "stages": facts["stages"],
+        "spacegroups": facts["spacegroups"],
+        "statistics": facts["statistics"],
+        "split": facts["split"],
+        "splits": rows,
+        "shards": shards,
+        "counts": counts,
+        "columns": columns,
+        "files": {},
+    }

@@ -1,0 +1,162 @@
+"""The dataset card: README.md of a release, from its manifest; every number is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from mpclean.release.layout import shard
+from mpclean.release.manifest import Manifest
+from mpclean.release.statistics import funnel_rows, render, split_rows, target_rows
+from mpclean.schema import COLUMNS, SOURCE_LABELS, TARGETS
+
+#: The configuration of the insulators, the rows of the paper's band-gap task.
+INSULATORS = "insulators"
+
+
+def configurations(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The configurations that ``datasets.load_dataset`` offers, all on one set of shards.
+
+    ``default`` has every row and column, ``insulators`` the rows with a band gap above zero,
+    and one configuration per target the rows where it is known and, of the targets, only its
+    column.
+
+    Returns
+    -------
+    For each name ``columns`` (None for all) and ``filters``, as `pyarrow.parquet` takes them.
+    """
+    targets = [name for name in (*TARGETS, *SOURCE_LABELS) if name in manifest["statistics"]]
+    shared = [name for name in manifest["columns"] if name not in (*TARGETS, *SOURCE_LABELS)]
+    found: dict[str, dict[str, Any]] = {"default": {"columns": None, "filters": None}}
+    if manifest["counts"].get(INSULATORS):
+        found[INSULATORS] = {"columns": None, "filters": [["is_insulator", "==", True]]}
+    for name in targets:
+        if manifest["counts"].get(name):
+            # A comparison with null is null, which a filter leaves out: all finite numbers pass.
+            found[name] = {"columns": [*shared, name], "filters": [[name, ">=", float("-inf")]]}
+    return found
+
+
+def write_card(manifest: Manifest) -> str:
+    """The text of the card.
+
+    Parameters
+    ----------
+    manifest
+        A manifest without its files.
+    """
+    front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{front}---\n\n{_body(manifest)}"
+
+
+def _front_matter(manifest: Manifest) -> dict[str, Any]:
+    upstream = manifest["upstream"]
+    total = sum(manifest["splits"].values())
+    shards = {split: count for split, count in manifest["shards"].items() if count}
+    configs = []
+    info = []
+    for name, options in configurations(manifest).items():
+        counts = manifest["counts"][name]
+        config: dict[str, Any] = {"config_name": name}
+        if name == "default":
+            config["default"] = True
+        used = [split for split in shards if counts[split]]
+        config["data_files"] = [
+            {"split": split, "path": [shard(split, k, shards[split]) for k in range(shards[split])]}
+            for split in used
+        ]
+        config |= {key: value for key, value in options.items() if value is not None}
+        configs.append(config)
+        info.append(
+            {
+                "config_name": name,
+                "description": f"content hash {manifest['content_hash']}",
+                "version": manifest["release_version"],
+                "splits": [{"name": split, "num_examples": counts[split]} for split in used],
+            }
+        )
+    return {
+        "license": "cc-by-4.0",
+        "pretty_name": manifest["name"] + (" (SYNTHETIC)" if upstream["synthetic"] else ""),
+        "size_categories": [_size_category(total)],
+        "source_datasets": ["original"],
+        "task_categories": ["graph-ml", "tabular-regression"],
+        "tags": [
+            "materials-science",
+            "crystal-structures",
+            "chemistry",
+            *(["synthetic"] if upstream["synthetic"] else ["materials-project"]),
+        ],
+        "configs": configs,
+        "dataset_info": info,
+    }
+
+
+def _size_category(rows: int) -> str:
+    bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    return next((label for bound, label in bounds if rows < bound), "1M<n<10M")
+
+
+_SYNTHETIC = """> **Synthetic data.** The labels of this release come from a formula that was made up to try
+> software with. They describe no real material. Do not train a model for use on them.
+
+"""
+
+
+def _body(manifest: Manifest) -> str:
+    upstream = manifest["upstream"]
+    stated = ", ".join(upstream["stated_versions"]) or "none"
+    parameters = manifest["parameters"]
+    if parameters["bonds"] == "voronoi":
+        bonds = (
+            "Bonds are faces of the periodic Voronoi tessellation of at least "
+            f"{parameters['min_area']:g} A^2 between atoms at most r_a + r_b + "
+            f"{parameters['bond_tolerance']:g} A (Cordero radii) and {parameters['max_bond_length']:g} A apart."
+        )
+    else:
+        bonds = (
+            f"Edges join every pair of atoms at most {parameters['cutoff']:g} A apart, through every image."
+        )
+    columns = [[f"`{name}`", COLUMNS[name].unit, COLUMNS[name].meaning] for name in manifest["columns"]]
+    configs = ", ".join(f"`{name}`" for name in configurations(manifest))
+    return f"""# {manifest["name"]} {manifest["release_version"]}
+
+{_SYNTHETIC if upstream["synthetic"] else ""}{upstream["title"]}.
+
+- Upstream version: claimed {upstream["claimed_version"] or "none"}, stated by the source {stated}.
+- Source: {upstream["source"]}, sha256 `{upstream["sha256"]}`.
+- Content hash: `{manifest["content_hash"]}` (over the rows of data, splits and ledger).
+- Configurations: {configs}.
+
+## What was kept
+
+{render(funnel_rows(manifest), "github")}
+
+Every record that left is in `ledger/excluded.parquet` with the rule and the reason.
+Where the source states a space group, {manifest["spacegroups"]["differ"]:,} of
+{manifest["spacegroups"]["compared"]:,} differ from the one found at symprec
+{parameters["spacegroup_tolerance"]:g} A; the source's counts.
+
+## Splits
+
+Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}
+
+{render(split_rows(manifest), "github")}
+
+## Targets
+
+{render(target_rows(manifest), "github")}
+
+Mean and population deviation over all records left by the rules, before the split.
+
+## Columns
+
+{render((["column", "unit", "meaning"], columns), "github")}
+
+All arrays describe the canonical primitive cell (found at {parameters["cell_tolerance"]:g} A). {bonds}
+
+## Licence and citation
+
+CC BY 4.0; source licence: {upstream["licence"]}. Cite: {upstream["citation"]}.
+"""

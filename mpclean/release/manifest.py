@@ -1,0 +1,59 @@
+"""The manifest of a release: what it is made of, and the hash of every byte of it.
+
+A manifest is canonical JSON and carries the hash of itself, so that a change of any byte of
+the folder, the manifest included, can be found. It holds no build time, host name or path:
+equal input and parameters give equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mpclean.errors import UserError
+from mpclean.release.layout import FORMAT_VERSION, MANIFEST
+
+Manifest = dict[str, Any]
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """The bytes of a manifest, its own hash included."""
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    digest = hashlib.sha256(_canonical(body)).hexdigest()
+    return _canonical({**body, "manifest_sha256": digest})
+
+
+def _canonical(value: Manifest) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a release.
+
+    Raises
+    ------
+    UserError
+        If the folder is no release, its manifest was changed, or its format is newer than
+        this program.
+    """
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such release; build one with: mpclean build --version demo")
+    if not path.is_file():
+        raise UserError(f"{folder}: not a release, it has no {MANIFEST}")
+    content = path.read_bytes()
+    try:
+        manifest = json.loads(content)
+        intact = dump_manifest(manifest) == content
+    except (ValueError, AttributeError, RecursionError):
+        intact = False
+    if not intact:
+        raise UserError(f"{path}: the manifest was changed or damaged; build or fetch the release again")
+    if manifest["format_version"] > FORMAT_VERSION:
+        raise UserError(
+            f"{path}: format {manifest['format_version']} is newer than this program reads ({FORMAT_VERSION}); "
+            "install a newer mpclean"
+        )
+    return manifest

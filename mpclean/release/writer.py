@@ -1,0 +1,151 @@
+"""Write the files of a release."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mpclean.release.digest import ContentDigest
+from mpclean.release.layout import ROW_GROUP, SHARD_BYTES, shard
+from mpclean.schema import COLUMNS, SPLITS
+
+
+def described(schema: pa.Schema) -> pa.Schema:
+    """The schema with unit and meaning of every column in its metadata."""
+    return pa.schema(
+        [
+            field.with_metadata({"unit": COLUMNS[field.name].unit, "meaning": COLUMNS[field.name].meaning})
+            for field in schema
+        ]
+    )
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table to one Parquet file, its folder made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writer(path, table.schema) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP)
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # Content-defined chunks let a hub store only what changed between two versions; the page
+    # index lets readers skip pages.
+    return pq.ParquetWriter(
+        path,
+        described(schema),
+        compression="zstd",
+        use_content_defined_chunking=True,
+        write_page_index=True,
+        store_schema=False,
+    )
+
+
+class ShardWriter:
+    """Writes rows of one split into shards of equal numbers of rows.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    split
+        Name of the split.
+    rows
+        Rows that will come.
+    size
+        Their size before compression, bytes; decides the number of shards.
+    schema
+        Their columns.
+    """
+
+    def __init__(self, folder: Path, split: str, rows: int, size: int, schema: pa.Schema) -> None:
+        self.count = max(1, math.ceil(size / SHARD_BYTES)) if rows else 0
+        self._folder = folder
+        self._split = split
+        self._rows_per_shard = math.ceil(rows / self.count) if rows else 0
+        self._schema = schema
+        self._pending: list[pa.Table] = []
+        self._n_pending = 0
+        self._written = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, rows: pa.Table) -> None:
+        """Take in rows; whole row groups are written as they fill."""
+        self._pending.append(rows)
+        self._n_pending += rows.num_rows
+        while self._n_pending >= (size := self._next_group()) > 0:
+            self._flush(size)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._n_pending:
+            self._flush(self._n_pending)
+        if self._writer is not None:
+            self._writer.close()
+
+    def _next_group(self) -> int:
+        """Rows of the next row group: full, or what the current shard still takes."""
+        return min(ROW_GROUP, self._rows_per_shard - self._written % self._rows_per_shard)
+
+    def _flush(self, size: int) -> None:
+        table = pa.concat_tables(self._pending).combine_chunks()
+        self._pending = [table.slice(size)]
+        self._n_pending -= size
+        if self._writer is None:
+            path = self._folder / shard(self._split, self._written // self._rows_per_shard, self.count)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = _writer(path, self._schema)
+        self._writer.write_table(table.slice(0, size), row_group_size=size)
+        self._written += size
+        if self._written % self._rows_per_shard == 0:
+            self._writer.close()
+            self._writer = None
+
+
+def write_shards(
+    folder: Path,
+    batches: Iterable[tuple[str, pa.Table]],
+    rows: dict[str, int],
+    size_per_row: float,
+    schema: pa.Schema,
+    digest: ContentDigest,
+) -> dict[str, int]:
+    """Write the shards of all splits in one pass.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    batches
+        ``(split, rows)`` in the order of the source.
+    rows
+        Rows of each split.
+    size_per_row
+        Mean size of a row before compression, bytes.
+    schema
+        Columns of the release.
+    digest
+        Takes in every row.
+
+    Returns
+    -------
+    Number of shards of each split.
+    """
+    writers = {
+        split: ShardWriter(folder, split, rows[split], int(rows[split] * size_per_row), schema)
+        for split in SPLITS
+    }
+    for split, table in _hashed(batches, digest):
+        writers[split].write(table)
+    for writer in writers.values():
+        writer.close()
+    return {split: writer.count for split, writer in writers.items()}
+
+
+def _hashed(batches: Iterable[tuple[str, pa.Table]], digest: ContentDigest) -> Iterator[tuple[str, pa.Table]]:
+    for split, table in batches:
+        digest.update(f"data/{split}", table)
+        yield split, table

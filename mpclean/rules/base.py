@@ -1,0 +1,85 @@
+"""What a rule is: a pure step from a table to what stays and what leaves.
+
+A rule sees key columns only, never structures. Adding one is a file in this folder and an
+entry in `mpclean.rules.RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mpclean.schema import LEDGER
+
+Partition = tuple[pa.Table, pa.Table]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One cleaning rule.
+
+    Attributes
+    ----------
+    name
+        Name in the ledger and in the plan of a version.
+    title
+        What is left after it, for tables.
+    apply
+        From a table of keys to ``(kept, dropped)``: the rows that stay, and ledger rows
+        (`mpclean.schema.LEDGER`) of those that leave.
+    needs_bonds
+        True if it reads columns of `mpclean.schema.BONDS`, which are known for survivors of
+        the rules before it only.
+    """
+
+    name: str
+    title: str
+    apply: Callable[[pa.Table], Partition]
+    needs_bonds: bool = False
+
+
+def partition(
+    table: pa.Table,
+    leaves: NDArray[np.bool_] | pa.Array | pa.ChunkedArray,
+    rule: str,
+    reason: str | pa.Array | pa.ChunkedArray,
+    detail: pa.Array | pa.ChunkedArray,
+    kept_id: pa.Array | None = None,
+    energy_difference: pa.Array | None = None,
+) -> Partition:
+    """Split a table by a mask into ``(kept, dropped)``.
+
+    Parameters
+    ----------
+    table
+        Keys of the records, with ``material_id``.
+    leaves
+        (N,) true for the rows that leave.
+    rule, reason, detail, kept_id, energy_difference
+        Columns of the ledger, (N,) each or one value for all.
+    """
+    leaves = pa.array(leaves) if isinstance(leaves, np.ndarray) else leaves
+    columns = {
+        "material_id": table["material_id"],
+        "rule": rule,
+        "reason": reason,
+        "detail": detail,
+        "kept_id": kept_id,
+        "energy_difference": energy_difference,
+    }
+    n = table.num_rows
+    rows = pa.table(
+        [
+            pa.array([value] * n, field.type)
+            if value is None or isinstance(value, str)
+            else value.cast(field.type)
+            for field, value in zip(LEDGER, columns.values(), strict=True)
+        ],
+        schema=LEDGER,
+    )
+    return table.filter(pc.invert(leaves)), rows.filter(leaves)

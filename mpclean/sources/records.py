@@ -1,0 +1,205 @@
+"""Snapshots of documents: Parquet, JSON lines, JSON or YAML, gzipped or not, a file or a folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from mpclean.errors import UserError
+from mpclean.sources.base import Identity, Source, batched_documents
+
+_Document = tuple[str, bytes | None, str | None]
+
+#: Endings of the files that are read, each with or without ``.gz`` (Parquet without).
+ENDINGS = (".parquet", ".jsonl", ".ndjson", ".json", ".yaml", ".yml")
+
+_CHUNK = 1 << 20
+
+
+def open_records(path: Path) -> Source:
+    """A snapshot as a source.
+
+    Parameters
+    ----------
+    path
+        A file, or a folder whose files with one of the `ENDINGS` are read in the order of
+        their names.
+
+    Raises
+    ------
+    UserError
+        If the path does not exist, is empty, or holds no file of a known kind; when its
+        batches are read, also if a file is damaged as a whole. A damaged line of JSON lines
+        is a record that cannot be read.
+    """
+    files = _files(path)
+    return Source(
+        identity=Identity(
+            name="records",
+            database_version=None,
+            sha256=_sha256(files),
+            licence="CC-BY-4.0",
+            citation="Jain et al., APL Materials 1, 011002 (2013), doi:10.1063/1.4812323",
+        ),
+        batches=lambda: batched_documents(document for file in files for document in _documents(file)),
+        n_documents=_count(files),
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _ending(file)]
+        if not files:
+            raise UserError(f"{path}: no file in this folder ends in {', '.join(ENDINGS)} (or these + .gz)")
+    elif not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    elif not _ending(path):
+        raise UserError(
+            f"{path}: not a kind of file that is read here; known are {', '.join(ENDINGS)} (or these + .gz)"
+        )
+    else:
+        files = [path]
+    for file in files:
+        try:
+            with file.open("rb") as handle:
+                if not handle.read(1):
+                    raise UserError(f"{file}: the file is empty; fetch or export it again")
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+    return files
+
+
+def _ending(file: Path) -> str | None:
+    name = file.name.lower().removesuffix(".gz")
+    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
+
+
+def _sha256(files: list[Path]) -> str:
+    """Hash of the bytes of one file, or of the hashes of several in order."""
+    digests = []
+    for file in files:
+        with file.open("rb") as handle:
+            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _count(files: list[Path]) -> int | None:
+    """Number of documents where it is written in the files themselves."""
+    if any(_ending(file) != ".parquet" for file in files):
+        return None
+    try:
+        return sum(pq.read_metadata(file).num_rows for file in files)
+    except (pa.ArrowException, OSError):
+        return None  # reading the batches says what is wrong
+
+
+def _documents(file: Path) -> Iterator[_Document]:
+    ending = _ending(file)
+    reader = {".parquet": _parquet, ".json": _json, ".yaml": _yaml, ".yml": _yaml}.get(ending or "", _lines)
+    try:
+        yield from reader(file)
+    except (OSError, EOFError, UnicodeDecodeError, ValueError, yaml.YAMLError, pa.ArrowException) as error:
+        message = " ".join(str(error).split())
+        raise UserError(
+            f"{file}: damaged or not {(ending or '')[1:]} ({message:.200}); fetch it again"
+        ) from error
+
+
+def _open(file: Path) -> IO[bytes]:
+    return gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[return-value]
+
+
+def _dump(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # integers beyond 64 bits, deep nesting: rare, and the slow way knows them
+        return json.dumps(value, default=str).encode()
+
+
+def _parquet(file: Path) -> Iterator[_Document]:
+    row = 0
+    for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
+        for document in batch.to_pylist():
+            yield f"{file.name}, row {row}", _dump(document), None
+            row += 1
+
+
+def _lines(file: Path) -> Iterator[_Document]:
+    with _open(file) as handle:
+        for number, line in enumerate(handle, start=1):
+            if line.strip():
+                yield f"{file.name}, line {number}", line, None
+
+
+def _yaml(file: Path) -> Iterator[_Document]:
+    with _open(file) as handle:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        entry = 0
+        for value in yaml.load_all(handle, Loader=loader):
+            for document in value if isinstance(value, list) else [value]:
+                yield f"{file.name}, entry {entry}", _dump(document), None
+                entry += 1
+
+
+def _json(file: Path) -> Iterator[_Document]:
+    """One document, an object with a list of them under ``data``, or a list, which is streamed."""
+    with _open(file) as raw:
+        first = raw.read(1)
+        while first.isspace():
+            first = raw.read(1)
+        if first == b"[":
+            for entry, document in enumerate(_elements(raw)):
+                yield f"{file.name}, entry {entry}", document, None
+            return
+        whole = json.loads(first + raw.read())
+    documents = whole["data"] if isinstance(whole, dict) and isinstance(whole.get("data"), list) else [whole]
+    for entry, document in enumerate(documents):
+        yield f"{file.name}, entry {entry}", _dump(document), None
+
+
+def _elements(raw: IO[bytes]) -> Iterator[bytes]:
+    """The elements of a JSON list whose opening bracket has been read, one by one."""
+    decoder = json.JSONDecoder()
+    text, at_end = "", False
+    pending = b""
+    while True:
+        text = text.lstrip(" \t\r\n,")
+        if text.startswith("]"):
+            return
+        try:
+            value, stop = decoder.raw_decode(text)
+            # A number could go on in the next chunk; documents, lists and strings end by themselves.
+            if at_end or isinstance(value, dict | list | str):
+                yield _dump(value)
+                text = text[stop:]
+                continue
+        except json.JSONDecodeError:
+            if at_end:
+                raise
+        chunk = raw.read(max(_CHUNK, len(text)))
+        at_end = not chunk
+        pending += chunk
+        piece, pending = _decode(pending, at_end)
+        text += piece
+        if at_end and not text.strip():
+            raise EOFError("the list does not end")
+
+
+def _decode(pending: bytes, at_end: bool) -> tuple[str, bytes]:
+    """Decode all but the bytes of a character that is cut at the end of a chunk."""
+    for cut in range(4):
+        try:
+            return pending[: len(pending) - cut].decode("utf-8"), pending[len(pending) - cut :]
+        except UnicodeDecodeError:
+            if at_end or cut == 3:
+                raise
+    raise AssertionError

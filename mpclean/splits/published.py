@@ -1,0 +1,117 @@
+"""Splits that somebody else published, from lists or tables of ids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from mpclean.errors import UserError
+from mpclean.ids import normalise_id
+from mpclean.rules.base import Partition, partition
+from mpclean.schema import SPLIT, SPLITS
+
+#: Other names under which splits are published.
+_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
+
+
+def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
+    """Give records the split of a list; those on no list leave under the rule ``split``.
+
+    Parameters
+    ----------
+    keys
+        Table with ``material_id``.
+    split
+        Table of `mpclean.schema.SPLIT`.
+
+    Returns
+    -------
+    parts
+        ``(kept, dropped)`` of the records.
+    assigned
+        Table of `SPLIT` of the kept records, in the order of the list.
+    """
+    missing = pc.invert(pc.is_in(keys["material_id"], value_set=split["material_id"].combine_chunks()))
+    nothing = pa.array([""] * keys.num_rows)
+    parts = partition(keys, missing, "split", "on none of the lists of the split", nothing)
+    kept_ids = parts[0]["material_id"].combine_chunks()
+    return parts, split.filter(pc.is_in(split["material_id"], value_set=kept_ids))
+
+
+def read_split(path: Path) -> pa.Table:
+    """Read a split from a file or a folder.
+
+    Parameters
+    ----------
+    path
+        A table ``material_id, split`` (CSV, Parquet or JSON: a list of such objects or an
+        object of lists by split), or a folder with one id list each in files ending in
+        ``_train.json``, ``_valid.json`` (or ``_validation``, ``_val``) and ``_test.json``.
+
+    Returns
+    -------
+    Table of `mpclean.schema.SPLIT`, ids in their one form.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, names an unknown split or has an id twice.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; --split takes random, published or a path")
+    try:
+        ids, names = _read_folder(path) if path.is_dir() else _read_table(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        message = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: not a split ({message:.200}); it needs the columns material_id, split"
+        ) from error
+    names = [_ALIASES.get(name, name) for name in names]
+    unknown = sorted(set(names) - set(SPLITS))
+    if unknown:
+        raise UserError(f"{path}: unknown split {unknown[0]!r}; known are {', '.join(SPLITS)}")
+    if not ids:
+        raise UserError(f"{path}: the split names no id")
+    table = pa.table([[normalise_id(i) for i in ids], names], schema=SPLIT)
+    counts = table["material_id"].value_counts()
+    twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise UserError(f"{path}: {twice[0]} stands in the split {len(twice)} ids twice; an id has one split")
+    return table
+
+
+def _read_folder(path: Path) -> tuple[list[str], list[str]]:
+    ids: list[str] = []
+    names: list[str] = []
+    for split in SPLITS:
+        endings = [split, *(alias for alias, name in _ALIASES.items() if name == split)]
+        files = [file for ending in endings for file in sorted(path.glob(f"*_{ending}.json"))]
+        if len(files) != 1:
+            raise ValueError(f"{len(files)} files end in _{split}.json, one is needed")
+        listed = json.loads(files[0].read_bytes())
+        if not all(isinstance(material_id, str) for material_id in listed):
+            raise ValueError(f"{files[0].name} is not a list of ids")
+        ids += listed
+        names += [split] * len(listed)
+    return ids, names
+
+
+def _read_table(path: Path) -> tuple[list[str], list[str]]:
+    if path.suffix == ".json":
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict):
+            pairs = [(material_id, split) for split, listed in content.items() for material_id in listed]
+        else:
+            pairs = [(row["material_id"], row["split"]) for row in content]
+        return [material_id for material_id, _ in pairs], [split for _, split in pairs]
+    if path.suffix == ".parquet":
+        table = pq.read_table(path, columns=["material_id", "split"])
+    else:
+        text = pacsv.ConvertOptions(column_types={"material_id": pa.string(), "split": pa.string()})
+        table = pacsv.read_csv(path, convert_options=text)
+    return table["material_id"].to_pylist(), table["split"].to_pylist()

@@ -1,0 +1,41 @@
+"""The random split of the paper's authors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pyarrow as pa
+
+from mpclean.schema import SPLIT, SPLITS
+
+#: Share of the records in train and validation; the rest is test.
+FRACTIONS = (0.8, 0.1)
+
+#: Seed of the shuffle.
+SEED = 0
+
+
+def shuffled(material_ids: Sequence[str], seed: int = SEED) -> pa.Table:
+    """Shuffle ids with Python's generator and cut them 80 / 10 / 10.
+
+    The algorithm that made the published lists of Kaba & Ravanbakhsh 2022: ``random.seed``,
+    ``random.shuffle``, then the first ``int(0.8 N)``, the next ``int(0.1 N)``, the rest.
+
+    Parameters
+    ----------
+    material_ids
+        (N,) ids; their order decides, so it must be a fixed one.
+    seed
+        Seed of `random.Random`.
+
+    Returns
+    -------
+    Table of `mpclean.schema.SPLIT`, N rows in the shuffled order.
+    """
+    ids = list(material_ids)
+    Random(seed).shuffle(ids)  # noqa: S311 - reproducibility is the point
+    n_train, n_validation = (int(fraction * len(ids)) for fraction in FRACTIONS)
+    counts = (n_train, n_validation, len(ids) - n_train - n_validation)
+    names = [name for name, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
+    return pa.table([ids, names], schema=SPLIT)

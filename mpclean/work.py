@@ -1,0 +1,249 @@
+"""The work on crystals, a batch at a time, as it runs in the worker processes.
+
+Two passes, because duplicates leave before bonds are worth finding:
+
+1. `prepare`: documents become records in their primitive cell, with space groups.
+2. `bond`: survivors get their canonical cell, their bond graph and its topology.
+
+Each pass writes what it made of a batch into a file of its own and hands back only the
+columns that global steps need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mpclean.bonding import (
+    BondGraph,
+    MissingRadiusError,
+    TessellationError,
+    bond_graph,
+    radius_graph,
+    topology,
+)
+from mpclean.canonical import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
+from mpclean.crystal import Crystal, formula, reduced_formula
+from mpclean.documents import read_documents
+from mpclean.schema import BONDS, COLUMNS, KEY, PREPARED, RELEASE, SOURCE_LABELS, schema
+
+#: A release row that does not know its split yet, with its place in the source.
+BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS)
+
+_CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
+_FOUND = (*_CELL, "cell_formula", "reduced_formula", "nsites", "bravais_lattice", "spacegroup_computed")
+_EDGES = ("edge_source", "edge_target", "edge_image", "edge_length")
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """How bonds are found.
+
+    Attributes
+    ----------
+    kind
+        ``voronoi`` (`mpclean.bonding.bond_graph`) or ``radius`` (`radius_graph`).
+    min_area
+        Smallest face that makes a bond, A^2 (voronoi).
+    cutoff
+        Longest edge, A (radius).
+    """
+
+    kind: str
+    min_area: float
+    cutoff: float
+
+    def graph(self, crystal: Crystal) -> BondGraph:
+        """The bond graph of a crystal; raises what the two functions raise."""
+        if self.kind == "radius":
+            return radius_graph(crystal, self.cutoff)
+        return bond_graph(crystal, self.min_area)
+
+
+@dataclass(frozen=True)
+class PrepareTask:
+    """A batch of documents, the position of its first one, and where to write it."""
+
+    documents: pa.RecordBatch
+    position: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class BondTask:
+    """A file that `prepare` wrote, the positions (K,) that survived, and where to write them."""
+
+    prepared: Path
+    positions: NDArray[np.int64]
+    path: Path
+    bonds: Bonds
+
+
+def prepare(task: PrepareTask) -> pa.RecordBatch:
+    """Read a batch of documents and find primitive cells and space groups.
+
+    Returns
+    -------
+    A batch of `mpclean.schema.KEY`, row for row; records with a reason are not in the file.
+    """
+    records = read_documents(task.documents)
+    position = pa.array(np.arange(task.position, task.position + records.num_rows))
+    crystals = _crystals(records)
+    found: dict[str, list[Any]] = {name: [None] * records.num_rows for name in _FOUND}
+    reason, detail = records["reason"].to_pylist(), records["detail"].to_pylist()
+    location = task.documents["location"].to_pylist()
+    for row, crystal in enumerate(crystals):
+        if reason[row] is not None:
+            continue
+        try:
+            primitive = primitive_cell(crystal)
+        except SymmetryError as error:
+            reason[row], detail[row] = "no primitive cell found", f"{location[row]}: {error}"
+            continue
+        cell = primitive.crystal
+        name = formula(cell.atomic_numbers)
+        found["cell_formula"][row] = name
+        found["reduced_formula"][row] = reduced_formula(name)
+        found["nsites"][row] = len(cell)
+        found["bravais_lattice"][row] = primitive.bravais_lattice
+        found["spacegroup_computed"][row] = spacegroup_number(cell)
+        found["lattice"][row] = cell.lattice.ravel()
+        found["atomic_numbers"][row] = cell.atomic_numbers
+        found["frac_coords"][row] = cell.frac_coords.ravel()
+        found["magnetic_moments"][row] = cell.magnetic_moments
+
+    columns = {name: records[name] for name in records.schema.names}
+    columns |= {name: pa.array(values, COLUMNS[name].type) for name, values in found.items()}
+    columns["spacegroup_number"] = pc.coalesce(records["spacegroup_source"], columns["spacegroup_computed"])
+    nameless = pc.and_(columns["spacegroup_number"].is_null(), pa.array([r is None for r in reason]))
+    columns["reason"] = pc.if_else(nameless, "no space group found", pa.array(reason, pa.string()))
+    columns["detail"] = pc.if_else(nameless, pa.array(location), pa.array(detail, pa.string()))
+    columns["position"] = position
+    keys = pa.RecordBatch.from_arrays([columns[name] for name in KEY.names], schema=KEY)
+    prepared = pa.RecordBatch.from_arrays([columns[name] for name in PREPARED.names], schema=PREPARED)
+    _write(task.path, prepared.filter(columns["reason"].is_null()))
+    return keys
+
+
+def bond(task: BondTask) -> pa.RecordBatch:
+    """Find canonical cells and bonds of the survivors of one prepared batch.
+
+    Returns
+    -------
+    A batch of `mpclean.schema.BONDS`, one row per survivor; those with a reason are not in
+    the file.
+    """
+    prepared = read(task.prepared)
+    prepared = prepared.filter(pc.is_in(prepared["position"], pa.array(task.positions)))
+    cells: list[Crystal] = []
+    graphs: list[BondGraph] = []
+    reason: list[str | None] = []
+    detail: list[str | None] = []
+    for crystal, bravais_lattice in zip(
+        _crystals(prepared), prepared["bravais_lattice"].to_pylist(), strict=True
+    ):
+        why: tuple[str | None, str | None] = (None, None)
+        try:
+            cell = canonical_cell(crystal, bravais_lattice).crystal
+            graph = task.bonds.graph(cell)
+        except MissingRadiusError as error:
+            why = ("no covalent radius", str(error))
+        except TessellationError as error:
+            why = ("no Voronoi tessellation", str(error))
+        else:
+            cells.append(cell)
+            graphs.append(graph)
+        reason.append(why[0])
+        detail.append(why[1])
+
+    good = pa.array([r is None for r in reason], pa.bool_())
+    rows = prepared.filter(good)
+    n_atoms = np.array([len(cell) for cell in cells], dtype=np.int64)
+    n_edges = np.array([len(graph.source) for graph in graphs], dtype=np.int64)
+    first_atom = np.repeat(np.cumsum(n_atoms) - n_atoms, n_edges)
+    source = _concatenate([graph.source for graph in graphs], (0,))
+    target = _concatenate([graph.target for graph in graphs], (0,))
+    image = _concatenate([graph.image for graph in graphs], (0, 3))
+    length = _concatenate([graph.length for graph in graphs], (0,))
+    connected = topology(n_atoms, source + first_atom, target + first_atom, image)
+
+    columns = {name: rows[name] for name in prepared.schema.names}
+    columns["lattice"] = _lists("lattice", [cell.lattice.ravel() for cell in cells])
+    columns["atomic_numbers"] = _lists("atomic_numbers", [cell.atomic_numbers for cell in cells])
+    columns["frac_coords"] = _lists("frac_coords", [cell.frac_coords.ravel() for cell in cells])
+    columns["magnetic_moments"] = _lists("magnetic_moments", [cell.magnetic_moments for cell in cells])
+    offsets = np.concatenate([[0], np.cumsum(n_edges)])
+    for name, values, width in zip(
+        _EDGES, (source, target, image.ravel(), length), (1, 1, 3, 1), strict=True
+    ):
+        item = COLUMNS[name].type.value_type
+        columns[name] = pa.ListArray.from_arrays(
+            pa.array(offsets * width, pa.int32()), pa.array(values).cast(item, safe=name != "edge_length")
+        )
+    _write(task.path, pa.RecordBatch.from_arrays([columns[name] for name in BONDED.names], schema=BONDED))
+
+    whole = np.nonzero(good.to_numpy(zero_copy_only=False))[0]
+    scattered = {
+        "position": prepared["position"],
+        "dimensionality": _scatter(connected.dimensionality, whole, len(reason)),
+        "n_components": _scatter(connected.n_components, whole, len(reason)),
+        "n_isolated": _scatter(connected.n_isolated, whole, len(reason)),
+        "reason": pa.array(reason, pa.string()),
+        "detail": pa.array(detail, pa.string()),
+    }
+    return pa.RecordBatch.from_arrays([scattered[name] for name in BONDS.names], schema=BONDS)
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.RecordBatch:
+    """Read a batch that a pass wrote, or some of its columns."""
+    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+        batch = reader.get_batch(0)
+        return batch if columns is None else batch.select(columns)
+
+
+def _write(path: Path, batch: pa.RecordBatch) -> None:
+    """Write a batch so that the file is either whole or not there."""
+    partial = path.with_suffix(".partial")
+    with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+        writer.write_batch(batch)
+    partial.replace(path)
+
+
+def _crystals(batch: pa.RecordBatch) -> list[Crystal | None]:
+    """The crystals of a batch; None where the lattice is null."""
+    lattice, atomic_numbers, frac_coords, moments = (_split(batch[name]) for name in _CELL)
+    return [
+        None if cell is None else Crystal(cell.reshape(3, 3), numbers, coords.reshape(-1, 3), moment)
+        for cell, numbers, coords, moment in zip(lattice, atomic_numbers, frac_coords, moments, strict=True)
+    ]
+
+
+def _split(column: pa.ListArray) -> list[NDArray | None]:
+    """A list column as one array a row, views of one buffer; None where null."""
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    lengths = column.value_lengths().fill_null(0).to_numpy()
+    rows = np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
+    return [row if valid else None for row, valid in zip(rows, column.is_valid().to_pylist(), strict=True)]
+
+
+def _lists(name: str, rows: list[NDArray | None]) -> pa.Array:
+    return pa.array(rows, COLUMNS[name].type)
+
+
+def _concatenate(arrays: list[NDArray], empty: tuple[int, ...]) -> NDArray:
+    return np.concatenate(arrays) if arrays else np.zeros(empty, dtype=np.int64)
+
+
+def _scatter(values: NDArray, rows: NDArray[np.int64], n: int) -> pa.Array:
+    """Values at their rows of n, null elsewhere."""
+    placed = np.zeros(n, dtype=values.dtype)
+    placed[rows] = values
+    missing = np.ones(n, dtype=bool)
+    missing[rows] = False
+    return pa.array(placed, mask=missing)
