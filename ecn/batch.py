@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class CrystalBatch:
+class CrystalBatch(NamedTuple):
     """B crystals with n atoms and E directed bonds in all, as one disconnected graph.
 
     Atoms and bonds are those of the primitive cells: the supercell is a matter of the model
@@ -17,6 +15,7 @@ class CrystalBatch:
     pair of atoms through different images. There are no self-loops of length zero.
     """
 
+    # A named tuple, for trainers know how to walk it and nobody can change it.
     atomic_numbers: Tensor
     """(n,) int64, atomic number of every atom."""
     crystal: Tensor
@@ -36,8 +35,3 @@ class CrystalBatch:
     def n_atoms(self) -> int:
         """Number of atoms n."""
         return len(self.atomic_numbers)
-
-    def to(self, device: torch.device | str) -> CrystalBatch:
-        """The same batch on another device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device) for k, v in tensors.items() if isinstance(v, Tensor)})

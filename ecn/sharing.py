@@ -162,7 +162,9 @@ def intersection_numbers(colours: Colours) -> NDArray[np.int64]:
         np.add.at(counts[d], (colours[cells], colours[cells ^ d]), 1)
     first = np.unique(colours, return_index=True)[1]
     if not np.array_equal(counts, counts[first][colours]):
-        raise ValueError(f"the colours {colours.tolist()} are not the orbits of a group with the translations")
+        raise ValueError(
+            f"the colours {colours.tolist()} are not the orbits of a group with the translations"
+        )
     return counts[first]
 
 

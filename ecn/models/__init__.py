@@ -1,9 +1,4 @@
-"""The models: one file each, one registry.
-
-A model is a module with a frozen dataclass of its options as ``Config``, made as
-``Model(config)``, and called with a `ecn.batch.CrystalBatch` of B crystals it returns B
-numbers.
-"""
+"""The models: one file each, one registry."""
 
 from __future__ import annotations
 
@@ -14,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ecn.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from ecn.models.base import CrystalModel
+
 
 #: Name on the command line -> module and class; imported when a model is made.
 MODELS = {"ecn": ("ecn.models.ecn", "ECN")}
 
 
-def build(name: str, options: dict[str, Any]) -> nn.Module:
+def build(name: str, options: dict[str, Any]) -> CrystalModel:
     """Make a model with fresh weights.
 
     Parameters
@@ -28,8 +24,7 @@ def build(name: str, options: dict[str, Any]) -> nn.Module:
     name
         One of `MODELS`.
     options
-        Fields of the model's ``Config``; those it does not have are not its own and are
-        an error, those left out have the defaults.
+        Fields of the model's ``Config``; those left out have their defaults.
 
     Raises
     ------
@@ -40,7 +35,7 @@ def build(name: str, options: dict[str, Any]) -> nn.Module:
         raise UserError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
     module, attribute = MODELS[name]
     model = getattr(import_module(module), attribute)
-    unknown = set(options) - {field.name for field in dataclasses.fields(model.Config)}
+    unknown = set(options) - {option.name for option in dataclasses.fields(model.Config)}
     if unknown:
         raise UserError(f"model {name!r} has no option {', '.join(sorted(unknown))}")
     try:

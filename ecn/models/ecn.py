@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ecn.batch import CrystalBatch
 from ecn.features import N_ELEMENTS, GaussianBasis, element_one_hot
+from ecn.models.base import CrystalModel
 from ecn.nn import EquivariantLayer
 from ecn.sharing import cell_pattern
 from ecn.supercell import N_CELLS, cell_graph
@@ -34,7 +35,7 @@ class ECNConfig:
     """Width of the Gaussians, in A."""
 
 
-class ECN(nn.Module):
+class ECN(CrystalModel):
     """A network on the 2x2x2 supercell, equivariant to (cell group) x S_n.
 
     ::
@@ -60,11 +61,12 @@ class ECN(nn.Module):
     """
 
     Config = ECNConfig
+    config: ECNConfig
 
     def __init__(self, config: ECNConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.pattern = cell_pattern(config.group)
+        self.copies = N_CELLS if config.symmetry_breaking else 1
         n_inputs = N_ELEMENTS + N_CELLS * config.symmetry_breaking
         self.site = nn.Linear(n_inputs, config.width)
         self.basis = GaussianBasis(config.n_centres, config.basis_stop, config.basis_width)
@@ -96,18 +98,8 @@ class ECN(nn.Module):
         return (x[:, None] + cells).flatten(0, 1)
 
     def forward(self, batch: CrystalBatch) -> Tensor:
-        """Predict one number for every crystal.
-
-        Parameters
-        ----------
-        batch
-            B crystals.
-
-        Returns
-        -------
-        Tensor of shape (B,).
-        """
-        graph = cell_graph(batch, self.pattern, quotient=not self.config.symmetry_breaking)
+        """Predict one number for every crystal of a batch: shape (B,)."""
+        graph = cell_graph(batch, self.pattern, quotient=self.copies == 1)
         x = self.embed(batch)
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:

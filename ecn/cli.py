@@ -1,0 +1,191 @@
+"""The ``ecn`` command: parse, call, print. torch is imported inside the commands."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ecn.errors import UserError
+from ecn.groups import GROUPS
+from ecn.models import MODELS
+from ecn.presets import PRESETS
+
+if TYPE_CHECKING:
+    from ecn.evaluation import Evaluation
+
+_SPLITS = ("train", "validation", "test")
+
+
+class _Group(click.Group):
+    """A group whose commands end in one line where the user can mend the mistake."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"ecn: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="mpclean")
+def main() -> None:
+    """Equivariant crystal networks: fit them to a release, evaluate them, predict with them."""
+
+
+@main.command()
+@click.argument("release", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    default="formation_energy",
+    help="formation_energy, fermi_energy, band_gap (insulators only), magnetization, is_metal, "
+    "or any numeric column of a release.",
+)
+@click.option("--model", default="ecn", type=click.Choice(list(MODELS)), help="Architecture.")
+@click.option(
+    "--group", default="S8", type=click.Choice(GROUPS), help="Symmetry of the cells; atoms have S_n."
+)
+@click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Passes over the training rows, instead of the preset's."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Crystals per step, instead of the preset's.")
+@click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), help="Fixes weights, order and draws.")
+@click.option(
+    "--symmetry-breaking/--no-symmetry-breaking",
+    default=None,
+    help="Whether nodes know their cells, instead of the preset's; without, 8 times less work.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="End after so many minutes.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the run [default: a new one under runs/]."
+)
+def fit(
+    release: Path,
+    target: str,
+    model: str,
+    group: str,
+    preset: str,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    symmetry_breaking: bool | None,
+    limit: int | None,
+    time_limit: float | None,
+    device: str,
+    out: Path | None,
+) -> None:
+    """Train a model on RELEASE; the last line of output names the run."""
+    from ecn.training import fit, new_run
+
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "symmetry_breaking": symmetry_breaking,
+    }
+    settings = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+    run = out or new_run(release, target)
+    fitted = fit(
+        release,
+        run,
+        target=target,
+        model=model,
+        group=group,
+        preset_name=preset,
+        preset=settings,
+        seed=seed,
+        device=device,
+        limit=limit,
+        time_limit=time_limit,
+    )
+    click.echo(run)
+    if fitted.interrupted:
+        sys.exit(130)  # what a shell expects after Ctrl-C, so that a script stops too
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to predict.")
+@click.option("--release", type=click.Path(path_type=Path), help="Another release than the one trained on.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line instead of a table.")
+@click.option("--device", default="cpu", help="cpu, cuda or mps.")
+def evaluate(run: Path, split: str, release: Path | None, as_json: bool, device: str) -> None:
+    """Compare the predictions of RUN with the labels of a split."""
+    from ecn.evaluation import evaluate, parity_figure
+
+    evaluation = evaluate(run, split, release, device)
+    if evaluation.n_left_out:
+        click.echo(f"{evaluation.n_left_out} rows without a label left out", err=True)
+    if not evaluation.trained_on_same:
+        click.echo("this is not the release that the run was trained on", err=True)
+    figure = run / f"parity-{split}.png"
+    parity_figure(evaluation, figure)
+    if as_json:
+        click.echo(json.dumps(evaluation.summary()))
+    else:
+        click.echo(_table(evaluation))
+        click.echo(f"figure: {figure}")
+
+
+def _table(evaluation: Evaluation) -> str:
+    """A small table of the metrics, with units."""
+    metrics, unit = evaluation.metrics, evaluation.task.unit
+    lines = [f"{evaluation.task.name}, {evaluation.split} split, {len(evaluation.label)} crystals"]
+    if evaluation.task.is_classifier:
+        lines.append(f"{'':16}{'precision':>10}{'recall':>10}{'F1':>10}{'crystals':>10}")
+        for name, c in metrics["per_class"].items():
+            lines.append(f"{name:16}{c['precision']:10.3f}{c['recall']:10.3f}{c['f1']:10.3f}{c['n']:10.0f}")
+        lines.append(
+            f"accuracy {metrics['accuracy']:.3f} (majority class {metrics['accuracy_majority_class']:.3f})"
+        )
+        lines.append(f"area under the ROC curve {metrics['auc']:.3f}")
+    else:
+        mae, mean = metrics["mae"], metrics["mae_mean_predictor"]
+        lines.append(f"{'MAE of the model':28}{mae:10.4f} {unit}")
+        lines.append(f"{'MAE of the mean predictor':28}{mean:10.4f} {unit}")
+        lines.append(f"{'ratio':28}{mean / mae if mae else math.inf:10.1f}")
+    return "\n".join(lines)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "form", default="csv", type=click.Choice(["csv", "json"]), help="Of the output.")
+def predict(run: Path, files: tuple[Path, ...], form: str) -> None:
+    """Predict the crystals in structure FILES (CIF, POSCAR, extended XYZ, ...) with RUN."""
+    from ecn.predict import load
+    from mpclean.crystal import read_crystals
+
+    model = load(run)
+    crystals = [(path, k, crystal) for path in files for k, crystal in enumerate(read_crystals(path))]
+    predictions = model.predict([crystal for _, _, crystal in crystals])
+    rows = [
+        {
+            "file": str(path),
+            "index": k,
+            "formula": prediction.formula,
+            "target": model.task.name,
+            "value": None if math.isnan(prediction.value) else prediction.value,
+            "unit": prediction.unit,
+            "warning": prediction.warning,
+        }
+        for (path, k, _), prediction in zip(crystals, predictions, strict=True)
+    ]
+    for row in rows:
+        if row["warning"]:
+            click.echo(f"ecn: {row['file']}: {row['warning']}", err=True)
+    if form == "json":
+        click.echo(json.dumps(rows))
+    else:
+        table = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)

@@ -1,0 +1,262 @@
+"""A release as flat tensors, and batches of it by index.
+
+Crystals lie one after another in a few long tensors, with offsets to where each begins, and a
+batch is gathered by tensor operations on the device: there is no Python object per crystal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecn.batch import CrystalBatch
+from ecn.errors import UserError
+from ecn.features import N_ELEMENTS
+from ecn.tasks import Task
+
+if TYPE_CHECKING:
+    from mpclean.release import Release
+
+_GRAPH_COLUMNS = ("atomic_numbers", "edge_source", "edge_target", "edge_image", "edge_length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrystalTensors:
+    """K crystals with n atoms and E directed bonds in all.
+
+    Crystal k has the atoms ``atom_start[k]`` to ``atom_start[k + 1]``, its bonds likewise.
+    """
+
+    atom_start: Tensor
+    """(K + 1,) int64."""
+    edge_start: Tensor
+    """(K + 1,) int64."""
+    atomic_numbers: Tensor
+    """(n,) uint8."""
+    edge_source: Tensor
+    """(E,) int16, numbered from 0 in every crystal."""
+    edge_target: Tensor
+    """(E,) int16, numbered from 0 in every crystal."""
+    edge_image: Tensor
+    """(E, 3) int8, unit cell of the target relative to the source's."""
+    edge_length: Tensor
+    """(E,) float32, in A."""
+
+    def __len__(self) -> int:
+        return len(self.atom_start) - 1
+
+    def to(self, device: torch.device | str) -> CrystalTensors:
+        """The same crystals on another device."""
+        return CrystalTensors(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def batch(self, index: Tensor) -> CrystalBatch:
+        """Gather crystals.
+
+        Parameters
+        ----------
+        index
+            Shape (B,), int64, on the device of the tensors; in the order wanted.
+        """
+        atoms, crystal = _ranges(self.atom_start, index)
+        edges, edge_crystal = _ranges(self.edge_start, index)
+        sizes = self.atom_start[index + 1] - self.atom_start[index]
+        first_atom = (torch.cumsum(sizes, 0) - sizes)[edge_crystal]
+        return CrystalBatch(
+            atomic_numbers=self.atomic_numbers[atoms].long(),
+            crystal=crystal,
+            edge_source=self.edge_source[edges] + first_atom,
+            edge_target=self.edge_target[edges] + first_atom,
+            edge_image=self.edge_image[edges],
+            edge_length=self.edge_length[edges],
+            n_crystals=len(index),
+        )
+
+    def passes(self, index: Tensor, max_edges: int) -> list[Tensor]:
+        """Split a batch into consecutive parts of nearly equal numbers of bonds and atoms.
+
+        Parameters
+        ----------
+        index
+            Shape (B,), int64.
+        max_edges
+            Bonds and atoms that a part should have at most; a crystal is never split.
+
+        Returns
+        -------
+        Parts of `index`, none of them empty.
+        """
+        starts = self.atom_start + self.edge_start
+        work = (starts[index + 1] - starts[index]).double()
+        n_parts = max(1, -int(-work.sum() // max_edges))
+        middle = torch.cumsum(work, 0) - work / 2
+        part = (middle * n_parts / work.sum()).long()
+        counts = torch.bincount(part, minlength=n_parts).tolist()
+        return [p for p in torch.split(index, counts) if len(p)]
+
+
+def _ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The places ``start[k]`` to ``start[k + 1]`` for every k of an index, and whose they are."""
+    lengths = start[index + 1] - start[index]
+    owner = torch.repeat_interleave(torch.arange(len(index), device=index.device), lengths)
+    first = torch.cumsum(lengths, 0) - lengths
+    return torch.arange(len(owner), device=index.device) + (start[index] - first)[owner], owner
+
+
+def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
+    """Rows of a release as flat tensors, straight from the buffers of the Arrow lists.
+
+    Parameters
+    ----------
+    table
+        With the columns of atoms and bonds of a release.
+    origin
+        What the rows are read from, for messages.
+
+    Raises
+    ------
+    UserError
+        If a row is no graph: lists of different lengths, a bond to an atom that its crystal
+        does not have, an element beyond `N_ELEMENTS`.
+    """
+    flat = {name: _flatten(table.column(name), origin) for name in _GRAPH_COLUMNS}
+    atomic_numbers, n_atoms = flat["atomic_numbers"]
+    source, n_edges = flat["edge_source"]
+    target, n_targets = flat["edge_target"]
+    image, n_images = flat["edge_image"]
+    length, n_lengths = flat["edge_length"]
+    agree = (n_targets == n_edges) & (n_images == 3 * n_edges) & (n_lengths == n_edges) & (n_atoms > 0)
+    _refuse(~agree, table, f"{origin}: lists of atoms or bonds of different lengths")
+    beyond = (atomic_numbers < 1) | (atomic_numbers > N_ELEMENTS)
+    _refuse(_any_per_row(beyond, n_atoms), table, f"{origin}: an element outside H to Lr")
+    limit = np.repeat(n_atoms, n_edges)
+    stray = (source >= limit) | (target >= limit) | ~(length > 0)
+    _refuse(_any_per_row(stray, n_edges), table, f"{origin}: a bond without an atom or a length")
+    return CrystalTensors(
+        atom_start=_starts(n_atoms),
+        edge_start=_starts(n_edges),
+        atomic_numbers=torch.from_numpy(atomic_numbers.astype(np.uint8)),
+        edge_source=torch.from_numpy(source.astype(np.int16)),
+        edge_target=torch.from_numpy(target.astype(np.int16)),
+        edge_image=torch.from_numpy(image.astype(np.int8).reshape(-1, 3)),
+        edge_length=torch.from_numpy(length.astype(np.float32)),
+    )
+
+
+def _flatten(column: pa.ChunkedArray, origin: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The values of a column of lists, end to end, and the length of every list."""
+    if column.null_count:
+        raise UserError(f"{origin}: rows without atoms or bonds")
+    values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    lengths = [chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    empty = [np.empty(0)]
+    return np.concatenate(values or empty), np.concatenate(lengths or empty).astype(np.int64)
+
+
+def _starts(lengths: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def _any_per_row(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    return np.bincount(rows[flags], minlength=len(lengths)) > 0
+
+
+def _refuse(bad: NDArray[np.bool_], table: pa.Table, problem: str) -> None:
+    if bad.any():
+        first = table.column("material_id")[int(np.argmax(bad))].as_py()
+        raise UserError(f"{problem} ({int(bad.sum())} rows, first {first}); run `mpclean verify` on it")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Crystals with their labels."""
+
+    material_ids: list[str]
+    """K ids, as in the release."""
+    crystals: CrystalTensors
+    """K crystals."""
+    labels: Tensor
+    """(K,) float32, in the task's unit, or classes 0 and 1."""
+    n_left_out: int
+    """Rows of the split that have no label, or that the task is not about."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same rows on another device."""
+        return Dataset(self.material_ids, self.crystals.to(device), self.labels.to(device), self.n_left_out)
+
+
+def open_release(path: Path) -> Release:
+    """Open a release: the one place where networks meet what builds releases.
+
+    Raises
+    ------
+    UserError
+        If there is no release at the path.
+    """
+    from mpclean.release import open_release as open_
+
+    return open_(path)
+
+
+def load_split(
+    release: Release, split: str, task: Task, *, limit: int | None = None, seed: int = 0
+) -> Dataset:
+    """Read the rows of a split that a task is about, as tensors.
+
+    Parameters
+    ----------
+    release
+        The release.
+    split
+        "train", "validation" or "test".
+    task
+        The target: rows without it are left out and counted.
+    limit
+        Keep so many of the rows, drawn at random.
+    seed
+        Seed of that draw.
+
+    Raises
+    ------
+    UserError
+        If the release has no such label or no such row, or if a label is not finite.
+    """
+    labels = dict.fromkeys([task.column, task.rows or task.column])
+    missing = [name for name in labels if name not in release.manifest["columns"]]
+    if missing:
+        raise UserError(f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}")
+    table = release.table(split=split, columns=["material_id", *_GRAPH_COLUMNS, *labels])
+    n_rows = len(table)
+    if n_rows == 0:
+        raise UserError(f"{release.path}: no rows in the split {split!r}")
+    table = table.filter(pc.field(task.column).is_valid())
+    if len(table) == 0:
+        raise UserError(f"{release.path}: {task.column} is null in every row of the split {split!r}")
+    if task.rows:
+        table = table.filter(pc.field(task.rows))
+    if len(table) == 0:
+        raise UserError(f"{release.path}: {task.rows} is true in no row of the split {split!r}")
+    n_left_out = n_rows - len(table)
+    if limit is not None and limit < len(table):
+        draw = np.random.default_rng(seed).choice(len(table), limit, replace=False)
+        table = table.take(np.sort(draw))
+
+    label = table.column(task.column).cast(pa.float64()).to_numpy()
+    _refuse(~np.isfinite(label), table, f"{release.path}: {task.column} is no finite number")
+    return Dataset(
+        table.column("material_id").to_pylist(),
+        crystal_tensors(table, str(release.path)),
+        torch.from_numpy((1.0 - label if task.negated else label).astype(np.float32)),
+        n_left_out,
+    )

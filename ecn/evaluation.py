@@ -1,0 +1,158 @@
+"""Predictions for a whole split, the metrics of a run, and the figure that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ecn import checkpoint
+from ecn.batch import CrystalBatch
+from ecn.data import CrystalTensors, Dataset, load_split, open_release
+from ecn.models.base import CrystalModel
+from ecn.tasks import Metrics, Task, task
+
+#: Edges of the model's own graph in one pass, by kind of device. On a CPU the tensors of a
+#: pass then stay near the caches, and malloc reuses their memory instead of mapping it anew
+#: (page faults): 128 crystals on the supercell take a third of their time in one pass.
+_EDGES_PER_PASS = {"cpu": 16_000, "cuda": 2_000_000}
+
+
+def max_edges(model: CrystalModel, device: torch.device) -> int:
+    """Bonds and atoms of primitive cells in one pass of a model on a device."""
+    return _EDGES_PER_PASS.get(device.type, _EDGES_PER_PASS["cuda"]) // model.copies
+
+
+@torch.inference_mode()
+def outputs(model: Callable[[CrystalBatch], Tensor], crystals: CrystalTensors, max_edges: int) -> Tensor:
+    """The output of a model for every crystal, in their order.
+
+    Parameters
+    ----------
+    model
+        Called with batches.
+    crystals
+        K crystals.
+    max_edges
+        Bonds and atoms in one pass.
+
+    Returns
+    -------
+    Tensor of shape (K,).
+    """
+    everything = torch.arange(len(crystals), device=crystals.atom_start.device)
+    return torch.cat([model(crystals.batch(part)) for part in crystals.passes(everything, max_edges)])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a run does on a split."""
+
+    task: Task
+    """The target."""
+    split: str
+    """Name of the split."""
+    label: Tensor
+    """(K,) float32, as in the release."""
+    output: Tensor
+    """(K,) float32, predicted, in the unit of the target; logits for a class."""
+    metrics: Metrics
+    """See `ecn.tasks.Task.metrics`."""
+    n_left_out: int
+    """Rows without a label."""
+    release_hash: str
+    """Content hash of the release."""
+    trained_on_same: bool
+    """Whether it is the release that the run was trained on."""
+    checkpoint_hash: str
+    """SHA-256 of the weights."""
+
+    def summary(self) -> dict[str, Any]:
+        """What ``ecn evaluate --json`` prints."""
+        return {
+            "target": self.task.name,
+            "unit": self.task.unit,
+            "split": self.split,
+            "n": len(self.label),
+            **self.metrics,
+            "release_hash": self.release_hash,
+            "checkpoint_hash": self.checkpoint_hash,
+        }
+
+
+def evaluate(run: Path, split: str = "test", release: Path | None = None, device: str = "cpu") -> Evaluation:
+    """Predict a split and compare.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    split
+        "train", "validation" or "test".
+    release
+        Another release than the one trained on.
+    device
+        Name of a torch device.
+
+    Raises
+    ------
+    UserError
+        If the run or the release cannot be read, or has no row for the target.
+    """
+    saved = checkpoint.load(run)
+    opened = open_release(release or Path(saved.config.release["path"]))
+    target = task(saved.config.target)
+    data = load_split(opened, split, target).to(device)
+    output = predict(saved, data, device)
+    return Evaluation(
+        task=target,
+        split=split,
+        label=data.labels.cpu(),
+        output=output,
+        metrics=target.metrics(output, data.labels.cpu(), saved.config.train_mean),
+        n_left_out=data.n_left_out,
+        release_hash=opened.content_hash,
+        trained_on_same=opened.content_hash == saved.config.release["content_hash"],
+        checkpoint_hash=saved.digest,
+    )
+
+
+def predict(saved: checkpoint.Checkpoint, data: Dataset, device: str) -> Tensor:
+    """Predictions of a run for the rows of a dataset, on the CPU, in the unit of the target."""
+    model = saved.model.to(device)
+    return saved.predict(outputs(model, data.crystals, max_edges(model, torch.device(device)))).cpu()
+
+
+def parity_figure(evaluation: Evaluation, path: Path) -> None:
+    """Draw predictions against labels; for a classifier, its probabilities for either class.
+
+    Parameters
+    ----------
+    evaluation
+        What to draw.
+    path
+        PNG file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    name = evaluation.task.name.replace("_", " ")
+    label, value = evaluation.label.numpy(), evaluation.task.value(evaluation.output).numpy()
+    if evaluation.task.classes:
+        for k, class_name in enumerate(evaluation.task.classes):
+            axes.hist(value[label == k], bins=40, range=(0, 1), alpha=0.6, label=class_name)
+        axes.set(xlabel=f"predicted {evaluation.task.unit}", ylabel="crystals")
+        axes.legend()
+    else:
+        axes.plot(label, value, ".", markersize=3, alpha=0.4)
+        ends = [min(label.min(), value.min()), max(label.max(), value.max())]
+        axes.plot(ends, ends, color="black", linewidth=0.8)
+        axes.set(xlabel=f"{name} ({evaluation.task.unit})", ylabel=f"predicted ({evaluation.task.unit})")
+        axes.set_aspect("equal")
+    axes.set_title(f"{evaluation.split}, {len(label)} crystals")
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,177 @@
+"""Crystals in, numbers with units out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ecn import checkpoint
+from ecn.data import CrystalTensors
+from ecn.evaluation import max_edges, outputs
+from ecn.features import N_ELEMENTS
+from ecn.tasks import task
+from mpclean.bonding import BondGraph, MissingRadiusError, TessellationError, topology
+from mpclean.canonical import SymmetryError, canonical_cell
+from mpclean.crystal import Crystal, formula
+from mpclean.elements import SYMBOLS
+from mpclean.work import Bonds
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a crystal."""
+
+    formula: str
+    """Of the primitive cell, or of the cell as given where none was found."""
+    value: float
+    """The prediction, in `unit`; NaN where none can be made."""
+    unit: str
+    """Unit of `value`."""
+    warning: str = ""
+    """What speaks against the number, or why there is none; empty where nothing does."""
+
+    def __float__(self) -> float:
+        return self.value
+
+
+class Predictor:
+    """A trained model with all that leads from a structure to a number.
+
+    Parameters
+    ----------
+    saved
+        The run.
+    """
+
+    def __init__(self, saved: checkpoint.Checkpoint) -> None:
+        self.checkpoint = saved
+        self.task = task(saved.config.target)
+        self.bonds = Bonds(**saved.config.featuriser)
+
+    def predict(self, structures: Iterable[Structure | Crystal | Atoms]) -> list[Prediction]:
+        """Predict crystals, each on its canonical primitive cell, with the release's own bonds.
+
+        Parameters
+        ----------
+        structures
+            pymatgen structures, `mpclean.crystal.Crystal` or ASE atoms.
+
+        Returns
+        -------
+        A prediction for each, in their order. One whose graph is not valid (`graph_problem`)
+        has a warning, one without a graph has no value either.
+
+        Raises
+        ------
+        UserError
+            If a structure is not ordered or not periodic in three directions.
+        """
+        found = [self._prepare(_crystal(structure)) for structure in structures]
+        usable = [(cell, graph) for cell, graph, _ in found if graph is not None]
+        values = iter(self._values(usable))
+        return [
+            Prediction(
+                formula(cell.atomic_numbers).replace(" ", ""),
+                math.nan if graph is None else next(values),
+                self.task.unit,
+                warning,
+            )
+            for cell, graph, warning in found
+        ]
+
+    def _prepare(self, crystal: Crystal) -> tuple[Crystal, BondGraph | None, str]:
+        unknown = sorted({SYMBOLS[z] for z in crystal.atomic_numbers if z > N_ELEMENTS})
+        if unknown:
+            return crystal, None, f"the model does not know {', '.join(unknown)}"
+        try:
+            cell = canonical_cell(crystal).crystal
+            graph = self.bonds.graph(cell)
+        except (SymmetryError, MissingRadiusError, TessellationError) as error:
+            return crystal, None, str(error)
+        return cell, graph, graph_problem(cell, graph)
+
+    def _values(self, cells: list[tuple[Crystal, BondGraph]]) -> list[float]:
+        if not cells:
+            return []
+        saved = self.checkpoint
+        edges = max_edges(saved.model, torch.device("cpu"))
+        output = saved.predict(outputs(saved.model, _tensors(cells), edges))
+        return self.task.value(output).tolist()
+
+
+def graph_problem(cell: Crystal, graph: BondGraph) -> str:
+    """What keeps a graph from being valid; empty if nothing does.
+
+    A valid graph has a bond at every atom and is one connected component on the 2x2x2
+    supercell (Kaba & Ravanbakhsh 2022, section 8). A release holds no others, so a model has
+    seen no others.
+
+    Parameters
+    ----------
+    cell
+        A primitive cell.
+    graph
+        Its bonds.
+    """
+    found = topology(np.array([len(cell)]), graph.source, graph.target, graph.image)
+    if found.n_isolated[0]:
+        return f"{found.n_isolated[0]} atoms without a bond: no such crystal was trained on"
+    if found.n_components[0] > 1:
+        return f"bonds fall into {found.n_components[0]} components: no such crystal was trained on"
+    return ""
+
+
+def _crystal(structure: Any) -> Crystal:
+    if isinstance(structure, Crystal):
+        return structure
+    return (
+        Crystal.from_ase(structure)
+        if hasattr(structure, "pbc") and hasattr(structure, "cell")
+        else Crystal.from_pymatgen(structure)
+    )
+
+
+def _tensors(cells: list[tuple[Crystal, BondGraph]]) -> CrystalTensors:
+    crystals, graphs = zip(*cells, strict=True)
+
+    def starts(parts: list[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.cumsum([0, *map(len, parts)], dtype=np.int64))
+
+    def joined(parts: list[Any], dtype: Any) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate(parts).astype(dtype))
+
+    return CrystalTensors(
+        atom_start=starts([c.atomic_numbers for c in crystals]),
+        edge_start=starts([g.source for g in graphs]),
+        atomic_numbers=joined([c.atomic_numbers for c in crystals], np.uint8),
+        edge_source=joined([g.source for g in graphs], np.int16),
+        edge_target=joined([g.target for g in graphs], np.int16),
+        edge_image=joined([g.image for g in graphs], np.int8),
+        edge_length=joined([g.length for g in graphs], np.float32),
+    )
+
+
+def load(run: str | Path) -> Predictor:
+    """Load a trained model.
+
+    Parameters
+    ----------
+    run
+        Folder of a run of ``ecn fit``.
+
+    Raises
+    ------
+    UserError
+        If it is no run, or a damaged one.
+    """
+    return Predictor(checkpoint.load(Path(run)))

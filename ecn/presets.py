@@ -1,0 +1,57 @@
+"""How a network is trained: named settings, each value stated once. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of a training; the defaults are those of the paper's networks.
+
+    Source: Kaba & Ravanbakhsh 2022 (arXiv 2211.15420), sections 7 and A.7, and its published
+    settings where the text leaves a choice open.
+    """
+
+    width: int = 100
+    """Channels of the nodes."""
+    n_layers: int = 6
+    """Rounds of messages."""
+    symmetry_breaking: bool = True
+    """Whether nodes know their cells; without, networks run on the quotient graph."""
+    epochs: int = 1000
+    """Passes over the training rows, at most."""
+    batch_size: int = 128
+    """Crystals per step."""
+    learning_rate: float = 1e-3
+    """Of AdamW, at the start."""
+    weight_decay: float = 1e-15
+    """Of AdamW."""
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    """How the learning rate falls: by a factor where the validation score has stalled for a
+    number of epochs, or along a half cosine to zero over the steps (or the time) allowed."""
+    plateau_factor: float = 0.5
+    """Factor on the learning rate where the validation score has stalled."""
+    plateau_patience: int = 25
+    """Epochs without a better validation score before the learning rate falls."""
+    min_learning_rate: float = 1e-6
+    """Training ends when a plateau has brought the learning rate down to this."""
+    standardise: bool = False
+    """Whether a numeric target is learned in units of its deviation, about its mean."""
+
+
+#: Presets by name.
+PRESETS = {
+    "paper": Preset(),
+    "demo": Preset(
+        width=64,
+        n_layers=3,
+        symmetry_breaking=False,
+        epochs=12,
+        batch_size=64,
+        learning_rate=3e-3,
+        schedule="cosine",
+        standardise=True,
+    ),
+}
