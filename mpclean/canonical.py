@@ -107,10 +107,7 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
         )
     except Exception as error:
         raise SymmetryError(str(error)) from error
-    family, centring = symmetry.pearson_symbol[:2]
-    if centring == "S":
-        centring = "C"
-    bravais_lattice = family + centring
+    bravais_lattice = symmetry.pearson_symbol[:2].replace("S", "C")  # S: one face, whichever it is
     conventional = np.array(symmetry.std_linear).T @ crystal.lattice
     if 38 <= symmetry.number <= 41:  # the A-centred groups: rename the axes so that C is centred
         conventional = conventional[[1, 2, 0]]
@@ -163,7 +160,7 @@ def spacegroup_number(crystal: Crystal, tolerance: float = SPACEGROUP_TOLERANCE)
     -------
     1 to 230; None where spglib finds none.
     """
-    cell = (crystal.lattice, crystal.frac_coords, crystal.atomic_numbers)
+    cell = (crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.atomic_numbers.tolist())
     try:
         symmetry = spglib.get_symmetry_dataset(cell, symprec=tolerance)
     except spglib.SpglibError:

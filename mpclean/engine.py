@@ -7,17 +7,26 @@ and only a few tasks are under way at a time, so that a source of any length str
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 #: Tasks under way per worker: enough to keep it busy while results are collected in order.
 _AHEAD = 4
+
+
+def _begin() -> None:
+    """Prepare a worker: the parent alone answers to Ctrl-C, and matrices are too small for threads."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)
 
 
 def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
@@ -38,13 +47,14 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int)
         What `function` raised, at its place in the order; tasks not yet begun are dropped.
     """
     if workers <= 1:
-        yield from map(function, tasks)
+        with threadpool_limits(1):
+            yield from map(function, tasks)
         return
     # Not forked: the parent may hold threads of Arrow, and a fork of those can hang.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
     remaining = iter(tasks)
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
         try:
             for task in islice(remaining, workers * _AHEAD):
                 pending.append(pool.submit(function, task))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.engine import run
 from mpclean.errors import UserError
 from mpclean.release.card import write_card
+from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest, file_sha256
 from mpclean.release.layout import CARD, FORMAT_VERSION, LEDGER, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, dump_manifest
@@ -36,15 +37,13 @@ from mpclean.sources import SOURCES, Source
 from mpclean.splits import published, read_split, shuffled
 from mpclean.splits.random import FRACTIONS, SEED
 from mpclean.versions import Version, find_version
-from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare, read
+from mpclean.work import BONDED, Bonds, BondTask, PrepareTask, bond, prepare, read
 
 #: Longest edge of a graph of all neighbours within a radius, A (Perov-5).
 RADIUS_CUTOFF = 5.0
 
 #: Packages whose version can change a result; recorded in the manifest.
 _LIBRARIES = ("mpclean", "moyopy", "numpy", "pyarrow", "pymatgen", "scipy", "spglib")
-
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def _chosen_split(split: str | Path | None, source: Source) -> tuple[pa.Table, s
     if str(split) == "published":
         if source.published_split is None:
             raise UserError(
-                f"the source {source.identity.name} brings no published split; give its lists with --split PATH"
+                f"the source {source.identity.name} brings no published split; give lists with --split PATH"
             )
         return source.published_split, "The split that was published with the source."
     return read_split(Path(split)), "Lists of ids that were given to the build."
@@ -359,7 +358,7 @@ def _write_release(
     columns = [*RELEASE.names, *own]
     split_of = dict(zip(assigned["material_id"].to_pylist(), assigned["split"].to_pylist(), strict=True))
     rows = {split: int(np.sum(np.array(list(split_of.values())) == split)) for split in SPLITS}
-    counts: dict[str, dict[str, int]] = {}
+    counts: Counts = {}
 
     def batches() -> Iterator[tuple[str, pa.Table]]:
         for table in _survivors(staging, keys["position"]):
@@ -367,13 +366,13 @@ def _write_release(
             for name in SPLITS:
                 part = table.filter(pa.array(split == name)).select(columns)
                 if part.num_rows:
-                    _count_configurations(counts, name, part)
+                    count(counts, name, part)
                     yield name, part
 
     size = sum(path.stat().st_size for path in (staging / "bonded").iterdir())
     digest = ContentDigest()
     with tqdm(total=keys.num_rows, desc="writing", unit=" crystals", disable=None) as bar:
-        schema = pa.schema([field for field in _bonded_schema() if field.name in columns])
+        schema = pa.schema([field for field in BONDED if field.name in columns])
         shards = write_shards(
             folder, _watched(batches(), bar), rows, size / max(keys.num_rows, 1), schema, digest
         )
@@ -392,27 +391,10 @@ def _write_release(
     (folder / MANIFEST).write_bytes(dump_manifest(manifest))
 
 
-def _bonded_schema() -> pa.Schema:
-    from mpclean.work import BONDED
-
-    return BONDED
-
-
 def _watched(batches: Iterable[tuple[str, pa.Table]], bar: tqdm) -> Iterator[tuple[str, pa.Table]]:
     for split, table in batches:
         yield split, table
         bar.update(table.num_rows)
-
-
-def _count_configurations(counts: dict[str, dict[str, int]], split: str, rows: pa.Table) -> None:
-    """Add the rows that each configuration of the card has in a split."""
-    found = {"default": rows.num_rows, "insulators": pc.sum(rows["is_insulator"]).as_py() or 0}
-    for name in (*TARGETS, *SOURCE_LABELS):
-        if name in rows.schema.names:
-            found[name] = rows.num_rows - rows[name].null_count
-    for name, count in found.items():
-        if count:
-            counts.setdefault(name, dict.fromkeys(SPLITS, 0))[split] += count
 
 
 def _manifest(
@@ -421,7 +403,7 @@ def _manifest(
     columns: list[str],
     rows: dict[str, int],
     shards: dict[str, int],
-    counts: dict[str, dict[str, int]],
+    counts: Counts,
     content_hash: str,
 ) -> Manifest:
     identity = plan.source.identity

@@ -57,10 +57,12 @@ UNNAMED = Version(name=None, title="no version claimed", release=None)
 def known_versions() -> dict[str, Version]:
     """Every known version by name."""
     entries = tomllib.loads(files("mpclean").joinpath("versions.toml").read_text("utf-8"))
-    return {
-        name: Version(name=name, **{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
-        for name, entry in entries.items()
-    }
+    return {name: _version(name, entry) for name, entry in entries.items()}
+
+
+def _version(name: str, entry: dict[str, Any]) -> Version:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return Version(name=name, **fields)
 
 
 def find_version(name: str | None) -> Version:

@@ -94,13 +94,12 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
     """
     records = read_documents(task.documents)
     position = pa.array(np.arange(task.position, task.position + records.num_rows))
-    crystals = _crystals(records)
+    readable = records["reason"].is_null()
+    rows = np.nonzero(readable.to_numpy(zero_copy_only=False))[0].tolist()
     found: dict[str, list[Any]] = {name: [None] * records.num_rows for name in _FOUND}
     reason, detail = records["reason"].to_pylist(), records["detail"].to_pylist()
     location = task.documents["location"].to_pylist()
-    for row, crystal in enumerate(crystals):
-        if reason[row] is not None:
-            continue
+    for row, crystal in zip(rows, _crystals(records.filter(readable)), strict=True):
         try:
             primitive = primitive_cell(crystal)
         except SymmetryError as error:
@@ -215,21 +214,23 @@ def _write(path: Path, batch: pa.RecordBatch) -> None:
     partial.replace(path)
 
 
-def _crystals(batch: pa.RecordBatch) -> list[Crystal | None]:
-    """The crystals of a batch; None where the lattice is null."""
+def _crystals(batch: pa.RecordBatch) -> list[Crystal]:
+    """The crystals of a batch, whose cell is not null in any row."""
     lattice, atomic_numbers, frac_coords, moments = (_split(batch[name]) for name in _CELL)
+    known = batch["magnetic_moments"].is_valid().to_pylist()
     return [
-        None if cell is None else Crystal(cell.reshape(3, 3), numbers, coords.reshape(-1, 3), moment)
-        for cell, numbers, coords, moment in zip(lattice, atomic_numbers, frac_coords, moments, strict=True)
+        Crystal(cell.reshape(3, 3), numbers, coords.reshape(-1, 3), moment if has_moments else None)
+        for cell, numbers, coords, moment, has_moments in zip(
+            lattice, atomic_numbers, frac_coords, moments, known, strict=True
+        )
     ]
 
 
-def _split(column: pa.ListArray) -> list[NDArray | None]:
-    """A list column as one array a row, views of one buffer; None where null."""
+def _split(column: pa.ListArray) -> list[NDArray]:
+    """A list column as one array a row, views of one buffer; empty where null."""
     values = column.flatten().to_numpy(zero_copy_only=False)
     lengths = column.value_lengths().fill_null(0).to_numpy()
-    rows = np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
-    return [row if valid else None for row, valid in zip(rows, column.is_valid().to_pylist(), strict=True)]
+    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
 
 def _lists(name: str, rows: list[NDArray | None]) -> pa.Array:

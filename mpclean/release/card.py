@@ -6,36 +6,11 @@ from typing import Any
 
 import yaml
 
+from mpclean.release.configurations import configurations
 from mpclean.release.layout import shard
 from mpclean.release.manifest import Manifest
 from mpclean.release.statistics import funnel_rows, render, split_rows, target_rows
-from mpclean.schema import COLUMNS, SOURCE_LABELS, TARGETS
-
-#: The configuration of the insulators, the rows of the paper's band-gap task.
-INSULATORS = "insulators"
-
-
-def configurations(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """The configurations that ``datasets.load_dataset`` offers, all on one set of shards.
-
-    ``default`` has every row and column, ``insulators`` the rows with a band gap above zero,
-    and one configuration per target the rows where it is known and, of the targets, only its
-    column.
-
-    Returns
-    -------
-    For each name ``columns`` (None for all) and ``filters``, as `pyarrow.parquet` takes them.
-    """
-    targets = [name for name in (*TARGETS, *SOURCE_LABELS) if name in manifest["statistics"]]
-    shared = [name for name in manifest["columns"] if name not in (*TARGETS, *SOURCE_LABELS)]
-    found: dict[str, dict[str, Any]] = {"default": {"columns": None, "filters": None}}
-    if manifest["counts"].get(INSULATORS):
-        found[INSULATORS] = {"columns": None, "filters": [["is_insulator", "==", True]]}
-    for name in targets:
-        if manifest["counts"].get(name):
-            # A comparison with null is null, which a filter leaves out: all finite numbers pass.
-            found[name] = {"columns": [*shared, name], "filters": [[name, ">=", float("-inf")]]}
-    return found
+from mpclean.schema import COLUMNS
 
 
 def write_card(manifest: Manifest) -> str:
@@ -54,26 +29,26 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
     upstream = manifest["upstream"]
     total = sum(manifest["splits"].values())
     shards = {split: count for split, count in manifest["shards"].items() if count}
-    configs = []
-    info = []
-    for name, options in configurations(manifest).items():
-        counts = manifest["counts"][name]
-        config: dict[str, Any] = {"config_name": name}
-        if name == "default":
-            config["default"] = True
-        used = [split for split in shards if counts[split]]
-        config["data_files"] = [
+    configs: list[dict[str, Any]] = []
+    info: list[dict[str, Any]] = []
+    for configuration in configurations(manifest["columns"]):
+        counts = manifest["counts"][configuration.name]
+        # A split without rows has no shard, and an empty one makes load_dataset fail.
+        used = [split for split in shards if counts[split]["num_examples"]]
+        if not used:
+            continue
+        files = [
             {"split": split, "path": [shard(split, k, shards[split]) for k in range(shards[split])]}
             for split in used
         ]
-        config |= {key: value for key, value in options.items() if value is not None}
-        configs.append(config)
+        head = {"config_name": configuration.name} | ({"default": True} if not configs else {})
+        configs.append(head | {"data_files": files} | configuration.card_entry())
         info.append(
             {
-                "config_name": name,
+                "config_name": configuration.name,
                 "description": f"content hash {manifest['content_hash']}",
                 "version": manifest["release_version"],
-                "splits": [{"name": split, "num_examples": counts[split]} for split in used],
+                "splits": [{"name": split, **counts[split]} for split in used],
             }
         )
     return {
@@ -110,16 +85,22 @@ def _body(manifest: Manifest) -> str:
     parameters = manifest["parameters"]
     if parameters["bonds"] == "voronoi":
         bonds = (
-            "Bonds are faces of the periodic Voronoi tessellation of at least "
-            f"{parameters['min_area']:g} A^2 between atoms at most r_a + r_b + "
-            f"{parameters['bond_tolerance']:g} A (Cordero radii) and {parameters['max_bond_length']:g} A apart."
+            "Bonds are faces of the periodic Voronoi tessellation "
+            f"of at least {parameters['min_area']:g} A^2 between atoms at most r_a + r_b + "
+            f"{parameters['bond_tolerance']:g} A (Cordero radii) and "
+            f"{parameters['max_bond_length']:g} A apart."
         )
     else:
         bonds = (
             f"Edges join every pair of atoms at most {parameters['cutoff']:g} A apart, through every image."
         )
     columns = [[f"`{name}`", COLUMNS[name].unit, COLUMNS[name].meaning] for name in manifest["columns"]]
-    configs = ", ".join(f"`{name}`" for name in configurations(manifest))
+    used = [
+        name
+        for name, splits in manifest["counts"].items()
+        if any(split["num_examples"] for split in splits.values())
+    ]
+    configs = ", ".join(f"`{name}`" for name in used)
     return f"""# {manifest["name"]} {manifest["release_version"]}
 
 {_SYNTHETIC if upstream["synthetic"] else ""}{upstream["title"]}.

@@ -53,7 +53,7 @@ def load_manifest(folder: Path) -> Manifest:
         raise UserError(f"{path}: the manifest was changed or damaged; build or fetch the release again")
     if manifest["format_version"] > FORMAT_VERSION:
         raise UserError(
-            f"{path}: format {manifest['format_version']} is newer than this program reads ({FORMAT_VERSION}); "
-            "install a newer mpclean"
+            f"{path}: format {manifest['format_version']} is newer than this program reads "
+            f"({FORMAT_VERSION}); install a newer mpclean"
         )
     return manifest

@@ -11,16 +11,8 @@ from tabulate import tabulate
 from mpclean.release.manifest import Manifest
 from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
 
-_NUMERIC = {
-    "left",
-    "dropped",
-    "records",
-    "mean",
-    "deviation",
-    "published",
-    "published mean",
-    "published deviation",
-}
+# Heads of columns that hold words; all others hold numbers.
+_WORDS = ("stage", "split", "target", "unit", "column", "meaning")
 
 
 def target_statistics(labels: pa.Table) -> dict[str, dict[str, Any]]:
@@ -105,7 +97,7 @@ def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
 def render(table: tuple[list[str], list[list[Any]]], style: str = "simple") -> str:
     """A table as text for a terminal (``simple``) or as Markdown (``github``)."""
     head, rows = table
-    align = ["right" if name in _NUMERIC else "left" for name in head]
+    align = ["left" if name in _WORDS else "right" for name in head]
     return tabulate(
         rows, headers=head, tablefmt=style, colalign=align if rows else None, disable_numparse=True
     )
