@@ -18,9 +18,10 @@ demo: .venv/.installed
 	$(BIN)/ecn fit releases/demo --preset demo --out runs/demo
 	$(BIN)/ecn evaluate runs/demo
 
-# One thread a worker: the tensors of the tests are small, and workers share the cores.
+# One thread a worker: the tensors of the tests are small, and workers share the cores. A file stays with one
+# worker, so that what its tests share is made once.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .
