@@ -174,7 +174,7 @@ def predict(run: Path, files: tuple[Path, ...], form: str) -> None:
             "index": k,
             "formula": prediction.formula,
             "target": model.task.name,
-            "value": None if math.isnan(prediction.value) else prediction.value,
+            "value": None if math.isnan(prediction.value) else float(f"{prediction.value:.7g}"),
             "unit": prediction.unit,
             "warning": prediction.warning,
         }

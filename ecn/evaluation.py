@@ -13,6 +13,7 @@ from torch import Tensor
 from ecn import checkpoint
 from ecn.batch import CrystalBatch
 from ecn.data import CrystalTensors, Dataset, load_split, open_release
+from ecn.errors import UserError
 from ecn.models.base import CrystalModel
 from ecn.tasks import Metrics, Task, task
 
@@ -101,8 +102,9 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
     Raises
     ------
     UserError
-        If the run or the release cannot be read, or has no row for the target.
+        If the run, the release or the device cannot be used, or no row has the target.
     """
+    _require_device(device)
     saved = checkpoint.load(run)
     opened = open_release(release or Path(saved.config.release["path"]))
     target = task(saved.config.target)
@@ -119,6 +121,13 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
         trained_on_same=opened.content_hash == saved.config.release["content_hash"],
         checkpoint_hash=saved.digest,
     )
+
+
+def _require_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise UserError(f"device {name!r}: {str(error).splitlines()[0]}") from error
 
 
 def predict(saved: checkpoint.Checkpoint, data: Dataset, device: str) -> Tensor:

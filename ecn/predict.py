@@ -18,7 +18,7 @@ from ecn.features import N_ELEMENTS
 from ecn.tasks import task
 from mpclean.bonding import BondGraph, MissingRadiusError, TessellationError, topology
 from mpclean.canonical import SymmetryError, canonical_cell
-from mpclean.crystal import Crystal, formula
+from mpclean.crystal import Crystal, formula, reduced_formula
 from mpclean.elements import SYMBOLS
 from mpclean.work import Bonds
 
@@ -32,7 +32,7 @@ class Prediction:
     """What a model says about a crystal."""
 
     formula: str
-    """Of the primitive cell, or of the cell as given where none was found."""
+    """Reduced formula."""
     value: float
     """The prediction, in `unit`; NaN where none can be made."""
     unit: str
@@ -56,7 +56,8 @@ class Predictor:
     def __init__(self, saved: checkpoint.Checkpoint) -> None:
         self.checkpoint = saved
         self.task = task(saved.config.target)
-        self.bonds = Bonds(**saved.config.featuriser)
+        rules = saved.config.featuriser
+        self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
 
     def predict(self, structures: Iterable[Structure | Crystal | Atoms]) -> list[Prediction]:
         """Predict crystals, each on its canonical primitive cell, with the release's own bonds.
@@ -81,7 +82,7 @@ class Predictor:
         values = iter(self._values(usable))
         return [
             Prediction(
-                formula(cell.atomic_numbers).replace(" ", ""),
+                reduced_formula(formula(cell.atomic_numbers)),
                 math.nan if graph is None else next(values),
                 self.task.unit,
                 warning,

@@ -12,7 +12,7 @@ from ecn.features import N_ELEMENTS, GaussianBasis, element_one_hot
 from ecn.models.base import CrystalModel
 from ecn.nn import EquivariantLayer
 from ecn.sharing import cell_pattern
-from ecn.supercell import N_CELLS, cell_graph
+from ecn.supercell import N_CELLS, CellGraph, cell_graph
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,28 @@ class ECN(CrystalModel):
     def forward(self, batch: CrystalBatch) -> Tensor:
         """Predict one number for every crystal of a batch: shape (B,)."""
         graph = cell_graph(batch, self.pattern, quotient=self.copies == 1)
-        x = self.embed(batch)
+        return self.on_graph(self.embed(batch), graph, batch)
+
+    def on_graph(self, x: Tensor, graph: CellGraph, batch: CrystalBatch) -> Tensor:
+        """Everything after the embedding, on a supercell or a quotient.
+
+        Parameters
+        ----------
+        x
+            Nodes, shape (copies * n, width).
+        graph
+            Edges between them.
+        batch
+            The B crystals they belong to.
+
+        Returns
+        -------
+        Tensor of shape (B,).
+        """
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
             x = layer(x, e, graph)
-        x = self.node_head(x).unflatten(0, (batch.n_atoms, graph.copies)).mean(1)
+        x = self.node_head(x).unflatten(0, (batch.n_atoms, -1)).mean(1)  # over the cells
         return self.crystal_head(mean_pool(x, batch)).squeeze(-1)
 
 

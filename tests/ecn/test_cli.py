@@ -1,0 +1,164 @@
+"""The command as a user meets it."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ecn import checkpoint
+from ecn.cli import main
+from mpclean.crystal import Crystal
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def structure(tmp_path):
+    lattice = 2.82 * np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    crystal = Crystal(lattice, np.array([17, 11], np.uint8), np.array([[0.0] * 3, [0.5] * 3]))
+    path = tmp_path / "nacl.cif"
+    crystal.to_pymatgen().to(filename=str(path))
+    return path
+
+
+def test_help_answers_within_a_second():
+    program = """
+import sys
+from ecn.cli import main
+main(["--help"], standalone_mode=False)
+sys.exit("torch" in sys.modules)
+"""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        times.append(time.perf_counter() - began)
+        assert done.returncode == 0, done.stderr
+    assert "fit" in done.stdout
+    assert min(times) < 1.0
+
+
+def test_fit_and_evaluate_import_neither_pymatgen_nor_a_symmetry_finder(release, tmp_path):
+    program = f"""
+import sys
+from ecn.cli import main
+fit = "fit {release} --preset demo --epochs 1 --device cpu --out {tmp_path}/run"
+main(fit.split(), standalone_mode=False)
+main("evaluate {tmp_path}/run --json".split(), standalone_mode=False)
+print(sorted(m for m in sys.modules if m in ("pymatgen", "pymatgen.core", "spglib", "moyopy", "ase")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_the_whole_way(release, structure, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fitted = call("fit", release, "--preset", "demo", "--epochs", 20, "--batch-size", 8)
+    assert fitted.exit_code == 0, fitted.output
+    run = fitted.stdout.splitlines()[-1]
+    assert run == "runs/tiny-formation_energy-1"
+
+    evaluated = json.loads(call("evaluate", run, "--json").stdout.splitlines()[-1])
+    assert evaluated["target"] == "formation_energy"
+    assert evaluated["unit"] == "eV/atom"
+    assert evaluated["split"] == "test"
+    assert evaluated["n"] == 18
+    assert evaluated["mae"] < 0.5 * evaluated["mae_mean_predictor"]
+    assert evaluated["release_hash"] == "0" * 64
+    assert evaluated["checkpoint_hash"] == checkpoint.load(tmp_path / run).digest
+
+    predicted = call("predict", run, structure, structure)
+    (first, second) = csv.DictReader(io.StringIO(predicted.stdout))
+    assert first == second
+    assert (first["formula"], first["unit"], first["warning"]) == ("NaCl", "eV/atom", "")
+    as_json = json.loads(call("predict", run, structure, "--format", "json").stdout)
+    assert as_json[0]["value"] == float(first["value"])
+
+
+def test_the_mean_predictor_says_the_mean_of_the_training_labels(run, rows):
+    train = [
+        r["formation_energy_per_atom"] for r in rows["train"] if r["formation_energy_per_atom"] is not None
+    ]
+    test = [
+        r["formation_energy_per_atom"] for r in rows["test"] if r["formation_energy_per_atom"] is not None
+    ]
+    found = json.loads(call("evaluate", run, "--json").stdout.splitlines()[-1])
+    assert found["mae_mean_predictor"] == pytest.approx(
+        np.abs(np.array(test) - np.mean(train)).mean(), rel=1e-5
+    )
+
+
+def test_the_table_and_the_figure(run):
+    output = call("evaluate", run, "--split", "validation").stdout
+    assert re.search(r"MAE of the model +\d\.\d{4} eV/atom", output)
+    assert re.search(r"MAE of the mean predictor +\d\.\d{4} eV/atom", output)
+    assert re.search(r"ratio +\d+\.\d", output)
+    figure = run / "parity-validation.png"
+    assert output.splitlines()[-1] == f"figure: {figure}"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_classifier_reports_both_classes(release, tmp_path):
+    fitted = call("fit", release, "--preset", "demo", "--target", "is_metal", "--out", tmp_path / "run")
+    assert fitted.exit_code == 0, fitted.output
+    found = json.loads(call("evaluate", tmp_path / "run", "--json").stdout.splitlines()[-1])
+    assert {"accuracy", "precision", "recall", "f1", "auc"} <= set(found)
+    assert set(found["per_class"]) == {"metal", "nonmetal"}
+    assert found["auc"] > 0.9
+    assert re.search(r"metal +\d\.\d{3}", call("evaluate", tmp_path / "run").stdout)
+
+
+def test_another_release_is_said_to_be_another(run, make_release, rows):
+    folder = make_release(**rows)
+    manifest = (folder / "manifest.json").read_text()
+    from mpclean.release.manifest import dump_manifest
+
+    (folder / "manifest.json").write_bytes(dump_manifest(json.loads(manifest) | {"content_hash": "1" * 64}))
+    result = call("evaluate", run, "--release", folder, "--json")
+    assert "not the release that the run was trained on" in result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["release_hash"] == "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "{tmp}/nothing"], "no such release"),
+        (["fit", "{tmp}"], "not a release"),
+        (["fit", "{release}", "--target", "colour"], "unknown target 'colour'"),
+        (["fit", "{release}", "--target", "heat_all"], "no column 'heat_all'"),
+        (["fit", "{release}", "--target", "fermi_energy"], "efermi is null in every row"),
+        (["fit", "{release}", "--limit", "1"], "1 training rows"),
+        (["fit", "{release}", "--group", "S9"], "'S9' is not one of"),
+        (["fit", "{release}", "--model", "resnet"], "'resnet' is not"),
+        (["fit", "{release}", "--preset", "best"], "'best' is not one of"),
+        (["fit", "{release}", "--epochs", "0"], "0 is not in the range"),
+        (["fit", "{release}", "--device", "abacus", "--out", "{tmp}/run"], "device 'abacus'"),
+        (["fit", "{release}", "--out", "{run}"], "exists already"),
+        (["evaluate", "{tmp}"], "no run of `ecn fit`"),
+        (["evaluate", "{run}", "--release", "{tmp}"], "not a release"),
+        (["evaluate", "{run}", "--device", "abacus"], "device 'abacus'"),
+        (["predict", "{run}", "{tmp}/none.cif"], "none.cif: no such file"),
+        (["predict", "{run}", "{run}/metrics.csv"], "metrics.csv: not a crystal structure"),
+        (["predict", "{run}"], "Missing argument"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_failure(arguments, message, release, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    filled = [a.format(tmp=tmp_path, release=release, run=run) for a in arguments]
+    result = call(*filled)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    ours = [line for line in result.stderr.splitlines() if line.startswith(("ecn: ", "Error: "))]
+    assert len(ours) == 1
+    assert not (tmp_path / "runs").exists()
