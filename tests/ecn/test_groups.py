@@ -78,7 +78,6 @@ def test_order_on_the_cells(name):
     assert len(closure(cell_group(name))) == ORDERS[name]
 
 
-@pytest.mark.slow
 def test_s8_holds_all_permutations():
     assert len(closure(cell_group("S8"))) == 40320
 

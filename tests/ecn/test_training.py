@@ -163,7 +163,8 @@ def test_an_unknown_device_is_named(release, tmp_path):
 
 
 def test_a_class_is_learned_with_cross_entropy(release, tmp_path):
-    fit(release, tmp_path / "run", dataclasses.replace(SHORT, epochs=10, standardise=True), target="is_metal")
+    quick = dataclasses.replace(SHORT, epochs=20, learning_rate=1e-2, standardise=True)
+    fit(release, tmp_path / "run", quick, target="is_metal")
     config = checkpoint.load(tmp_path / "run").config
     assert (config.shift, config.scale) == (0.0, 1.0)
-    assert history(tmp_path / "run")[-1]["score"] < 0.69
+    assert history(tmp_path / "run")[-1]["score"] < 0.5
