@@ -19,6 +19,7 @@ nothing. Handedness is kept.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -54,8 +55,10 @@ _GRID_SHIFT = 0.237
 # The last comparison: A^2 for metrics, cell vectors for coordinates. Rounding stays below it.
 _FINEST = 1e-8
 
-# moyopy reports every non-primitive input through `logging`; it is what we call it for.
+# moyopy reports every non-primitive input through `logging`, and spglib every tolerance that it
+# lowers on standard error; both then find what we ask for.
 logging.getLogger("moyo").setLevel(logging.ERROR)
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 
 
 class SymmetryError(Exception):

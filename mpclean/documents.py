@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+from scipy.spatial import cKDTree
 
 from mpclean.crystal import Crystal, formula
 from mpclean.elements import ATOMIC_NUMBERS
@@ -40,6 +41,9 @@ _VERSION_PATHS = ("builder_meta.database_version", "database_version")
 
 #: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
 _NOTHING = ("", "None", "none", "null", "nan", "NaN")
+
+#: Atoms nearer than this stand for one that was written twice, A; no bond is half as short as H-H, 0.74.
+MIN_DISTANCE = 0.1
 
 _ISOTOPES = {"D": 1, "T": 1}
 
@@ -183,7 +187,8 @@ def read_structure(structure: Any) -> Crystal:
     Raises
     ------
     RecordError
-        If it is missing, malformed, disordered, not finite, without atoms or volume.
+        If it is missing, malformed, disordered, not finite, without atoms or volume, or if atoms
+        coincide.
     """
     if structure is None or structure == "":
         raise RecordError("no structure")
@@ -249,4 +254,14 @@ def _check(crystal: Crystal) -> Crystal:
         raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
     if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
         raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
+    inside = crystal.frac_coords % 1.0 % 1.0  # the first one rounds -1e-17 to 1
+    near = cKDTree(inside, boxsize=1.0).query_pairs(
+        MIN_DISTANCE / heights.min(), p=np.inf, output_type="ndarray"
+    )
+    apart = inside[near[:, 0]] - inside[near[:, 1]]
+    distance = np.linalg.norm((apart - np.rint(apart)) @ crystal.lattice, axis=1)
+    if distance.min(initial=np.inf) < MIN_DISTANCE:
+        first, second = near[distance.argmin()]
+        raise RecordError("atoms coincide", f"sites {first} and {second} are {distance.min():.3g} A apart")
     return crystal

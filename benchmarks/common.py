@@ -1,0 +1,124 @@
+"""What every benchmark shares: where its result goes, and what it must say of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+
+#: The order of the sections in RESULTS.md; a benchmark that is not named here comes last.
+ORDER = ("bonds", "published_list", "build", "model", "train_mp", "train_perov5")
+
+
+def data_folder() -> Path:
+    """The real data folder: MPCLEAN_TEST_DATA, else ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("MPCLEAN_TEST_DATA", HERE.parent.parent / "shared" / "data"))
+    if not folder.is_dir():
+        sys.exit(f"the real data folder is not at {folder}; name it in MPCLEAN_TEST_DATA")
+    return folder
+
+
+def hardware() -> str:
+    """Processor, cores and memory of this machine."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
+
+
+def commit() -> str:
+    """The commit that runs, marked where tracked files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(HERE), *words], capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../mpclean", "../ecn")
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+
+
+def timed(command: list[str]) -> dict[str, Any]:
+    """Run a command; its seconds, the largest memory of any of its processes, its last output line."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+    return {
+        "seconds": time.perf_counter() - begin,
+        "peak_memory_gib": usage.ru_maxrss / 2**20,  # KiB on Linux, the process or its largest child
+        "output": output.strip().splitlines(),
+    }
+
+
+def save(
+    name: str, title: str, head: list[str], rows: list[list[Any]], notes: str = "", **values: Any
+) -> None:
+    """Write results/NAME.json and render RESULTS.md anew from all results.
+
+    Parameters
+    ----------
+    name
+        Name of the benchmark.
+    title
+        Heading in RESULTS.md.
+    head, rows
+        The table.
+    notes
+        What a reader must know beside it.
+    values
+        Everything else that was measured.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    result = {
+        "title": title,
+        "command": "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "commit": commit(),
+        "date": date.today().isoformat(),
+        "hardware": hardware(),
+        "python": platform.python_version(),
+        "table": {"head": head, "rows": rows},
+        "notes": notes,
+        "values": values,
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    render()
+
+
+def render() -> None:
+    """Write RESULTS.md from results/*.json."""
+    files = sorted(
+        RESULTS.glob("*.json"), key=lambda f: (ORDER.index(f.stem) if f.stem in ORDER else len(ORDER), f.stem)
+    )
+    sections = [
+        "# Measured\n\nWritten by the benchmarks themselves from `results/*.json`; see README.md here."
+    ]
+    for file in files:
+        result = json.loads(file.read_text())
+        table = tabulate(
+            result["table"]["rows"], result["table"]["head"], tablefmt="github", disable_numparse=True
+        )
+        sections.append(
+            f"## {result['title']}\n\n`{result['command']}`  \ncommit {result['commit']}, {result['date']}, "
+            f"{result['hardware']}, Python {result['python']}\n\n{table}\n\n{result['notes']}".rstrip()
+        )
+    (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
+    print("\n".join(sections[-1:]))
