@@ -22,6 +22,8 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         except UserError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
+        except BrokenPipeError:
+            raise  # the reader of our output has gone, and click knows what to do
         except OSError as error:
             click.echo(f"Error: {error.filename or ''}: {error.strerror or error}", err=True)
             sys.exit(2)
