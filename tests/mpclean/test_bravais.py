@@ -9,13 +9,10 @@ from moyopy import SpaceGroupType
 
 from mpclean.bravais import BRAVAIS_TYPES, bravais_type, point_group, point_group_generators, primitive_basis
 
-ORDERS = dict(
-    zip(
-        "aP mP mC oP oC oI oF tP tI hR hP cP cI cF".split(),
-        (2, 4, 4, 8, 8, 8, 8, 16, 16, 12, 24, 48, 48, 48),
-        strict=True,
-    )
-)
+ORDERS = {
+    "aP": 2, "mP": 4, "mC": 4, "oP": 8, "oC": 8, "oI": 8, "oF": 8,
+    "tP": 16, "tI": 16, "hR": 12, "hP": 24, "cP": 48, "cI": 48, "cF": 48,
+}  # fmt: skip
 
 # Space groups per Bravais type, International Tables A.
 SPACE_GROUPS = {
