@@ -53,6 +53,10 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
 
 
+#: The commit that a benchmark began with; a long one may see others.
+COMMIT = commit()
+
+
 def timed(command: list[str]) -> dict[str, Any]:
     """Run a command; its seconds, the largest memory of any of its processes, its last output line."""
     begin = time.perf_counter()
@@ -91,7 +95,7 @@ def save(
     result = {
         "title": title,
         "command": "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "commit": commit(),
+        "commit": COMMIT,
         "date": date.today().isoformat(),
         "hardware": hardware(),
         "python": platform.python_version(),
