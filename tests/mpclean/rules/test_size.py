@@ -1,0 +1,23 @@
+"""Fifty atoms are the most."""
+
+from mpclean.rules.size import MAX_ATOMS, RULE, size
+
+
+def test_boundary(keys):
+    kept, dropped = size(keys(*({"material_id": f"mp-{n}", "nsites": n} for n in (1, 49, 50, 51, 300))))
+    assert kept["nsites"].to_pylist() == [1, 49, 50]
+    assert MAX_ATOMS == 50
+    assert dropped.select(["material_id", "rule", "reason", "detail", "kept_id"]).to_pylist() == [
+        {
+            "material_id": f"mp-{n}",
+            "rule": "size",
+            "reason": "more than 50 atoms in the primitive cell",
+            "detail": f"{n} atoms",
+            "kept_id": None,
+        }
+        for n in (51, 300)
+    ]
+
+
+def test_reads_no_bonds():
+    assert not RULE.needs_bonds

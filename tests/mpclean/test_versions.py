@@ -1,0 +1,63 @@
+"""Known versions are consistent with themselves and with the rest of the package."""
+
+import pytest
+
+from mpclean.errors import UserError
+from mpclean.rules import RULES
+from mpclean.schema import SPLITS, TARGETS
+from mpclean.sources import SOURCES
+from mpclean.versions import PAPER_RULES, UNNAMED, find_version, known_versions
+
+
+def test_the_ones_that_scripts_rely_on():
+    assert {name: version.release for name, version in known_versions().items()} == {
+        "demo": "demo",
+        "perov-5": "perov-5",
+        "2021.05": "mp-v1",
+    }
+
+
+@pytest.mark.parametrize("name", known_versions())
+def test_entry_refers_to_what_there_is(name):
+    version = find_version(name)
+    assert version.name == name
+    assert set(version.rules) <= set(RULES)
+    assert version.rules[0] == "record"  # unreadable records leave before anything else is asked
+    assert set(version.sources) <= set(SOURCES)
+    assert version.bonds in ("voronoi", "radius")
+    assert [part.isdigit() for part in version.release_version.split(".")] == [True] * 3
+    published = version.published
+    assert set(published.get("stages", {})) <= {*version.rules, "insulators"}
+    assert set(published.get("splits", {})) <= set(SPLITS)
+    assert set(published.get("statistics", {})) <= set(TARGETS)
+
+
+def test_paper():
+    version = find_version("2021.05")
+    assert version.rules == PAPER_RULES == tuple(RULES)
+    assert version.published["stages"] == {
+        "record": 126126, "duplicate": 114605, "size": 96315, "dimensionality": 82229,
+        "graph": 78649, "insulators": 33971,
+    }  # fmt: skip
+    assert sum(version.published["splits"].values()) == version.published["stages"]["graph"]
+
+
+def test_perov_5_runs_no_rule_that_excludes():
+    version = find_version("perov-5")
+    assert version.rules == ("record",)
+    assert version.bonds == "radius"
+
+
+def test_no_name_claims_nothing():
+    assert find_version(None) is UNNAMED
+    assert UNNAMED.name is None
+    assert UNNAMED.rules == PAPER_RULES
+    assert UNNAMED.database_versions == ()
+
+
+def test_unknown_version_names_the_way_out():
+    with pytest.raises(
+        UserError, match=r"unknown version '2022'; known are demo, perov-5, 2021\.05"
+    ) as caught:
+        find_version("2022")
+    assert "mpclean build --source PATH --out DIR" in str(caught.value)
