@@ -53,6 +53,10 @@ class RunConfig:
     """Every field of `ecn.presets.Preset`, after the user's changes."""
     seed: int
     """Seed of weights, order and draws."""
+    limit: int | None
+    """Training rows that were asked for; None for all."""
+    time_limit: float | None
+    """Minutes that were allowed; None for no limit."""
     shift: float
     """A prediction is ``shift + scale * output of the model``, in the unit."""
     scale: float

@@ -123,8 +123,7 @@ def evaluate(run: Path, split: str, release: Path | None, as_json: bool, device:
     from ecn.evaluation import evaluate, parity_figure
 
     evaluation = evaluate(run, split, release, device)
-    if evaluation.n_left_out:
-        click.echo(f"{evaluation.n_left_out} rows without a label left out", err=True)
+    click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
     if not evaluation.trained_on_same:
         click.echo("this is not the release that the run was trained on", err=True)
     figure = run / f"parity-{split}.png"

@@ -94,10 +94,11 @@ class CrystalTensors:
         Parts of `index`, none of them empty.
         """
         starts = self.atom_start + self.edge_start
-        work = (starts[index + 1] - starts[index]).double()
-        n_parts = max(1, -int(-work.sum() // max_edges))
-        middle = torch.cumsum(work, 0) - work / 2
-        part = (middle * n_parts / work.sum()).long()
+        work = starts[index + 1] - starts[index]
+        end = torch.cumsum(work, 0)
+        total = int(end[-1])
+        n_parts = -(-total // max_edges)
+        part = (2 * end - work) * n_parts // (2 * total)  # by the middle of a crystal's share
         counts = torch.bincount(part, minlength=n_parts).tolist()
         return [p for p in torch.split(index, counts) if len(p)]
 
@@ -172,7 +173,7 @@ def _any_per_row(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArra
 def _refuse(bad: NDArray[np.bool_], table: pa.Table, problem: str) -> None:
     if bad.any():
         first = table.column("material_id")[int(np.argmax(bad))].as_py()
-        raise UserError(f"{problem} ({int(bad.sum())} rows, first {first}); run `mpclean verify` on it")
+        raise UserError(f"{problem} ({int(bad.sum())} rows, first {first})")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ecn.tasks import Metrics, Task, task
 #: Edges of the model's own graph in one pass, by kind of device. On a CPU the tensors of a
 #: pass then stay near the caches, and malloc reuses their memory instead of mapping it anew
 #: (page faults): 128 crystals on the supercell take a third of their time in one pass.
-_EDGES_PER_PASS = {"cpu": 16_000, "cuda": 2_000_000}
+_EDGES_PER_PASS = {"cpu": 8_000, "cuda": 2_000_000}
 
 
 def max_edges(model: CrystalModel, device: torch.device) -> int:
@@ -64,7 +64,7 @@ class Evaluation:
     metrics: Metrics
     """See `ecn.tasks.Task.metrics`."""
     n_left_out: int
-    """Rows without a label."""
+    """Rows of the split that the task is not about."""
     release_hash: str
     """Content hash of the release."""
     trained_on_same: bool
@@ -106,7 +106,12 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
     """
     _require_device(device)
     saved = checkpoint.load(run)
-    opened = open_release(release or Path(saved.config.release["path"]))
+    trained_on = Path(saved.config.release["path"])
+    if release is None and not trained_on.exists():
+        raise UserError(
+            f"{trained_on}: the release of this run is not there any more; name it with --release"
+        )
+    opened = open_release(release or trained_on)
     target = task(saved.config.target)
     data = load_split(opened, split, target).to(device)
     output = predict(saved, data, device)

@@ -89,16 +89,15 @@ class EdgeFunction(nn.Module):
         """
         sizes = (self.node_width, self.node_width, self.edge_width)
         into, out_of, along = self.weight1.flatten(0, 1).split(sizes, dim=1)
-        x_into, x_out_of = linear(x, into), linear(x, out_of)
+        x_into, x_out_of = linear(x, into, self.bias1.repeat(len(self.weight1))), linear(x, out_of)
         mix = torch.einsum("dst,toi->dosi", self.intersections, self.weight2).flatten(2)
 
         total = torch.zeros_like(x)
         for colour, places in graph.segments(same_atom=same_atom):
             edges = slice(graph.copies * places.start, graph.copies * places.stop)
             target, source = graph.target[edges], graph.source[edges]
-            bonds = linear(e[places], along, self.bias1.repeat(len(self.weight1)))
             v = x_into.index_select(0, target).add_(x_out_of.index_select(0, source))
-            v = v.unflatten(0, (-1, graph.copies)) + bonds[:, None]
+            v = v.unflatten(0, (-1, graph.copies)) + linear(e[places], along)[:, None]
             message = silu(linear(silu(v.flatten(0, 1)), mix[colour], self.bias2))
             message = torch.sigmoid(self.gate(message)) * message
             total = total.index_add(0, target, message)

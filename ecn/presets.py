@@ -41,14 +41,14 @@ class Preset:
     """Whether a numeric target is learned in units of its deviation, about its mean."""
 
 
-#: Presets by name.
+#: Presets by name. `demo` learns a few thousand small crystals in about a minute on two cores.
 PRESETS = {
     "paper": Preset(),
     "demo": Preset(
         width=64,
         n_layers=3,
         symmetry_breaking=False,
-        epochs=12,
+        epochs=30,
         batch_size=64,
         learning_rate=3e-3,
         schedule="cosine",

@@ -46,6 +46,11 @@ class Task:
         return self.classes is not None
 
     @property
+    def excluded(self) -> str:
+        """Which rows are left out, in words."""
+        return f"without {self.column}" + (f" or where {self.rows} is not true" if self.rows else "")
+
+    @property
     def unit(self) -> str:
         """Unit of what is predicted: the column's, or a probability's."""
         return f"probability of {self.classes[1]}" if self.classes else COLUMNS[self.column].unit

@@ -46,8 +46,8 @@ class Epoch:
     """From 1."""
     train_loss: float
     """Mean over the rows, while they were trained on."""
-    score: float
-    """Of the validation rows, after the epoch; see `ecn.tasks.Task.score`."""
+    validation_score: float
+    """After the epoch; see `ecn.tasks.Task.score`."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
@@ -109,7 +109,7 @@ def fit(
     preset_name, preset
         The settings, and the name of those they started from.
     seed
-        Fixes weights, order and draws: equal seeds give equal runs on one machine.
+        Fixes weights, order and draws: equal seeds give equal runs on a CPU.
     device
         Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
     limit
@@ -138,8 +138,7 @@ def fit(
             f"{release}: {len(train)} training rows with {goal.column}, at least {MIN_ROWS} are needed"
         )
     for split, data in (("train", train), ("validation", validation)):
-        left_out = f", {data.n_left_out} rows without a label left out" if data.n_left_out else ""
-        _say(f"{split}: {len(data)} crystals{left_out}")
+        _say(f"{split}: {len(data)} crystals; {data.n_left_out} rows {goal.excluded} left out")
 
     seed_everything(seed, verbose=False)
     fabric = _fabric(device)
@@ -159,6 +158,8 @@ def fit(
         preset=preset_name,
         training=asdict(preset),
         seed=seed,
+        limit=limit,
+        time_limit=time_limit,
         shift=shift,
         scale=scale,
         train_mean=float(train.labels.double().mean()),
@@ -184,11 +185,11 @@ def _keep_best(epochs: Iterator[Epoch], network: nn.Module, goal: Task, run: Pat
             for epoch in epochs:
                 table.writerow(asdict(epoch).values())
                 file.flush()
-                if best is None or epoch.score < best.score:
+                if best is None or epoch.validation_score < best.validation_score:
                     best = epoch
-                    checkpoint.save_weights(run, network, epoch.epoch, epoch.score)
+                    checkpoint.save_weights(run, network, epoch.epoch, epoch.validation_score)
                 _say(
-                    f"epoch {epoch.epoch}: validation {goal.score_name} {epoch.score:.4f}, "
+                    f"epoch {epoch.epoch}: validation {goal.score_name} {epoch.validation_score:.4f}, "
                     f"train loss {epoch.train_loss:.4g}, learning rate {epoch.learning_rate:.2g}, "
                     f"{epoch.seconds:.1f} s{' (best)' if best is epoch else ''}"
                 )
@@ -199,7 +200,7 @@ def _keep_best(epochs: Iterator[Epoch], network: nn.Module, goal: Task, run: Pat
         raise UserError("stopped before the first epoch ended: there is nothing to keep")
     _say(
         f"{'stopped by the user' if interrupted else 'done'}: "
-        f"best epoch {best.epoch}, validation {goal.score_name} {best.score:.4f}"
+        f"best epoch {best.epoch}, validation {goal.score_name} {best.validation_score:.4f}"
     )
     return Fitted(best, interrupted)
 

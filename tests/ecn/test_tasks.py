@@ -24,6 +24,11 @@ def test_units(name, unit):
     assert task(name).unit == unit
 
 
+def test_rows_that_are_left_out_are_said_to_be():
+    assert task("efermi").excluded == "without efermi"
+    assert task("band_gap").excluded == "without band_gap or where is_insulator is not true"
+
+
 def test_a_numeric_column_goes_by_its_name():
     assert task("e_above_hull").column == "e_above_hull"
 

@@ -57,7 +57,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(release, tmp_path):
         fit(release, run, seed=seed)
     digests = [checkpoint.load(run).digest for run in runs]
     assert digests[0] == digests[1] != digests[2]
-    scores = [[row["score"] for row in history(run)] for run in runs]
+    scores = [[row["validation_score"] for row in history(run)] for run in runs]
     assert scores[0] == scores[1] != scores[2]
 
 
@@ -67,7 +67,7 @@ def test_parts_of_a_batch_add_up_to_its_gradient(release, tmp_path, monkeypatch)
     fit(release, tmp_path / "parts")
     for a, b in zip(history(tmp_path / "whole"), history(tmp_path / "parts"), strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
-        assert a["score"] == pytest.approx(b["score"], rel=1e-3)
+        assert a["validation_score"] == pytest.approx(b["validation_score"], rel=1e-3)
 
 
 def test_the_best_epoch_is_the_one_that_is_kept(release, tmp_path, monkeypatch):
@@ -167,4 +167,4 @@ def test_a_class_is_learned_with_cross_entropy(release, tmp_path):
     fit(release, tmp_path / "run", quick, target="is_metal")
     config = checkpoint.load(tmp_path / "run").config
     assert (config.shift, config.scale) == (0.0, 1.0)
-    assert history(tmp_path / "run")[-1]["score"] < 0.5
+    assert history(tmp_path / "run")[-1]["validation_score"] < 0.5
