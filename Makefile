@@ -15,7 +15,7 @@ export MPLBACKEND := Agg
 demo: .venv/.installed
 	$(BIN)/mpclean build --version demo --out releases/demo --force
 	rm -rf runs/demo
-	$(BIN)/ecn fit releases/demo --preset demo --out runs/demo
+	$(BIN)/ecn fit releases/demo --preset fast --out runs/demo
 	$(BIN)/ecn evaluate runs/demo
 
 # One thread a worker: the tensors of the tests are small, and workers share the cores. A file stays with one

@@ -138,7 +138,7 @@ def evaluate(run: Path, split: str, release: Path | None, as_json: bool, device:
 def _table(evaluation: Evaluation) -> str:
     """A small table of the metrics, with units."""
     metrics, unit = evaluation.metrics, evaluation.task.unit
-    lines = [f"{evaluation.task.name}, {evaluation.split} split, {len(evaluation.label)} crystals"]
+    lines = [evaluation.title]
     if evaluation.task.is_classifier:
         lines.append(f"{'':16}{'precision':>10}{'recall':>10}{'F1':>10}{'crystals':>10}")
         for name, c in metrics["per_class"].items():

@@ -71,6 +71,14 @@ class Evaluation:
     """Whether it is the release that the run was trained on."""
     checkpoint_hash: str
     """SHA-256 of the weights."""
+    synthetic: bool
+    """Whether the labels were made up and describe no real material."""
+
+    @property
+    def title(self) -> str:
+        """What was compared with what, for tables and figures."""
+        made_up = ", synthetic labels" if self.synthetic else ""
+        return f"{self.task.name}, {self.split} split, {len(self.label)} crystals{made_up}"
 
     def summary(self) -> dict[str, Any]:
         """What ``ecn evaluate --json`` prints."""
@@ -82,6 +90,7 @@ class Evaluation:
             **self.metrics,
             "release_hash": self.release_hash,
             "checkpoint_hash": self.checkpoint_hash,
+            "synthetic": self.synthetic,
         }
 
 
@@ -125,6 +134,7 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
         release_hash=opened.content_hash,
         trained_on_same=opened.content_hash == saved.config.release["content_hash"],
         checkpoint_hash=saved.digest,
+        synthetic=opened.manifest["upstream"]["synthetic"],
     )
 
 
@@ -168,5 +178,5 @@ def parity_figure(evaluation: Evaluation, path: Path) -> None:
         axes.plot(ends, ends, color="black", linewidth=0.8)
         axes.set(xlabel=f"{name} ({evaluation.task.unit})", ylabel=f"predicted ({evaluation.task.unit})")
         axes.set_aspect("equal")
-    axes.set_title(f"{evaluation.split}, {len(label)} crystals")
+    axes.set_title(evaluation.title, fontsize="small")
     figure.savefig(path, dpi=150)

@@ -70,7 +70,8 @@ class Predictor:
         Returns
         -------
         A prediction for each, in their order. One whose graph is not valid (`graph_problem`)
-        has a warning, one without a graph has no value either.
+        has a warning, as all have from a model that was trained on synthetic labels; one without a
+        graph has no value either.
 
         Raises
         ------
@@ -99,7 +100,8 @@ class Predictor:
             graph = self.bonds.graph(cell)
         except (SymmetryError, MissingRadiusError, TessellationError) as error:
             return crystal, None, str(error)
-        return cell, graph, graph_problem(cell, graph)
+        made_up = "trained on synthetic labels" if self.checkpoint.config.release["synthetic"] else ""
+        return cell, graph, "; ".join(filter(None, (graph_problem(cell, graph), made_up)))
 
     def _values(self, cells: list[tuple[Crystal, BondGraph]]) -> list[float]:
         if not cells:

@@ -59,7 +59,7 @@ def release_row(k: int, rng: np.random.Generator) -> dict:
     }
 
 
-def write_release(folder: Path, rows: dict[str, list[dict]]) -> Path:
+def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool = False) -> Path:
     """A release folder with the given rows in its splits and no more than readers need."""
     files = {}
     (folder / "data").mkdir(parents=True)
@@ -73,7 +73,7 @@ def write_release(folder: Path, rows: dict[str, list[dict]]) -> Path:
         "name": folder.name,
         "release_version": "1.0.0",
         "content_hash": "0" * 64,
-        "upstream": {"version": None, "synthetic": True},
+        "upstream": {"version": None, "synthetic": synthetic},
         "columns": RELEASE.names,
         "files": files,
         "parameters": {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0},
@@ -106,7 +106,7 @@ def release(tmp_path_factory: pytest.TempPathFactory, _rows: dict[str, list[dict
 
 @pytest.fixture
 def make_release(tmp_path: Path):
-    return lambda **rows: write_release(tmp_path / "release", rows)
+    return lambda synthetic=False, **rows: write_release(tmp_path / "release", rows, synthetic=synthetic)
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +117,7 @@ def run(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fit",
         str(release),
         "--preset",
-        "demo",
+        "fast",
         "--epochs",
         "30",
         "--batch-size",

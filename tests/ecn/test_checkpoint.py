@@ -38,7 +38,7 @@ def test_a_run_says_what_it_was_made_of(run, release):
     assert config["training"]["batch_size"] == 8
     assert config["model_options"]["symmetry_breaking"] is False
     assert config["release"]["content_hash"] == "0" * 64
-    assert config["release"]["synthetic"] is True
+    assert config["release"]["synthetic"] is False
     assert config["featuriser"] == {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0}
     assert config["packages"]["torch"] == torch.__version__
     assert (config["n_train"], config["n_validation"]) == (54, 18)

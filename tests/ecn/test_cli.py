@@ -51,7 +51,7 @@ def test_fit_and_evaluate_import_neither_pymatgen_nor_a_symmetry_finder(release,
     program = f"""
 import sys
 from ecn.cli import main
-fit = "fit {release} --preset demo --epochs 1 --device cpu --out {tmp_path}/run"
+fit = "fit {release} --preset fast --epochs 1 --device cpu --out {tmp_path}/run"
 main(fit.split(), standalone_mode=False)
 main("evaluate {tmp_path}/run --json".split(), standalone_mode=False)
 print(sorted(m for m in sys.modules if m in ("pymatgen", "pymatgen.core", "spglib", "moyopy", "ase")))
@@ -62,7 +62,7 @@ print(sorted(m for m in sys.modules if m in ("pymatgen", "pymatgen.core", "spgli
 
 def test_the_whole_way(release, structure, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fitted = call("fit", release, "--preset", "demo", "--epochs", 20, "--batch-size", 8)
+    fitted = call("fit", release, "--preset", "fast", "--epochs", 20, "--batch-size", 8)
     assert fitted.exit_code == 0, fitted.output
     run = fitted.stdout.splitlines()[-1]
     assert run == "runs/tiny-formation_energy-1"
@@ -74,6 +74,7 @@ def test_the_whole_way(release, structure, tmp_path, monkeypatch):
     assert evaluated["n"] == 18
     assert evaluated["mae"] < 0.5 * evaluated["mae_mean_predictor"]
     assert evaluated["release_hash"] == "0" * 64
+    assert evaluated["synthetic"] is False
     assert evaluated["checkpoint_hash"] == checkpoint.load(tmp_path / run).digest
 
     predicted = call("predict", run, structure, structure)
@@ -108,13 +109,23 @@ def test_the_table_and_the_figure(run):
 
 
 def test_a_classifier_reports_both_classes(release, tmp_path):
-    fitted = call("fit", release, "--preset", "demo", "--target", "is_metal", "--out", tmp_path / "run")
+    fitted = call("fit", release, "--preset", "fast", "--target", "is_metal", "--out", tmp_path / "run")
     assert fitted.exit_code == 0, fitted.output
     found = json.loads(call("evaluate", tmp_path / "run", "--json").stdout.splitlines()[-1])
     assert {"accuracy", "precision", "recall", "f1", "auc"} <= set(found)
     assert set(found["per_class"]) == {"metal", "nonmetal"}
     assert found["auc"] > 0.9
     assert re.search(r"metal +\d\.\d{3}", call("evaluate", tmp_path / "run").stdout)
+
+
+def test_synthetic_labels_are_said_to_be(make_release, rows, structure, tmp_path):
+    folder = make_release(synthetic=True, **rows)
+    call("fit", folder, "--preset", "fast", "--epochs", 1, "--out", tmp_path / "run")
+    assert call("evaluate", tmp_path / "run").stdout.splitlines()[0].endswith("18 crystals, synthetic labels")
+    assert (
+        json.loads(call("evaluate", tmp_path / "run", "--json").stdout.splitlines()[-1])["synthetic"] is True
+    )
+    assert "trained on synthetic labels" in call("predict", tmp_path / "run", structure).stdout
 
 
 def test_another_release_is_said_to_be_another(run, make_release, rows):
