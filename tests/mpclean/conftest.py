@@ -134,13 +134,18 @@ def demo_release(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def every_case(tmp_path_factory) -> Path:
-    """A snapshot with the first two demo records of every case, and two lines that are no JSON."""
+    """The first two demo records of every case, one of them twice, and two lines that are no JSON."""
     seen: dict[str, int] = {}
     chosen = []
     for document in demo.documents():
         seen[document["case"]] = seen.get(document["case"], 0) + 1
         if seen[document["case"]] <= 2:
             chosen.append(document)
+    original = next(document for document in chosen if document["case"] == "crystal")
+    energy = original["formation_energy_per_atom"] + 0.5
+    chosen.append(
+        original | {"case": "duplicate", "material_id": "demo-again", "formation_energy_per_atom": energy}
+    )
     path = write_lines(tmp_path_factory.mktemp("cases") / "cases.jsonl", chosen)
     with path.open("ab") as file:
         file.write(b"{cut off\n\xff\xfe\n")

@@ -1,0 +1,97 @@
+"""The two passes on crystals, a batch at a time."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mpclean.bonding import bond_graph, radius_graph
+from mpclean.canonical import canonical_cell
+from mpclean.documents import read_structure
+from mpclean.schema import BONDS, KEY
+from mpclean.sources import DOCUMENTS
+from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare, read
+
+
+@pytest.fixture
+def passes(tmp_path):
+    """Both passes over documents, all readable ones surviving; what each returns and its file."""
+
+    def run(documents, kind="voronoi", position=1000):
+        rows = [
+            {"location": f"line {n}", "document": json.dumps(d).encode()} for n, d in enumerate(documents)
+        ]
+        batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENTS)
+        keys = prepare(PrepareTask(batch, position, tmp_path / "prepared"))
+        positions = keys.filter(keys["reason"].is_null())["position"].to_numpy()
+        found = bond(BondTask(tmp_path / "prepared", positions, tmp_path / "bonded", Bonds(kind, 1e-4, 4.0)))
+        return keys, found, read(tmp_path / "bonded")
+
+    return run
+
+
+def test_keys(passes, rock_salt):
+    conventional = rock_salt(2)
+    structure = conventional["structure"]
+    # Twice the cell along a.
+    structure["lattice"]["matrix"][0] = (2 * np.array(structure["lattice"]["matrix"][0])).tolist()
+    structure["sites"] = [
+        site | {"abc": [(site["abc"][0] + k) / 2, *site["abc"][1:]]}
+        for site in structure["sites"]
+        for k in (0, 1)
+    ]
+    keys, _, rows = passes([rock_salt(0, symmetry={"number": 216}), {"material_id": "mp-9"}, conventional])
+    assert keys.schema == KEY
+    assert keys["position"].to_pylist() == [1000, 1001, 1002]
+    assert keys["cell_formula"].to_pylist() == ["Mg1 O1", None, "Mg1 Se1"]
+    assert keys["spacegroup_number"].to_pylist() == [216, None, 225]
+    assert keys["spacegroup_computed"].to_pylist() == [225, None, 225]
+    assert keys["nsites"].to_pylist() == [2, None, 2]
+    assert keys["reason"].to_pylist() == [None, "no structure", None]
+    assert rows["formula"].to_pylist() == ["Mg1 O1", "Mg2 Se2"]  # the source's own cell
+    assert rows["reduced_formula"].to_pylist() == ["MgO", "MgSe"]
+    # The moment of the source's cell over the source's atoms.
+    assert rows["magnetization_per_atom"].to_pylist() == [0.25, pytest.approx(0.3 / 4)]
+
+
+@pytest.mark.parametrize("kind", ["voronoi", "radius"])
+def test_rows_are_the_canonical_cell_and_its_graph(passes, rock_salt, kind):
+    documents = [rock_salt(n) for n in range(5)]
+    keys, found, rows = passes(documents, kind)
+    assert found.schema == BONDS
+    assert found["position"].to_pylist() == keys["position"].to_pylist() == rows["position"].to_pylist()
+    for document, row in zip(documents, rows.to_pylist(), strict=True):
+        cell = canonical_cell(read_structure(document["structure"]))
+        crystal = cell.crystal
+        graph = radius_graph(crystal, 4.0) if kind == "radius" else bond_graph(crystal)
+        assert row["bravais_lattice"] == cell.bravais_lattice == "cF"
+        np.testing.assert_allclose(row["lattice"], crystal.lattice.ravel(), atol=1e-12)
+        np.testing.assert_allclose(row["frac_coords"], crystal.frac_coords.ravel(), atol=1e-12)
+        assert row["atomic_numbers"] == crystal.atomic_numbers.tolist()
+        assert row["edge_source"] == graph.source.tolist()
+        assert row["edge_target"] == graph.target.tolist()
+        assert row["edge_image"] == graph.image.ravel().tolist()
+        np.testing.assert_allclose(row["edge_length"], graph.length, rtol=1e-6)
+        moments = dict(zip(row["atomic_numbers"], row["magnetic_moments"], strict=True))
+        assert sorted(moments.values()) == sorted(crystal.magnetic_moments)
+
+
+def test_bonds_that_cannot_be_found_have_a_reason(passes, rock_salt):
+    heavy = rock_salt(1)
+    heavy["structure"]["sites"][0]["species"][0]["element"] = "Bk"
+    _, found, rows = passes([rock_salt(0), heavy, rock_salt(2)])
+    assert found["reason"].to_pylist() == [None, "no covalent radius", None]
+    assert "Bk" in found["detail"][1].as_py()
+    assert found["dimensionality"].to_pylist() == [3, None, 3]
+    assert found["n_components"].to_pylist() == [1, None, 1]
+    assert found["n_isolated"].to_pylist() == [0, None, 0]
+    assert rows["material_id"].to_pylist() == ["mp-1", "mp-3"]
+
+
+def test_no_bonds_at_all(passes, rock_salt):
+    heavy = rock_salt(1)
+    heavy["structure"]["sites"][0]["species"][0]["element"] = "Bk"
+    _, found, rows = passes([heavy])
+    assert found["reason"].to_pylist() == ["no covalent radius"]
+    assert rows.num_rows == 0
