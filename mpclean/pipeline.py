@@ -116,12 +116,24 @@ def build(
         For everything the user can put right; nothing is written then.
     """
     plan = _plan(version, source, out, split, min_area, workers, limit)
-    if plan.out.exists() and not force:
-        raise UserError(f"{plan.out} exists already; choose another --out, or replace it with --force")
+    _require_free(plan.out, force)
     with _staging(plan.out) as staging:
         _build(plan, staging)
         _move_into_place(staging / "release", plan.out)
     return open_release(plan.out)
+
+
+def _require_free(out: Path, force: bool) -> None:
+    if out.name in ("", ".."):
+        raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
+    if not out.exists():
+        return
+    if not force:
+        raise UserError(f"{out} exists already; choose another --out, or replace it with --force")
+    if not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(
+            f"{out} exists and is no release, so --force does not replace it; choose another --out"
+        )
 
 
 def _plan(
@@ -239,6 +251,8 @@ def _build(plan: Plan, staging: Path) -> None:
         (keys, dropped), assigned = published(keys, plan.split[0])
         ledger.append(dropped)
         stages.append(_stage("split", "on the lists of the split", keys.num_rows, dropped.num_rows))
+    left = sum(dropped.num_rows for dropped in ledger)
+    assert keys.num_rows + left == stages[0]["left"], "a record is neither kept nor in the ledger"
     if not keys.num_rows:
         raise UserError("no record is left to write; see the rules with --limit, or give another --split")
 
