@@ -108,7 +108,9 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
             symprec=tolerance,
             setting=moyopy.Setting.spglib(),
         )
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception
         raise SymmetryError(str(error)) from error
     bravais_lattice = symmetry.pearson_symbol[:2].replace("S", "C")  # S: one face, whichever it is
     conventional = np.array(symmetry.std_linear).T @ crystal.lattice

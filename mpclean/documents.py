@@ -45,6 +45,9 @@ _NOTHING = ("", "None", "none", "null", "nan", "NaN")
 #: Atoms nearer than this stand for one that was written twice, A; no bond is half as short as H-H, 0.74.
 MIN_DISTANCE = 0.1
 
+#: Cells beyond this are not looked at; the largest of the Materials Project has some 450 atoms.
+MAX_SITES = 2_000
+
 _ISOTOPES = {"D": 1, "T": 1}
 
 
@@ -249,6 +252,8 @@ def _check(crystal: Crystal) -> Crystal:
         raise RecordError("no atoms")
     if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.frac_coords).all()):
         raise RecordError("coordinates are not finite")
+    if len(crystal) > MAX_SITES:
+        raise RecordError("too many atoms", f"{len(crystal)} atoms, at most {MAX_SITES} are looked at")
     edges = np.linalg.norm(crystal.lattice, axis=1)
     if crystal.volume <= 1e-6 * edges.prod() or crystal.volume < 0.1 * len(crystal):
         raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")

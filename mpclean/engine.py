@@ -11,10 +11,13 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
+
+from mpclean.errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -45,6 +48,8 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int)
     ------
     Exception
         What `function` raised, at its place in the order; tasks not yet begun are dropped.
+    UserError
+        If a worker process died.
     """
     if workers <= 1:
         with threadpool_limits(1):
@@ -63,5 +68,9 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int)
                 for task in islice(remaining, 1):
                     pending.append(pool.submit(function, task))
                 yield result
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker process died, most likely for want of memory; try again with fewer --workers"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -60,10 +60,21 @@ class Bonds:
     cutoff: float
 
     def graph(self, crystal: Crystal) -> BondGraph:
-        """The bond graph of a crystal; raises what the two functions raise."""
+        """The bond graph of a crystal.
+
+        Raises
+        ------
+        MissingRadiusError, TessellationError
+            As the two functions do; also if images do not fit into the release's integers.
+        """
         if self.kind == "radius":
-            return radius_graph(crystal, self.cutoff)
-        return bond_graph(crystal, self.min_area)
+            graph = radius_graph(crystal, self.cutoff)
+        else:
+            graph = bond_graph(crystal, self.min_area)
+        farthest = int(np.abs(graph.image).max(initial=0))
+        if farthest > np.iinfo(np.int8).max:
+            raise TessellationError(f"a bond reaches {farthest} cells away")
+        return graph
 
 
 @dataclass(frozen=True)
