@@ -110,7 +110,7 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
         )
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception
+    except BaseException as error:  # a panic of Rust is no Exception
         raise SymmetryError(str(error)) from error
     bravais_lattice = symmetry.pearson_symbol[:2].replace("S", "C")  # S: one face, whichever it is
     conventional = np.array(symmetry.std_linear).T @ crystal.lattice

@@ -151,7 +151,7 @@ def read_crystals(path: Path) -> list[Crystal]:
         return _read_crystals(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:
+    except Exception as error:  # the parsers of two libraries raise without a common base
         raise UserError(f"{path}: not a crystal structure that pymatgen or ASE can read ({error})") from error
 
 

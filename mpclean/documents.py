@@ -239,7 +239,7 @@ def _read_cif(text: str) -> Crystal:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # rounding of coordinates, which we do not want
             structures = CifParser.from_str(text, frac_tolerance=0).parse_structures(primitive=False)
-    except Exception as error:
+    except Exception as error:  # the parser raises whatever a text makes it raise
         raise RecordError("structure is malformed", f"CIF: {error}") from error
     try:
         return Crystal.from_pymatgen(structures[0])
