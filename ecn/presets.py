@@ -41,8 +41,8 @@ class Preset:
     """Whether a numeric target is learned in units of its deviation, about its mean."""
 
 
-#: Presets by name. `fast` is a small network on the quotient graph: the demo in about a minute, 20,000 crystals of
-#: the Materials Project in some ten minutes on one core.
+#: Presets by name. `fast` is a small network on the quotient graph: the demo in about a
+#: minute, 20,000 crystals of the Materials Project in some ten minutes on one core.
 PRESETS = {
     "paper": Preset(),
     "fast": Preset(
