@@ -51,7 +51,7 @@ def main() -> None:
 @click.option(
     "--split",
     metavar="random|published|PATH",
-    help="How to split: the authors' shuffle, the source's own split, or a table or folder of id lists.",
+    help="The authors' shuffle, the source's own split, or a table, a list or a folder of lists of ids.",
 )
 @click.option(
     "--min-area", type=click.FloatRange(min=0), metavar="A2", help="Smallest Voronoi face of a bond, A^2."

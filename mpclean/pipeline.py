@@ -30,6 +30,7 @@ from mpclean.release.reader import Release, open_release
 from mpclean.release.statistics import target_statistics
 from mpclean.release.writer import write_shards, write_table
 from mpclean.rules import RULES
+from mpclean.rules.base import partition
 from mpclean.rules.size import MAX_ATOMS
 from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SPLIT, SPLITS, TARGETS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
@@ -150,6 +151,8 @@ def _plan(
         if version.release is None:
             raise UserError("a build without --version needs --out DIR, which also names the release")
         out = Path("releases") / version.release
+    if source is None and version.name is None:
+        raise UserError("nothing to build: give --version of a known version, or --source of a snapshot")
     if source is None or str(source) not in SOURCES:
         opened = SOURCES[version.sources[0]](None if source is None else Path(source))
     elif version.name is not None and source not in version.sources:
@@ -215,10 +218,10 @@ def _move_into_place(new: Path, out: Path) -> None:
 
 def _build(plan: Plan, staging: Path) -> None:
     keys = _prepare(plan, staging)
-    compared = pc.and_(keys["spacegroup_number"].is_valid(), keys["spacegroup_computed"].is_valid())
+    differ = pc.fill_null(pc.not_equal(keys["spacegroup_source"], keys["spacegroup_computed"]), False)
     spacegroups = {
-        "compared": pc.sum(compared).as_py() or 0,
-        "differ": pc.sum(pc.not_equal(keys["spacegroup_number"], keys["spacegroup_computed"])).as_py() or 0,
+        "stated": len(keys) - keys["spacegroup_source"].null_count,
+        "differ": sorted(keys["material_id"].filter(differ).drop_null().to_pylist()),
     }
     stated = pc.unique(keys["database_version"].drop_null()).to_pylist()
 
@@ -237,7 +240,11 @@ def _build(plan: Plan, staging: Path) -> None:
             why = f"; the first: {first[0]['detail']}: {first[0]['reason']}" if first else ""
             raise UserError(f"the source {plan.source.identity.name} has no readable record{why}")
     if not bonded:
+        # No rule of this plan asks for bonds, but a crystal without them cannot be written.
         keys = _with_bonds(plan, staging, keys)
+        keys, dropped = partition(keys, keys["reason"].is_valid(), "record", keys["reason"], keys["detail"])
+        ledger.append(dropped)
+        stages.append(_stage("bonds", "with bonds", keys.num_rows, dropped.num_rows))
 
     labels = _labels(staging, keys["position"])
     insulators = pc.sum(labels["is_insulator"]).as_py() or 0

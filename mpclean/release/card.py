@@ -115,9 +115,9 @@ def _body(manifest: Manifest) -> str:
 {render(funnel_rows(manifest), "github")}
 
 Every record that left is in `ledger/excluded.parquet` with the rule and the reason.
-Where the source states a space group, {manifest["spacegroups"]["differ"]:,} of
-{manifest["spacegroups"]["compared"]:,} differ from the one found at symprec
-{parameters["spacegroup_tolerance"]:g} A; the source's counts.
+Of {manifest["spacegroups"]["stated"]:,} space groups that the source states,
+{len(manifest["spacegroups"]["differ"]):,} differ from the one found at symprec
+{parameters["spacegroup_tolerance"]:g} A; the source's counts, and the manifest lists them.
 
 ## Splits
 

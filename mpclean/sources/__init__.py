@@ -31,7 +31,10 @@ def _perov5(path: Path | None) -> Source:
 
 def _records(path: Path | None) -> Source:
     if path is None:
-        raise UserError("no source: give --source PATH of a snapshot (Parquet, JSON lines, JSON, YAML)")
+        raise UserError(
+            "no public service is known to serve this version: give --source PATH of a snapshot of it "
+            "(Parquet, JSON lines, JSON, YAML), or build another version"
+        )
     return open_records(path)
 
 

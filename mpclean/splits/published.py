@@ -14,6 +14,7 @@ from mpclean.errors import UserError
 from mpclean.ids import normalise_id
 from mpclean.rules.base import Partition, partition
 from mpclean.schema import SPLIT, SPLITS
+from mpclean.splits.random import shuffled
 
 #: Other names under which splits are published.
 _ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
@@ -50,8 +51,10 @@ def read_split(path: Path) -> pa.Table:
     ----------
     path
         A table ``material_id, split`` (CSV, Parquet or JSON: a list of such objects or an
-        object of lists by split), or a folder with one id list each in files ending in
-        ``_train.json``, ``_valid.json`` (or ``_validation``, ``_val``) and ``_test.json``.
+        object of lists by split); a JSON list of ids alone, which is shuffled and cut in its
+        order as the paper's was (`mpclean.splits.random.shuffled`); or a folder with one id
+        list each in files ending in ``_train.json``, ``_valid.json`` (or ``_validation``,
+        ``_val``) and ``_test.json``.
 
     Returns
     -------
@@ -106,6 +109,9 @@ def _read_table(path: Path) -> tuple[list[str], list[str]]:
         content = json.loads(path.read_bytes())
         if isinstance(content, dict):
             pairs = [(material_id, split) for split, listed in content.items() for material_id in listed]
+        elif all(isinstance(entry, str) for entry in content):
+            split = shuffled(content)
+            return split["material_id"].to_pylist(), split["split"].to_pylist()
         else:
             pairs = [(row["material_id"], row["split"]) for row in content]
         return [material_id for material_id, _ in pairs], [split for _, split in pairs]

@@ -30,6 +30,7 @@ def test_split_algorithm_gives_the_published_lists(data: Path) -> None:
     ids = json.loads(next(folder.glob("*_v2021_05.json")).read_bytes())
     published = read_split(folder)
     ours = shuffled(ids)
+    assert read_split(next(folder.glob("*_v2021_05.json"))) == ours
     for split in SPLITS:
         assert (
             ours.filter(pc.equal(ours["split"], split))["material_id"].to_pylist()
