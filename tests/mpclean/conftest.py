@@ -116,28 +116,37 @@ def write_lines_fixture():
 
 @pytest.fixture(scope="session")
 def snapshot(tmp_path_factory):
-    """Thirty rock salts as JSON lines; all of them pass every rule."""
-    return write_lines(tmp_path_factory.mktemp("snapshot") / "docs.jsonl", map(rock_salt, range(30)))
+    """Twenty rock salts as JSON lines; all of them pass every rule."""
+    return write_lines(tmp_path_factory.mktemp("snapshot") / "docs.jsonl", map(rock_salt, range(20)))
 
 
 @pytest.fixture(scope="session")
 def small_release(snapshot, tmp_path_factory):
-    """A release of the thirty rock salts; not to be changed."""
+    """A release of the twenty rock salts; not to be changed."""
     return mpclean.build(source=snapshot, out=tmp_path_factory.mktemp("small") / "salts", workers=1)
 
 
 @pytest.fixture(scope="session")
-def demo_release(tmp_path_factory):
-    """A release of the first 300 demo records; not to be changed."""
-    return mpclean.build(version="demo", limit=300, out=tmp_path_factory.mktemp("demo") / "demo", workers=1)
+def demo_documents():
+    """All documents of the source `demo`; to make them takes seconds."""
+    return list(demo.documents())
 
 
 @pytest.fixture(scope="session")
-def every_case(tmp_path_factory) -> Path:
+def demo_release(demo_documents, tmp_path_factory):
+    """A release of the first 300 demo records; not to be changed."""
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "documents", lambda: iter(demo_documents))
+        return mpclean.build(version="demo", limit=300, out=out, workers=1)
+
+
+@pytest.fixture(scope="session")
+def every_case(demo_documents, tmp_path_factory) -> Path:
     """The first two demo records of every case, one of them twice, and two lines that are no JSON."""
     seen: dict[str, int] = {}
     chosen = []
-    for document in demo.documents():
+    for document in demo_documents:
         seen[document["case"]] = seen.get(document["case"], 0) + 1
         if seen[document["case"]] <= 2:
             chosen.append(document)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
-from mpclean.documents import read_documents, read_structure
+from mpclean.documents import MAX_SITES, read_documents, read_structure
 from mpclean.schema import RECORD
 from mpclean.sources import DOCUMENTS
 
@@ -303,6 +303,14 @@ def test_nan_of_python_is_read(document):
     assert row["reason"] is None
     assert row["efermi"] is None
     assert row["band_gap"] == 1.0
+
+
+@pytest.mark.parametrize(("n", "reason"), [(MAX_SITES, None), (MAX_SITES + 1, "too many atoms")])
+def test_largest_cell(document, structure_dict, n, reason):
+    chain = structure_dict(
+        [[3, 0, 0], [0, 3, 0], [0, 0, 1.0 * n]], ["C"] * n, [(0, 0, i / n) for i in range(n)]
+    )
+    assert read(document | {"structure": chain})[0]["reason"] == reason
 
 
 def pymatgen_structure():

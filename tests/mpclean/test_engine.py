@@ -1,10 +1,12 @@
 """Mapping work over processes keeps order, laziness and errors."""
 
 import math
+import os
 
 import pytest
 
 from mpclean.engine import _AHEAD, run
+from mpclean.errors import UserError
 
 
 class Counting:
@@ -70,3 +72,8 @@ def test_error_of_the_tasks_themselves(workers):
 
     with pytest.raises(KeyError, match="source"):
         list(run(math.sqrt, tasks(), workers))
+
+
+def test_dead_worker():
+    with pytest.raises(UserError, match=r"a worker process died, .*; try again with fewer --workers"):
+        list(run(os._exit, [1], 2))

@@ -150,16 +150,16 @@ def test_given_lists(snapshot, tmp_path):
     for name, ids in (
         ("train", ["mp-ft", "mp-2", "mp-3"]),
         ("valid", ["mp-e"]),
-        ("test", ["mp-30", "mp-777"]),
+        ("test", ["mp-20", "mp-777"]),
     ):
         (tmp_path / f"x_{name}.json").write_text(json.dumps(ids))
     release = mpclean.build(source=snapshot, out=tmp_path / "r", split=tmp_path, workers=1)
     assert {s: sorted(release.table(s)["material_id"].to_pylist()) for s in SPLITS} == {
-        "train": ["mp-2", "mp-3"], "validation": ["mp-4"], "test": ["mp-30"]
+        "train": ["mp-2", "mp-3"], "validation": ["mp-4"], "test": ["mp-20"]
     }  # fmt: skip
     ledger = release.ledger().to_pylist()
     assert {row["rule"] for row in ledger} == {"split"}
-    assert len(ledger) == 26
+    assert len(ledger) == 16
     assert stages(release)["split"] == 4
 
 
@@ -256,13 +256,13 @@ def test_limit(snapshot, tmp_path, monkeypatch):
 
 
 def test_limit_beyond_the_end(snapshot, tmp_path):
-    assert mpclean.build(source=snapshot, out=tmp_path / "r", limit=99, workers=1).table().num_rows == 30
+    assert mpclean.build(source=snapshot, out=tmp_path / "r", limit=99, workers=1).table().num_rows == 20
 
 
 def test_min_area(snapshot, small_release, tmp_path):
     """The faces of a rock salt are squares of the side of its bonds, 4 to 11 A^2 here."""
     areas = {row["material_id"]: min(row["edge_length"]) ** 2 for row in small_release.table().to_pylist()}
-    middle = sorted(areas.values())[15]
+    middle = sorted(areas.values())[10]
     strict = mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, min_area=middle - 1e-3)
     assert small_release.manifest["parameters"]["min_area"] == 1e-4
     assert strict.manifest["parameters"]["min_area"] == middle - 1e-3
@@ -322,6 +322,30 @@ def test_force_replaces(snapshot, tmp_path):
     assert new.content_hash != old.content_hash
     assert new.verify() == []
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_force_replaces_releases_only(snapshot, tmp_path, kind):
+    precious = tmp_path / "thesis" / "chapter.tex" if kind == "folder" else tmp_path / "thesis"
+    precious.parent.mkdir(exist_ok=True)
+    precious.write_text("precious")
+    with pytest.raises(UserError, match="thesis exists and is no release, so --force does not replace it"):
+        mpclean.build(source=snapshot, out=tmp_path / "thesis", workers=1, limit=3, force=True)
+    assert precious.read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
+
+
+def test_force_takes_an_empty_folder(snapshot, tmp_path):
+    (tmp_path / "r").mkdir()
+    release = mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, limit=3, force=True)
+    assert release.verify() == []
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_a_folder_without_a_name(snapshot, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="a release needs a folder of its own; give --out DIR/NAME"):
+        mpclean.build(source=snapshot, out=out, workers=1, limit=3, force=True)
 
 
 def test_a_build_that_fails_leaves_nothing(rock_salt, tmp_path, monkeypatch):
@@ -398,14 +422,6 @@ def test_no_record_passes_the_rules(write_lines, structure_dict, tmp_path):
     path = write_lines(tmp_path / "docs.jsonl", [{"material_id": "mp-1", "structure": molecule}])
     with pytest.raises(UserError, match="no record is left"):
         mpclean.build(source=path, out=tmp_path / "r", workers=1)
-
-
-@pytest.mark.xfail(strict=True, reason="--force replaces any folder, its files gone")
-def test_force_replaces_releases_only(snapshot, tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.tex").write_text("precious")
-    with pytest.raises(UserError):
-        mpclean.build(source=snapshot, out=tmp_path / "thesis", workers=1, limit=3, force=True)
 
 
 WAITING = """

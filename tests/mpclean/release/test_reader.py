@@ -155,13 +155,13 @@ def test_tables(small_release):
     parts = {split: small_release.table(split=split) for split in SPLITS}
     assert {split: part.num_rows for split, part in parts.items()} == small_release.manifest["splits"]
     assert {split: part.num_rows for split, part in parts.items()} == {
-        "train": 24,
-        "validation": 3,
-        "test": 3,
+        "train": 16,
+        "validation": 2,
+        "test": 2,
     }
     ids = [i for part in parts.values() for i in part["material_id"].to_pylist()]
     assert ids == whole["material_id"].to_pylist()
-    assert len(set(ids)) == 30
+    assert len(set(ids)) == 20
 
 
 def test_columns_in_the_order_wanted(small_release):

@@ -84,8 +84,8 @@ def test_content_hash_does_not_depend_on_shards_and_row_groups(
 
 
 def test_content_hash_depends_on_one_label(small_release, rock_salt, write_lines, tmp_path):
-    documents = [rock_salt(n) for n in range(30)]
-    documents[17]["efermi"] += 1e-12
+    documents = [rock_salt(n) for n in range(20)]
+    documents[7]["efermi"] += 1e-12
     path = write_lines(tmp_path / "docs.jsonl", documents)
     other = mpclean.build(source=path, out=tmp_path / "salts", workers=1)
     assert other.content_hash != small_release.content_hash

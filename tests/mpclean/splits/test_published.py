@@ -76,7 +76,7 @@ def test_ids_of_digits_stay_text(tmp_path):
 
 def test_a_split_table_of_a_release_is_a_split(small_release):
     table = read_split(small_release.path / "splits" / "random.parquet")
-    assert table.num_rows == 30
+    assert table.num_rows == 20
 
 
 @pytest.mark.parametrize(
