@@ -180,7 +180,7 @@ def test_mistakes_in_options(snapshot, tmp_path):
     for args, says in (
         (("--version", "2022", *out), ("unknown version '2022'", "demo, perov-5, 2021.05", "--source PATH")),
         (("--source", snapshot), ("--out DIR",)),
-        (out, ("give --source PATH",)),
+        (out, ("give --version of a known version, or --source",)),
         (("--version", "2021.05", *out), ("give --source PATH",)),
         (("--version", "demo", "--source", snapshot, *out), ("demo is embedded", "leave out --source")),
         (("--version", "2021.05", "--source", "demo", *out), ("2021.05 is not served by the source demo",)),

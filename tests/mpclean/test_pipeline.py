@@ -1,5 +1,6 @@
 """A build from records to a release: nothing lost, nothing half done, the same bytes every time."""
 
+import csv
 import fcntl
 import json
 import os
@@ -13,10 +14,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pymatgen.core import Lattice
 
 import mpclean
-from mpclean import UserError, pipeline
-from mpclean.documents import read_documents
+from mpclean import UserError, pipeline, work
+from mpclean.bonding import TessellationError, radius_graph
+from mpclean.documents import read_documents, read_structure
 from mpclean.schema import SPLITS
 from mpclean.sources import base, records
 from mpclean.sources.records import open_records
@@ -168,30 +171,53 @@ def test_published_split_that_there_is_not(snapshot, tmp_path):
         mpclean.build(source=snapshot, out=tmp_path / "r", split="published", workers=1)
 
 
-def test_perov_5_keeps_its_split_and_runs_one_rule(tmp_path, rock_salt):
-    from mpclean.documents import read_structure
+@pytest.fixture
+def perov_5(rock_salt, tmp_path):
+    """Three files of the benchmark with rows of one crystal; the cell of row 8 is made to order."""
 
-    lines = ["material_id,cif,formula,heat_all,heat_ref,dir_gap,ind_gap"]
-    cif = read_structure(rock_salt(0)["structure"]).to_pymatgen().to(fmt="cif").replace('"', '""')
-    for name in ("train", "val", "test"):
-        row = f'"{cif}",MgO,1.5,1.0,0.0,0.5'
-        ids = {"train": (7, 8), "val": (9,), "test": (10,)}[name]
-        text = "\n".join(lines + [f"{i},{row}" for i in ids]) + "\n"
-        (tmp_path / f"{name}.csv").write_text(text)
-    release = mpclean.build(version="perov-5", source=tmp_path, out=tmp_path / "r", workers=1)
-    assert {s: release.table(s)["material_id"].to_pylist() for s in SPLITS} == {
-        "train": ["7", "8"], "validation": ["9"], "test": ["10"]
-    }  # fmt: skip
-    assert [stage["name"] for stage in release.manifest["stages"]] == [
-        "records",
-        "record",
-        "insulators",
-        "split",
-    ]
+    def write(edge):
+        structure = read_structure(rock_salt(0)["structure"]).to_pymatgen()
+        normal, other = structure.copy(), structure.copy()
+        other.lattice = Lattice.orthorhombic(edge, edge, 5.0)
+        folder = tmp_path / "perov_5"
+        folder.mkdir()
+        for name, ids in {"train": (7, 8), "val": (9,), "test": (10,)}.items():
+            with (folder / f"{name}.csv").open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(
+                    ["material_id", "cif", "formula", "heat_all", "heat_ref", "dir_gap", "ind_gap"]
+                )
+                for i in ids:
+                    cif = (other if i == 8 else normal).to(fmt="cif")
+                    writer.writerow([i, cif, "MgO", 1.5, 1.0, 0.0, 0.5])
+        return folder
+
+    return write
+
+
+def test_perov_5_keeps_its_split_and_runs_one_rule(perov_5, tmp_path):
+    release = mpclean.build(version="perov-5", source=perov_5(5.0), out=tmp_path / "r", workers=1)
+    found = {split: release.table(split)["material_id"].to_pylist() for split in SPLITS}
+    assert found == {"train": ["7", "8"], "validation": ["9"], "test": ["10"]}
+    assert release.ledger().num_rows == 0
+    names = [stage["name"] for stage in release.manifest["stages"]]
+    assert names == ["records", "record", "bonds", "insulators", "split"]
     assert set(release.table()["heat_all"].to_pylist()) == {1.5}
     assert release.manifest["parameters"]["cutoff"] == 5.0
-    lengths = release.table()["edge_length"][0].as_py()
-    assert 4.5 < max(lengths) <= 5.0
+    assert all(4.0 < max(lengths) <= 5.0 for lengths in release.table()["edge_length"].to_pylist())
+
+
+def test_a_crystal_without_bonds_is_in_the_ledger_whatever_the_rules(perov_5, tmp_path, monkeypatch):
+    def fail(crystal, cutoff):
+        if crystal.volume > 100.0:
+            raise TessellationError("made to order")
+        return radius_graph(crystal, cutoff)
+
+    monkeypatch.setattr(work, "radius_graph", fail)
+    release = mpclean.build(version="perov-5", source=perov_5(6.0), out=tmp_path / "r", workers=1)
+    assert sorted(release.table()["material_id"].to_pylist()) == ["10", "7", "9"]
+    (row,) = release.ledger().to_pylist()
+    assert (row["material_id"], row["rule"], row["detail"]) == ("8", "record", "made to order")
 
 
 # ---------------------------------------------------------------- the same bytes

@@ -74,7 +74,7 @@ def test_space_groups_are_compared_where_the_source_states_one(rock_salt, write_
     release = mpclean.build(
         source=write_lines(tmp_path / "a.jsonl", documents), out=tmp_path / "r", workers=1
     )
-    assert release.manifest["spacegroups"] == {"stated": 3, "differ": ["mp-2"]}
+    assert release.manifest["spacegroups"] == {"stated": 3, "differ": ["mp-3"]}
 
 
 def test_the_sources_space_group_counts(rock_salt, write_lines, tmp_path):
