@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mpclean.elements import ELECTRONEGATIVITY_ORDER, SYMBOLS
+from mpclean.elements import ATOMIC_NUMBERS, ELECTRONEGATIVITY_ORDER, SYMBOLS
 from mpclean.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,11 +63,14 @@ class Crystal:
             raise UserError(
                 f"{structure.composition.formula}: partial occupancies; order the structure first"
             )
+        strange = [site.specie.symbol for site in structure if site.specie.symbol not in ATOMIC_NUMBERS]
+        if strange:
+            raise UserError(f"{structure.composition.formula}: {strange[0]} is no element")
         moments = structure.site_properties.get("magmom")
         known = moments is not None and all(isinstance(moment, int | float) for moment in moments)
         return cls(
             np.array(structure.lattice.matrix, dtype=np.float64),
-            np.array([site.specie.Z for site in structure], dtype=np.uint8),
+            np.array([ATOMIC_NUMBERS[site.specie.symbol] for site in structure], dtype=np.uint8),
             np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3),
             np.array(moments, dtype=np.float64) if known else None,
         )

@@ -96,6 +96,7 @@ def _parse(document: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         try:
             parsed = json.loads(document)
+            json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except (ValueError, RecursionError) as error:
             raise RecordError("document cannot be read", f"not JSON ({error})") from error
     if not isinstance(parsed, dict):
@@ -159,6 +160,8 @@ def _number(name: str, value: Any) -> float | None:
         if isinstance(value, bool):
             raise TypeError
         number = float(value)
+    except OverflowError:
+        number = math.inf
     except (TypeError, ValueError) as error:
         raise RecordError("label is not a number", f"{name} = {value!r:.60}") from error
     if math.isnan(number):
@@ -204,7 +207,7 @@ def read_structure(structure: Any) -> Crystal:
         sites = structure["sites"]
         atomic_numbers = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
         frac_coords = np.array([site["abc"] for site in sites], dtype=np.float64)
-        moments = [(site.get("properties") or {}).get("magmom") for site in sites]
+        moments = [_moment(site.get("properties")) for site in sites]
     except RecordError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -214,14 +217,21 @@ def read_structure(structure: Any) -> Crystal:
             "structure is malformed" if len(atomic_numbers) else "no atoms",
             f"lattice of shape {lattice.shape}, coordinates of shape {frac_coords.shape}",
         )
-    known = all(isinstance(moment, int | float) and math.isfinite(moment) for moment in moments)
-    return _check(
-        Crystal(lattice, atomic_numbers, frac_coords, np.array(moments, dtype=np.float64) if known else None)
-    )
+    known = np.array(moments, dtype=np.float64)
+    return _check(Crystal(lattice, atomic_numbers, frac_coords, known if np.isfinite(known).all() else None))
+
+
+def _moment(properties: Any) -> float:
+    """The magnetic moment of a site; not a number where it has none, or one along no axis."""
+    moment = (properties or {}).get("magmom")
+    try:
+        return float(moment) if isinstance(moment, int | float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _atomic_number(species: list[dict[str, Any]]) -> int:
-    if len(species) != 1 or abs(species[0].get("occu", 1) - 1) > 1e-6:
+    if len(species) != 1 or not abs(species[0].get("occu", 1) - 1) <= 1e-6:
         raise RecordError("partial occupancies", ", ".join(f"{s['element']}{s.get('occu')}" for s in species))
     symbol = species[0]["element"]
     number = ATOMIC_NUMBERS.get(symbol) or _ISOTOPES.get(symbol)
@@ -244,7 +254,8 @@ def _read_cif(text: str) -> Crystal:
     try:
         return Crystal.from_pymatgen(structures[0])
     except UserError as error:
-        raise RecordError("partial occupancies", str(error)) from error
+        reason = "unknown element" if structures[0].is_ordered else "partial occupancies"
+        raise RecordError(reason, str(error)) from error
 
 
 def _check(crystal: Crystal) -> Crystal:

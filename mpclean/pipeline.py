@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -57,6 +58,8 @@ class Plan:
         The version asked for.
     source
         Where records come from.
+    origin
+        What the user called the source: its path or its name.
     out
         Folder of the release.
     bonds
@@ -71,6 +74,7 @@ class Plan:
 
     version: Version
     source: Source
+    origin: str
     out: Path
     bonds: Bonds
     split: tuple[pa.Table, str] | None
@@ -147,6 +151,8 @@ def _plan(
     limit: int | None,
 ) -> Plan:
     version = find_version(version_name)
+    if not 0.0 <= min_area < math.inf:
+        raise UserError(f"--min-area {min_area}: an area in A^2, 0 or more, is needed")
     if out is None:
         if version.release is None:
             raise UserError("a build without --version needs --out DIR, which also names the release")
@@ -164,6 +170,7 @@ def _plan(
     return Plan(
         version=version,
         source=opened,
+        origin=str(source or opened.identity.name),
         out=Path(out),
         bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
         split=_chosen_split(split, opened),
@@ -236,9 +243,7 @@ def _build(plan: Plan, staging: Path) -> None:
         ledger.append(dropped)
         stages.append(_stage(rule.name, rule.title, keys.num_rows, dropped.num_rows))
         if rule.name == "record" and not keys.num_rows:
-            first = dropped.slice(0, 1).to_pylist()
-            why = f"; the first: {first[0]['detail']}: {first[0]['reason']}" if first else ""
-            raise UserError(f"the source {plan.source.identity.name} has no readable record{why}")
+            raise UserError(_nothing_readable(plan.origin, dropped))
     if not bonded:
         # No rule of this plan asks for bonds, but a crystal without them cannot be written.
         keys = _with_bonds(plan, staging, keys)
@@ -246,6 +251,8 @@ def _build(plan: Plan, staging: Path) -> None:
         ledger.append(dropped)
         stages.append(_stage("bonds", "with bonds", keys.num_rows, dropped.num_rows))
 
+    if not keys.num_rows:
+        raise UserError(f"{plan.origin}: no record is left by the rules; {_most_common(ledger)}")
     labels = _labels(staging, keys["position"])
     insulators = pc.sum(labels["is_insulator"]).as_py() or 0
     stages.append(_stage("insulators", "of these insulators", insulators, None))
@@ -261,7 +268,7 @@ def _build(plan: Plan, staging: Path) -> None:
     left = sum(dropped.num_rows for dropped in ledger)
     assert keys.num_rows + left == stages[0]["left"], "a record is neither kept nor in the ledger"
     if not keys.num_rows:
-        raise UserError("no record is left to write; see the rules with --limit, or give another --split")
+        raise UserError(f"{plan.origin}: no record is on the lists of the split; give another --split")
 
     _write_release(
         plan,
@@ -277,6 +284,19 @@ def _build(plan: Plan, staging: Path) -> None:
             "stated_versions": sorted(stated),
         },
     )
+
+
+def _most_common(ledger: list[pa.Table]) -> str:
+    counts = pa.concat_tables(ledger)["reason"].value_counts().to_pylist()
+    most = max(counts, key=lambda entry: entry["counts"])
+    return f"{most['counts']} of them: {most['values']}"
+
+
+def _nothing_readable(origin: str, dropped: pa.Table) -> str:
+    if not dropped.num_rows:
+        return f"{origin}: no record in it; give a snapshot with one document per record"
+    first = dropped.slice(0, 1).to_pylist()[0]
+    return f"{origin}: has no readable record; the first: {first['detail']}: {first['reason']}"
 
 
 def _stage(name: str, title: str, left: int, dropped: int | None) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from scipy.spatial import QhullError, Voronoi
 #: Coordinates are wrapped into [-WRAP, 1 - WRAP), so that an atom at 1 - 1e-12 is the one at 0.
 WRAP = 1e-9
 
+#: Atoms nearer than this coincide, A; Qhull would merge them and give the others wrong faces.
+COINCIDENT = 1e-3
+
 #: Reach of the first cloud in units of the cube root of the volume per atom. Larger costs
 #: points, smaller costs a second tessellation.
 FIRST_REACH = 2.1
@@ -149,7 +152,10 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
     n = len(inside)
     reach = FIRST_REACH * (abs(np.linalg.det(lattice)) / n) ** (1.0 / 3.0)
     while True:
-        atom, image, _ = images_within(lattice, inside, reach)
+        atom, image, distance = images_within(lattice, inside, reach)
+        np.fill_diagonal(distance, np.inf)  # the first points are the atoms themselves
+        if distance.min(initial=np.inf) < COINCIDENT:
+            raise TessellationError("atoms coincide")
         points = (inside[atom] + image) @ lattice
         try:
             diagram = Voronoi(points)
@@ -162,7 +168,7 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
         pairs = diagram.ridge_points[central].astype(np.int64)
         polygons = [diagram.ridge_vertices[k] for k in np.nonzero(central)[0]]
         if not polygons:
-            raise TessellationError("no faces: atoms coincide")
+            raise TessellationError("no faces")
         corners = np.concatenate(polygons)
         if corners.min() < 0:
             reach *= 1.5

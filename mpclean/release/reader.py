@@ -91,7 +91,9 @@ class Release:
         """
         listed = self.manifest["files"]
         present = {
-            path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if not path.is_dir()
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if path.is_symlink() or not path.is_dir()
         }
         problems = [f"missing: {name}" for name in sorted(set(listed) - present)]
         problems += [f"extra: {name}" for name in sorted(present - set(listed) - {MANIFEST})]

@@ -40,7 +40,6 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression="zstd",
         use_content_defined_chunking=True,
         write_page_index=True,
-        store_schema=False,
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
@@ -102,12 +102,25 @@ def _count(files: list[Path]) -> int | None:
         return None  # reading the batches says what is wrong
 
 
+# What the readers raise on files that are damaged or of another kind than their name says.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    RecursionError,
+    zlib.error,
+    yaml.YAMLError,
+    pa.ArrowException,
+)
+
+
 def _documents(file: Path) -> Iterator[_Document]:
     ending = _ending(file)
     reader = {".parquet": _parquet, ".json": _json, ".yaml": _yaml, ".yml": _yaml}.get(ending or "", _lines)
     try:
         yield from reader(file)
-    except (OSError, EOFError, UnicodeDecodeError, ValueError, yaml.YAMLError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         message = " ".join(str(error).split())
         raise UserError(
             f"{file}: damaged or not {(ending or '')[1:]} ({message:.200}); fetch it again"
@@ -119,10 +132,8 @@ def _open(file: Path) -> IO[bytes]:
 
 
 def _dump(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # integers beyond 64 bits, deep nesting: rare, and the slow way knows them
-        return json.dumps(value, default=str).encode()
+    # The standard library's writer keeps infinities, which are to be seen for what they are.
+    return json.dumps(value, default=str).encode()
 
 
 def _parquet(file: Path) -> Iterator[_Document]:

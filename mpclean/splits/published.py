@@ -74,6 +74,8 @@ def read_split(path: Path) -> pa.Table:
         raise UserError(
             f"{path}: not a split ({message:.200}); it needs the columns material_id, split"
         ) from error
+    if not all(isinstance(text, str) for text in (*ids, *names)):
+        raise UserError(f"{path}: not a split; ids and splits must be text")
     names = [_ALIASES.get(name, name) for name in names]
     unknown = sorted(set(names) - set(SPLITS))
     if unknown:
@@ -97,7 +99,7 @@ def _read_folder(path: Path) -> tuple[list[str], list[str]]:
         if len(files) != 1:
             raise ValueError(f"{len(files)} files end in _{split}.json, one is needed")
         listed = json.loads(files[0].read_bytes())
-        if not all(isinstance(material_id, str) for material_id in listed):
+        if not isinstance(listed, list):
             raise ValueError(f"{files[0].name} is not a list of ids")
         ids += listed
         names += [split] * len(listed)
@@ -109,6 +111,8 @@ def _read_table(path: Path) -> tuple[list[str], list[str]]:
         content = json.loads(path.read_bytes())
         if isinstance(content, dict):
             pairs = [(material_id, split) for split, listed in content.items() for material_id in listed]
+        elif not isinstance(content, list):
+            raise ValueError(f"a {type(content).__name__} where a list was expected")
         elif all(isinstance(entry, str) for entry in content):
             split = shuffled(content)
             return split["material_id"].to_pylist(), split["split"].to_pylist()

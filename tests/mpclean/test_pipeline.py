@@ -442,7 +442,6 @@ def test_two_builds_into_one_folder(snapshot, tmp_path):
 # ---------------------------------------------------------------- what is known not to hold
 
 
-@pytest.mark.xfail(strict=True, reason="labels of no record are concatenated before the check for none")
 def test_no_record_passes_the_rules(write_lines, structure_dict, tmp_path):
     molecule = structure_dict([[9, 0, 0], [0, 9, 0], [0, 0, 9]], ("N", "N"), [(0, 0, 0), (0, 0, 0.12)])
     path = write_lines(tmp_path / "docs.jsonl", [{"material_id": "mp-1", "structure": molecule}])
@@ -460,7 +459,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.xfail(strict=True, reason="a worker waits for tasks for ever when its parent was killed")
 @pytest.mark.slow
 def test_workers_end_with_their_parent(tmp_path):
     script = tmp_path / "script.py"

@@ -125,7 +125,6 @@ def test_images_within_by_brute_force(crystal, reach):
     assert len(atom) == (nearest <= reach).sum()
 
 
-@pytest.mark.xfail(strict=True, reason="Qhull merges points that coincide and gives the others wrong faces")
 @pytest.mark.parametrize(
     "coords",
     [[[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], [[0.1, 0.2, 0.3], [1.1, 0.2, -0.7], [0.5, 0.5, 0.5]]],

@@ -98,7 +98,6 @@ def test_link_in_place_of_a_file(copied, tmp_path):
     assert problems(copied.path) == ["changed: README.md (a link, not a file)"]
 
 
-@pytest.mark.xfail(strict=True, reason="`verify` leaves out whatever leads to a folder")
 def test_link_to_a_folder(copied, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (copied.path / "more").symlink_to(tmp_path / "elsewhere")

@@ -62,7 +62,6 @@ def test_a_split_without_rows_has_no_shard(tmp_path):
     ]
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="store_schema=False drops the metadata of fields")
 def test_units_and_meanings_travel_with_the_columns(tmp_path):
     write_table(tmp_path / "deep" / "table.parquet", rows(0, 3))
     for field in pq.read_schema(tmp_path / "deep" / "table.parquet"):

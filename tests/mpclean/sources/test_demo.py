@@ -32,6 +32,7 @@ UNREADABLE = {
     "no sites": "no atoms",
     "coordinate NaN": "coordinates are not finite",
     "zero volume": "cell has no volume",
+    "coincident atoms": "atoms coincide",
     "partial occupancy": "partial occupancies",
     "no element": "unknown element",
     "no id": "no id",

@@ -78,7 +78,6 @@ def test_a_list_of_ids_is_shuffled_as_the_authors_did(tmp_path):
     assert found["split"].to_pylist() == ["train"] * 16 + ["validation"] * 2 + ["test"] * 2
 
 
-@pytest.mark.xfail(strict=True, reason="the letters of a text are taken for ids")
 @pytest.mark.parametrize("text", ["word", "mp-1"])
 def test_a_text_is_no_list_of_ids(tmp_path, text):
     (tmp_path / "ids.json").write_text(json.dumps(text))
@@ -139,9 +138,6 @@ def test_mistakes_in_one_line(tmp_path, name, content, says):
         {"train": [1, 2]},
     ],
 )
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="ids and names are used before they are known to be text"
-)
 def test_values_that_are_no_text(tmp_path, content):
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(UserError):
@@ -149,7 +145,6 @@ def test_values_that_are_no_text(tmp_path, content):
 
 
 @pytest.mark.parametrize("ids", [[1, 2], ["mp-1", None]])
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="Parquet keeps integer ids and nulls as they are")
 def test_parquet_ids_that_are_no_text(tmp_path, ids):
     pq.write_table(pa.table({"material_id": ids, "split": ["train", "test"]}), tmp_path / "a.parquet")
     with pytest.raises(UserError, match="not a split"):
