@@ -121,16 +121,14 @@ def build(
         For everything the user can put right; nothing is written then.
     """
     plan = _plan(version, source, out, split, min_area, workers, limit)
-    _require_free(plan.out, force)
     with _staging(plan.out) as staging:
+        _require_free(plan.out, force)
         _build(plan, staging)
         _move_into_place(staging / "release", plan.out)
     return open_release(plan.out)
 
 
 def _require_free(out: Path, force: bool) -> None:
-    if out.name in ("", ".."):
-        raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
     if not out.exists():
         return
     if not force:
@@ -157,6 +155,8 @@ def _plan(
         if version.release is None:
             raise UserError("a build without --version needs --out DIR, which also names the release")
         out = Path("releases") / version.release
+    if Path(out).name in ("", ".."):
+        raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
     if source is None and version.name is None:
         raise UserError("nothing to build: give --version of a known version, or --source of a snapshot")
     if source is None or str(source) not in SOURCES:
@@ -197,26 +197,53 @@ def _chosen_split(split: str | Path | None, source: Source) -> tuple[pa.Table, s
 def _staging(out: Path) -> Iterator[Path]:
     """A folder beside the target for unfinished work, held by one build at a time."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    lock_path = out.parent / f".{out.name}.lock"
-    with lock_path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{out}: another build is writing this release; wait for it") from None
-        staging = out.parent / f".{out.name}.building"
+    staging = _beside(out, "building")
+    with _lock(out):
+        if _beside(out, "replaced").exists() and not out.exists():
+            _beside(out, "replaced").rename(out)  # a build was killed between its last two steps
         shutil.rmtree(staging, ignore_errors=True)  # what a killed build left
         staging.mkdir()
         try:
             yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-            lock_path.unlink(missing_ok=True)
+
+
+def _beside(out: Path, role: str) -> Path:
+    return out.parent / f".{out.name}.{role}"
+
+
+@contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    """Hold the one lock on a target; it goes with the process, however that ends.
+
+    Raises
+    ------
+    UserError
+        If another build holds it.
+    """
+    path = _beside(out, "lock")
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{out}: another build is writing this release; wait for it") from None
+            # The build before us may have removed the file between our opening and locking it.
+            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
 
 def _move_into_place(new: Path, out: Path) -> None:
     """Put a finished release where it belongs; one that was there goes only then."""
-    old = out.parent / f".{out.name}.replaced"
-    shutil.rmtree(old, ignore_errors=True)
+    old = _beside(out, "replaced")
+    if old.is_dir():
+        shutil.rmtree(old)
+    old.unlink(missing_ok=True)
     if out.exists():
         out.rename(old)
     new.rename(out)

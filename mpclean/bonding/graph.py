@@ -22,8 +22,10 @@ BOND_TOLERANCE = 0.5
 #: No bond is longer than this, A.
 MAX_BOND_LENGTH = 6.0
 
-#: Faces smaller than this are no bonds in a production build, A^2. Faces that exist only by
-#: rounding stay below 1e-5 A^2 when coordinates are off by 1e-3 A.
+#: Faces smaller than this are no bonds in a production build, A^2. Cells that touch along an edge
+#: or at a corner get faces of rounding, which grow with the noise of the coordinates, linearly where
+#: they touch along an edge: in simple cubic, 6e-5 A^2 at 1e-5 A. So coordinates of some 1e-5 A of
+#: noise, as written with six digits or more, give the bonds of the ideal crystal.
 MIN_AREA = 1e-4
 
 

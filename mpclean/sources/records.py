@@ -18,6 +18,7 @@ from mpclean.errors import UserError
 from mpclean.sources.base import Identity, Source, batched_documents
 
 _Document = tuple[str, bytes | None, str | None]
+_Placed = tuple[str, bytes]  # a place in a file, and the document there
 
 #: Endings of the files that are read, each with or without ``.gz`` (Parquet without).
 ENDINGS = (".parquet", ".jsonl", ".ndjson", ".json", ".yaml", ".yml")
@@ -42,6 +43,7 @@ def open_records(path: Path) -> Source:
         is a record that cannot be read.
     """
     files = _files(path)
+    root = path if path.is_dir() else path.parent
     return Source(
         identity=Identity(
             name="records",
@@ -50,7 +52,9 @@ def open_records(path: Path) -> Source:
             licence="CC-BY-4.0",
             citation="Jain et al., APL Materials 1, 011002 (2013), doi:10.1063/1.4812323",
         ),
-        batches=lambda: batched_documents(document for file in files for document in _documents(file)),
+        batches=lambda: batched_documents(
+            document for file in files for document in _documents(file, file.relative_to(root).as_posix())
+        ),
         n_documents=_count(files),
     )
 
@@ -115,11 +119,13 @@ _DAMAGE = (
 )
 
 
-def _documents(file: Path) -> Iterator[_Document]:
+def _documents(file: Path, name: str) -> Iterator[_Document]:
+    """The documents of a file; locations begin with the name that the file has in its snapshot."""
     ending = _ending(file)
     reader = {".parquet": _parquet, ".json": _json, ".yaml": _yaml, ".yml": _yaml}.get(ending or "", _lines)
     try:
-        yield from reader(file)
+        for place, document in reader(file):
+            yield f"{name}, {place}", document, None
     except _DAMAGE as error:
         message = " ".join(str(error).split())
         raise UserError(
@@ -136,32 +142,39 @@ def _dump(value: Any) -> bytes:
     return json.dumps(value, default=str).encode()
 
 
-def _parquet(file: Path) -> Iterator[_Document]:
+def _parquet(file: Path) -> Iterator[_Placed]:
     row = 0
     for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
         for document in batch.to_pylist():
-            yield f"{file.name}, row {row}", _dump(document), None
+            yield f"row {row}", _dump(document)
             row += 1
 
 
-def _lines(file: Path) -> Iterator[_Document]:
+def _lines(file: Path) -> Iterator[_Placed]:
     with _open(file) as handle:
         for number, line in enumerate(handle, start=1):
             if line.strip():
-                yield f"{file.name}, line {number}", line, None
+                yield f"line {number}", line
 
 
-def _yaml(file: Path) -> Iterator[_Document]:
+def _yaml(file: Path) -> Iterator[_Placed]:
     with _open(file) as handle:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         entry = 0
         for value in yaml.load_all(handle, Loader=loader):
             for document in value if isinstance(value, list) else [value]:
-                yield f"{file.name}, entry {entry}", _dump(document), None
+                yield f"entry {entry}", _dump(_text_keys(document))
                 entry += 1
 
 
-def _json(file: Path) -> Iterator[_Document]:
+def _text_keys(value: Any) -> Any:
+    """The same with keys as text: YAML has dates and numbers as keys, JSON has not."""
+    if isinstance(value, dict):
+        return {str(key): _text_keys(entry) for key, entry in value.items()}
+    return [_text_keys(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _json(file: Path) -> Iterator[_Placed]:
     """One document, an object with a list of them under ``data``, or a list, which is streamed."""
     with _open(file) as raw:
         first = raw.read(1)
@@ -169,12 +182,12 @@ def _json(file: Path) -> Iterator[_Document]:
             first = raw.read(1)
         if first == b"[":
             for entry, document in enumerate(_elements(raw)):
-                yield f"{file.name}, entry {entry}", document, None
+                yield f"entry {entry}", document
             return
         whole = json.loads(first + raw.read())
     documents = whole["data"] if isinstance(whole, dict) and isinstance(whole.get("data"), list) else [whole]
     for entry, document in enumerate(documents):
-        yield f"{file.name}, entry {entry}", _dump(document), None
+        yield f"entry {entry}", _dump(document)
 
 
 def _elements(raw: IO[bytes]) -> Iterator[bytes]:

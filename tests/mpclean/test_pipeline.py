@@ -477,3 +477,13 @@ def test_workers_end_with_their_parent(tmp_path):
             pytest.fail(f"workers {left} are still there")
         time.sleep(0.1)
         waited += 1
+
+
+def test_a_build_killed_between_its_last_two_steps_loses_nothing(snapshot, tmp_path):
+    built = mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, limit=3)
+    before = built.manifest
+    (tmp_path / "r").rename(tmp_path / ".r.replaced")  # as far as the killed build came
+    with pytest.raises(UserError, match="exists already"):
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, limit=4)
+    assert mpclean.open_release(tmp_path / "r").manifest == before
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
