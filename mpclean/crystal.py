@@ -5,6 +5,7 @@ pymatgen and ASE are imported where they are used, so that reading a release cos
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -151,7 +152,9 @@ def read_crystals(path: Path) -> list[Crystal]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        return _read_crystals(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the parsers, about spellings that they understood
+            return _read_crystals(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:  # the parsers of two libraries raise without a common base
