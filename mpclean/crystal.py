@@ -58,8 +58,10 @@ class Crystal:
         Raises
         ------
         UserError
-            If a site is partially occupied or holds no chemical element.
+            If it is not periodic, or a site is partially occupied or holds no chemical element.
         """
+        if not hasattr(structure, "lattice"):
+            raise UserError(f"a {type(structure).__name__} where a periodic pymatgen Structure was expected")
         if not structure.is_ordered:
             raise UserError(
                 f"{structure.composition.formula}: partial occupancies; order the structure first"
@@ -150,15 +152,18 @@ def read_crystals(path: Path) -> list[Crystal]:
         occupancies.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: " + ("a folder, name its files" if path.is_dir() else "no such file"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parsers, about spellings that they understood
-            return _read_crystals(path)
+            crystals = _read_crystals(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:  # the parsers of two libraries raise without a common base
         raise UserError(f"{path}: not a crystal structure that pymatgen or ASE can read ({error})") from error
+    if not crystals:
+        raise UserError(f"{path}: holds no crystal structure")
+    return crystals
 
 
 def _read_crystals(path: Path) -> list[Crystal]:

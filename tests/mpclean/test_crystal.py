@@ -134,3 +134,17 @@ def test_read_crystals_names_the_file(tmp_path):
     disordered.to(filename=str(tmp_path / "half.cif"))
     with pytest.raises(UserError, match=r"half\.cif: .*partial occupancies"):
         read_crystals(tmp_path / "half.cif")
+
+
+def test_a_file_without_crystals(tmp_path):
+    (tmp_path / "empty.md").write_text("# no crystals here\n\nbut text\n")
+    with pytest.raises(UserError, match=r"empty\.md: "):
+        read_crystals(tmp_path / "empty.md")
+    with pytest.raises(UserError, match="a folder, name its files"):
+        read_crystals(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["NaCl.cif", {"lattice": 1}])
+def test_what_is_no_structure(other):
+    with pytest.raises(UserError, match="where a periodic pymatgen Structure was expected"):
+        Crystal.from_pymatgen(other)
