@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -28,6 +25,7 @@ from mpclean.release.digest import ContentDigest, file_sha256
 from mpclean.release.layout import CARD, FORMAT_VERSION, LEDGER, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, dump_manifest
 from mpclean.release.reader import Release, open_release
+from mpclean.release.staging import move_into_place, require_free, staging_folder
 from mpclean.release.statistics import target_statistics
 from mpclean.release.writer import write_shards, write_table
 from mpclean.rules import RULES
@@ -121,22 +119,11 @@ def build(
         For everything the user can put right; nothing is written then.
     """
     plan = _plan(version, source, out, split, min_area, workers, limit)
-    with _staging(plan.out) as staging:
-        _require_free(plan.out, force)
-        _build(plan, staging)
-        _move_into_place(staging / "release", plan.out)
+    with staging_folder(plan.out) as folder:
+        require_free(plan.out, force)
+        _build(plan, folder)
+        move_into_place(folder / "release", plan.out)
     return open_release(plan.out)
-
-
-def _require_free(out: Path, force: bool) -> None:
-    if not out.exists():
-        return
-    if not force:
-        raise UserError(f"{out} exists already; choose another --out, or replace it with --force")
-    if not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(
-            f"{out} exists and is no release, so --force does not replace it; choose another --out"
-        )
 
 
 def _plan(
@@ -191,63 +178,6 @@ def _chosen_split(split: str | Path | None, source: Source) -> tuple[pa.Table, s
             )
         return source.published_split, "The split that was published with the source."
     return read_split(Path(split)), "Lists of ids that were given to the build."
-
-
-@contextmanager
-def _staging(out: Path) -> Iterator[Path]:
-    """A folder beside the target for unfinished work, held by one build at a time."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = _beside(out, "building")
-    with _lock(out):
-        if _beside(out, "replaced").exists() and not out.exists():
-            _beside(out, "replaced").rename(out)  # a build was killed between its last two steps
-        shutil.rmtree(staging, ignore_errors=True)  # what a killed build left
-        staging.mkdir()
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def _beside(out: Path, role: str) -> Path:
-    return out.parent / f".{out.name}.{role}"
-
-
-@contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    """Hold the one lock on a target; it goes with the process, however that ends.
-
-    Raises
-    ------
-    UserError
-        If another build holds it.
-    """
-    path = _beside(out, "lock")
-    while True:
-        with path.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{out}: another build is writing this release; wait for it") from None
-            # The build before us may have removed the file between our opening and locking it.
-            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-                return
-
-
-def _move_into_place(new: Path, out: Path) -> None:
-    """Put a finished release where it belongs; one that was there goes only then."""
-    old = _beside(out, "replaced")
-    if old.is_dir():
-        shutil.rmtree(old)
-    old.unlink(missing_ok=True)
-    if out.exists():
-        out.rename(old)
-    new.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build(plan: Plan, staging: Path) -> None:

@@ -408,11 +408,11 @@ pipeline.build(source=sys.argv[1], out=sys.argv[2], workers=1, force=True, limit
 """
 
 
-@pytest.mark.parametrize("where", ["pipeline._with_bonds", "pipeline._move_into_place"])
+@pytest.mark.parametrize("where", ["pipeline._with_bonds", "pipeline.move_into_place"])
 @pytest.mark.slow
 def test_a_killed_build_leaves_the_old_release_or_none(snapshot, tmp_path, where):
     out = tmp_path / "r"
-    if where == "pipeline._move_into_place":
+    if where == "pipeline.move_into_place":
         mpclean.build(source=snapshot, out=out, workers=1, limit=3)
     before = contents(out)
     command = [sys.executable, "-c", STOPPED.format(where=where), str(snapshot), str(out)]
@@ -432,7 +432,7 @@ def test_two_builds_into_one_folder(snapshot, tmp_path):
     with (tmp_path / ".r.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(
-            UserError, match="r: another build is writing this release; wait for it"
+            UserError, match="r: another command is writing this release; wait for it"
         ) as caught:
             mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
         assert "\n" not in str(caught.value)

@@ -1,0 +1,110 @@
+"""How a release comes into being whole: written beside its place, and moved there when it is finished."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mpclean.errors import UserError
+from mpclean.release.layout import MANIFEST
+
+
+@contextmanager
+def staging_folder(out: Path) -> Iterator[Path]:
+    """A folder beside the target for unfinished work, held by one command at a time.
+
+    It goes with the block, however that ends.
+
+    Parameters
+    ----------
+    out
+        Folder that the release will have.
+
+    Raises
+    ------
+    UserError
+        If another command is writing this release.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = _beside(out, "building")
+    with _lock(out):
+        if _beside(out, "replaced").exists() and not out.exists():
+            _beside(out, "replaced").rename(out)  # a command was killed between its last two steps
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed command left
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_free(out: Path, force: bool) -> None:
+    """Refuse a target that is taken.
+
+    Parameters
+    ----------
+    out
+        Folder that the release will have.
+    force
+        Whether a release that is there may be replaced; anything else never is.
+
+    Raises
+    ------
+    UserError
+        If it may not.
+    """
+    if not out.exists():
+        return
+    if not force:
+        raise UserError(f"{out} exists already; choose another --out, or replace it with --force")
+    if not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(
+            f"{out} exists and is no release, so --force does not replace it; choose another --out"
+        )
+
+
+def move_into_place(new: Path, out: Path) -> None:
+    """Put a finished release where it belongs; one that was there goes only then.
+
+    Parameters
+    ----------
+    new
+        The finished release, in `staging_folder`.
+    out
+        Where it belongs.
+    """
+    old = _beside(out, "replaced")
+    if old.is_dir():
+        shutil.rmtree(old)
+    old.unlink(missing_ok=True)
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(out: Path, role: str) -> Path:
+    return out.parent / f".{out.name}.{role}"
+
+
+@contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    """Hold the one lock on a target; it goes with the process, however that ends."""
+    path = _beside(out, "lock")
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{out}: another command is writing this release; wait for it") from None
+            # The command before us may have removed the file between our opening and locking it.
+            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
