@@ -1,9 +1,9 @@
 """From a JSON document to a record: the one place that knows how sources spell things.
 
 Reads summary documents of mp-api, legacy documents (nested as the database held them or
-flat as the legacy API delivered them, dotted keys included), and this project's own column
-names. A document that cannot be read becomes a record with a reason; nothing is raised and
-nothing is lost.
+flat as the legacy API delivered them, dotted keys included), entries of pymatgen, rows of
+LeMat-Bulk, and this project's own column names. A document that cannot be read becomes a
+record with a reason; nothing is raised and nothing is lost.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from mpclean.crystal import Crystal, formula
@@ -27,16 +28,16 @@ from mpclean.schema import COLUMNS, RECORD, SOURCE_LABELS
 #: Where a label may stand in a document, the first that is there counts. A dot steps into a
 #: nested document or is part of a flat key.
 _LABEL_PATHS: dict[str, tuple[str, ...]] = {
-    "formation_energy_per_atom": ("formation_energy_per_atom",),
+    "formation_energy_per_atom": ("formation_energy_per_atom", "e_form_per_atom"),
     "efermi": ("efermi",),
-    "band_gap": ("band_gap.search_gap.band_gap", "band_gap"),
+    "band_gap": ("band_gap.search_gap.band_gap", "band_gap", "band_gap_indirect"),
     "e_above_hull": ("e_above_hull", "energy_above_hull"),
     "total_magnetization": ("magnetism.total_magnetization", "total_magnetization"),
     "magnetization_per_atom": ("magnetization_per_atom",),
     **{name: (name,) for name in SOURCE_LABELS},
 }
-_ID_PATHS = ("material_id", "task_id")
-_SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number")
+_ID_PATHS = ("material_id", "task_id", "immutable_id")
+_SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number", "space_group_it_number")
 _VERSION_PATHS = ("builder_meta.database_version", "database_version")
 
 #: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
@@ -82,7 +83,7 @@ def _row(location: str, document: bytes | None, problem: str | None) -> dict[str
     try:
         if document is None:
             raise RecordError("document cannot be read", problem or "")
-        _fill(row, _parse(document))
+        _fill(row, _parse(document), problem)
     except RecordError as error:
         detail = f"{location}: {error.detail}" if error.detail else location
         row |= {"reason": error.reason, "detail": detail}
@@ -106,7 +107,7 @@ def _parse(document: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _fill(row: dict[str, Any], document: dict[str, Any]) -> None:
+def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) -> None:
     """Fill a row step by step, so that what is known stays known when a later step fails."""
     material_id = _find(document, _ID_PATHS)
     if not isinstance(material_id, str | int) or isinstance(material_id, bool) or material_id == "":
@@ -114,6 +115,8 @@ def _fill(row: dict[str, Any], document: dict[str, Any]) -> None:
     row["material_id"] = normalise_id(str(material_id))
     version = _find(document, _VERSION_PATHS)
     row["database_version"] = None if version is None else str(version)
+    if problem is not None:
+        raise RecordError(problem)
 
     crystal = read_structure(document.get("structure"))
     row["formula"] = formula(crystal.atomic_numbers)
@@ -184,7 +187,8 @@ def read_structure(structure: Any) -> Crystal:
     Parameters
     ----------
     structure
-        The value of a document's ``structure``.
+        The value of a document's ``structure``. Sites stand at their fractional coordinates
+        ``abc``, or at the Cartesian ``xyz``, A, where the first one has no others.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def read_structure(structure: Any) -> Crystal:
         lattice = np.array(structure["lattice"]["matrix"], dtype=np.float64)
         sites = structure["sites"]
         atomic_numbers = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
-        frac_coords = np.array([site["abc"] for site in sites], dtype=np.float64)
+        frac_coords = _frac_coords(sites, lattice)
         moments = [_moment(site.get("properties")) for site in sites]
     except RecordError:
         raise
@@ -219,6 +223,12 @@ def read_structure(structure: Any) -> Crystal:
         )
     known = np.array(moments, dtype=np.float64)
     return _check(Crystal(lattice, atomic_numbers, frac_coords, known if np.isfinite(known).all() else None))
+
+
+def _frac_coords(sites: list[dict[str, Any]], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    if sites and "abc" not in sites[0]:
+        return np.linalg.solve(lattice.T, np.array([site["xyz"] for site in sites], dtype=np.float64).T).T
+    return np.array([site["abc"] for site in sites], dtype=np.float64)
 
 
 def _moment(properties: Any) -> float:

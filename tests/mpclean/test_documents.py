@@ -126,6 +126,26 @@ def test_legacy_style(structure, legacy):
     assert row["efermi"] is None
 
 
+def test_lemat_style(document):
+    style = {"immutable_id": "agm002", "band_gap_indirect": 0.5, "space_group_it_number": 12}
+    (row,) = read({"structure": document["structure"], "dos_ef": 3.0} | style)
+    assert row["material_id"] == "agm002"
+    assert row["band_gap"] == 0.5
+    assert row["spacegroup_source"] == 12
+    assert row["efermi"] is None  # a density of states is no energy
+
+
+def test_formation_energy_of_an_entry(document):
+    assert read(document | {"e_form_per_atom": -0.5})[0]["formation_energy_per_atom"] == -0.5
+
+
+def test_what_a_source_leaves_out_keeps_its_id(document):
+    raw = json.dumps(document | {"structure": None}).encode()
+    rows = [{"location": "file, line 1", "document": raw, "problem": "deprecated"}]
+    (row,) = read_documents(pa.RecordBatch.from_pylist(rows, schema=DOCUMENTS)).to_pylist()
+    assert (row["material_id"], row["reason"], row["detail"]) == ("mp-7", "deprecated", "file, line 1")
+
+
 def test_first_key_that_is_there_counts(document):
     (row,) = read(
         document | {"task_id": "mp-9", "material_id": None, "e_above_hull": None, "energy_above_hull": 0.25}
@@ -339,6 +359,16 @@ def test_forms_of_a_structure(form):
     else:
         assert crystal.magnetic_moments.tolist() == [2.0, 0.0]
         np.testing.assert_allclose(crystal.lattice, structure.lattice.matrix)
+
+
+def test_cartesian_coordinates(structure):
+    lattice = np.array(structure["lattice"]["matrix"])
+    sites = [
+        {k: v for k, v in site.items() if k != "abc"} | {"xyz": (np.array(site["abc"]) @ lattice).tolist()}
+        for site in structure["sites"]
+    ]
+    crystal = read_structure(structure | {"sites": sites})
+    np.testing.assert_allclose(crystal.frac_coords, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-15)
 
 
 def test_coordinates_of_a_cif_are_not_rounded():
