@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ import yaml
 
 from mpclean.errors import UserError
 from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.sources.files import ending, files_sha256, find_files, open_file
 
 _Document = tuple[str, bytes | None, str | None]
 _Placed = tuple[str, bytes]  # a place in a file, and the document there
@@ -42,13 +41,13 @@ def open_records(path: Path) -> Source:
         batches are read, also if a file is damaged as a whole. A damaged line of JSON lines
         is a record that cannot be read.
     """
-    files = _files(path)
+    files = find_files(path, ENDINGS)
     root = path if path.is_dir() else path.parent
     return Source(
         identity=Identity(
             name="records",
             database_version=None,
-            sha256=_sha256(files),
+            sha256=files_sha256(files),
             licence="CC-BY-4.0",
             citation="Jain et al., APL Materials 1, 011002 (2013), doi:10.1063/1.4812323",
         ),
@@ -59,46 +58,9 @@ def open_records(path: Path) -> Source:
     )
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _ending(file)]
-        if not files:
-            raise UserError(f"{path}: no file in this folder ends in {', '.join(ENDINGS)} (or these + .gz)")
-    elif not path.exists():
-        raise UserError(f"{path}: no such file or folder")
-    elif not _ending(path):
-        raise UserError(
-            f"{path}: not a kind of file that is read here; known are {', '.join(ENDINGS)} (or these + .gz)"
-        )
-    else:
-        files = [path]
-    for file in files:
-        try:
-            with file.open("rb") as handle:
-                if not handle.read(1):
-                    raise UserError(f"{file}: the file is empty; fetch or export it again")
-        except OSError as error:
-            raise UserError(f"{file}: cannot be read ({error.strerror})") from error
-    return files
-
-
-def _ending(file: Path) -> str | None:
-    name = file.name.lower().removesuffix(".gz")
-    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
-
-
-def _sha256(files: list[Path]) -> str:
-    """Hash of the bytes of one file, or of the hashes of several in order."""
-    digests = []
-    for file in files:
-        with file.open("rb") as handle:
-            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
 def _count(files: list[Path]) -> int | None:
     """Number of documents where it is written in the files themselves."""
-    if any(_ending(file) != ".parquet" for file in files):
+    if any(ending(file, ENDINGS) != ".parquet" for file in files):
         return None
     try:
         return sum(pq.read_metadata(file).num_rows for file in files)
@@ -121,20 +83,14 @@ _DAMAGE = (
 
 def _documents(file: Path, name: str) -> Iterator[_Document]:
     """The documents of a file; locations begin with the name that the file has in its snapshot."""
-    ending = _ending(file)
-    reader = {".parquet": _parquet, ".json": _json, ".yaml": _yaml, ".yml": _yaml}.get(ending or "", _lines)
+    end = ending(file, ENDINGS) or ""
+    reader = {".parquet": _parquet, ".json": _json, ".yaml": _yaml, ".yml": _yaml}.get(end, _lines)
     try:
         for place, document in reader(file):
             yield f"{name}, {place}", document, None
     except _DAMAGE as error:
         message = " ".join(str(error).split())
-        raise UserError(
-            f"{file}: damaged or not {(ending or '')[1:]} ({message:.200}); fetch it again"
-        ) from error
-
-
-def _open(file: Path) -> IO[bytes]:
-    return gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[return-value]
+        raise UserError(f"{file}: damaged or not {end[1:]} ({message:.200}); fetch it again") from error
 
 
 def _dump(value: Any) -> bytes:
@@ -151,14 +107,14 @@ def _parquet(file: Path) -> Iterator[_Placed]:
 
 
 def _lines(file: Path) -> Iterator[_Placed]:
-    with _open(file) as handle:
+    with open_file(file) as handle:
         for number, line in enumerate(handle, start=1):
             if line.strip():
                 yield f"line {number}", line
 
 
 def _yaml(file: Path) -> Iterator[_Placed]:
-    with _open(file) as handle:
+    with open_file(file) as handle:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         entry = 0
         for value in yaml.load_all(handle, Loader=loader):
@@ -176,7 +132,7 @@ def _text_keys(value: Any) -> Any:
 
 def _json(file: Path) -> Iterator[_Placed]:
     """One document, an object with a list of them under ``data``, or a list, which is streamed."""
-    with _open(file) as raw:
+    with open_file(file) as raw:
         first = raw.read(1)
         while first.isspace():
             first = raw.read(1)
