@@ -43,17 +43,34 @@ def load_manifest(folder: Path) -> Manifest:
         raise UserError(f"{folder}: no such release; build one with: mpclean build --version demo")
     if not path.is_file():
         raise UserError(f"{folder}: not a release, it has no {MANIFEST}")
-    content = path.read_bytes()
+    return parse_manifest(path.read_bytes(), str(path))
+
+
+def parse_manifest(content: bytes, origin: str) -> Manifest:
+    """The manifest that the bytes of a file spell.
+
+    Parameters
+    ----------
+    content
+        The bytes.
+    origin
+        What to call the file in errors.
+
+    Raises
+    ------
+    UserError
+        If it was changed, or its format is newer than this program.
+    """
     try:
         manifest = json.loads(content)
         intact = dump_manifest(manifest) == content
     except (ValueError, AttributeError, RecursionError):
         intact = False
     if not intact:
-        raise UserError(f"{path}: the manifest was changed or damaged; build or fetch the release again")
+        raise UserError(f"{origin}: the manifest was changed or damaged; build or fetch the release again")
     if manifest["format_version"] > FORMAT_VERSION:
         raise UserError(
-            f"{path}: format {manifest['format_version']} is newer than this program reads "
+            f"{origin}: format {manifest['format_version']} is newer than this program reads "
             f"({FORMAT_VERSION}); install a newer mpclean"
         )
     return manifest

@@ -27,8 +27,10 @@ def staging_folder(out: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If another command is writing this release.
+        If the target is no folder of its own, or another command is writing this release.
     """
+    if out.name in ("", ".."):
+        raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = _beside(out, "building")
     with _lock(out):
