@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
@@ -63,15 +65,42 @@ def main() -> None:
 def build(min_area: float | None, **options: Any) -> None:
     """Build a release from a source."""
     from mpclean.pipeline import build
-    from mpclean.release.statistics import funnel_rows, render, split_rows, target_rows
+    from mpclean.release.statistics import (
+        funnel_rows,
+        render,
+        replay_notes,
+        replay_rows,
+        split_rows,
+        target_rows,
+    )
 
     if min_area is not None:
         options["min_area"] = min_area
     release = build(**options)
     for rows in (funnel_rows, split_rows, target_rows):
         click.echo(render(rows(release.manifest)) + "\n")
+    if release.manifest["replay"]:
+        click.echo("\n".join((render(replay_rows(release.manifest)), *replay_notes(release.manifest), "")))
     click.echo(f"content hash {release.content_hash}")
     click.echo(str(release.path))
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the entries as one JSON object.")
+@one_line_errors
+def versions(name: str | None, as_json: bool) -> None:
+    """List the known upstream versions, or all that is known of one."""
+    from mpclean.release.statistics import render
+    from mpclean.versions import find_version, known_versions, version_rows, version_tables
+
+    chosen = list(known_versions().values()) if name is None else [find_version(name)]
+    if as_json:
+        click.echo(json.dumps({version.name: asdict(version) for version in chosen}, indent=2))
+    elif name is None:
+        click.echo(render(version_rows(chosen)))
+    else:
+        click.echo("\n\n".join(render(table) for table in version_tables(chosen[0])))
 
 
 @main.command()
@@ -92,3 +121,45 @@ def verify(release: str) -> None:
     click.echo(
         f"{release}: {len(opened.manifest['files']) + 1} files intact, content hash {opened.content_hash}"
     )
+
+
+@main.command()
+@click.argument("release")
+@click.argument("repo", metavar="ORG/NAME")
+@click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
+@click.option("--private", is_flag=True, help="Make the data set a private one.")
+@one_line_errors
+def push(release: str, repo: str, dry_run: bool, private: bool) -> None:
+    """Send a release to the Hugging Face Hub, with its version as the tag."""
+    from mpclean.hub import plan_push, send
+
+    plan = plan_push(release, repo, private)
+    content = f"{repo} {plan.tag}, content hash {plan.release.content_hash}"
+    if plan.published:
+        click.echo(f"{content}: published already, nothing to send")
+        return
+    for name, size in plan.send.items():
+        click.echo(f"send {name} ({size:,} bytes)")
+    for name in plan.remove:
+        click.echo(f"remove {name}")
+    click.echo(f"{content}: nothing was sent" if dry_run else f"{content}, commit {send(plan)}")
+
+
+@main.command()
+@click.argument("repo", metavar="ORG/NAME")
+@click.option(
+    "--revision", metavar="TAG", default="main", show_default=True, help="Version to bring, as in v1.0.0."
+)
+@click.option("--out", metavar="DIR", help="Folder of the release.  [default: releases/NAME]")
+@click.option("--force", is_flag=True, help="Replace a release that is already there.")
+@one_line_errors
+def pull(repo: str, revision: str, out: str | None, force: bool) -> None:
+    """Bring a release back from the Hugging Face Hub, and verify it."""
+    from mpclean.hub import pull
+
+    release = pull(repo, revision, out, force)
+    click.echo(
+        f"{repo} {revision}: {len(release.manifest['files']) + 1} files intact, "
+        f"content hash {release.content_hash}"
+    )
+    click.echo(str(release.path))

@@ -17,19 +17,22 @@ from tqdm import tqdm
 
 from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
 from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
+from mpclean.downloads import fetch
 from mpclean.engine import run
 from mpclean.errors import UserError
 from mpclean.release.card import write_card
 from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest, file_sha256
-from mpclean.release.layout import CARD, FORMAT_VERSION, LEDGER, MANIFEST, split_table
+from mpclean.release.layout import CARD, FORMAT_VERSION, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, dump_manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.release.staging import move_into_place, require_free, staging_folder
 from mpclean.release.statistics import target_statistics
 from mpclean.release.writer import write_shards, write_table
+from mpclean.replay import compare
 from mpclean.rules import RULES
 from mpclean.rules.base import partition
+from mpclean.rules.duplicate import left_by_source_formula
 from mpclean.rules.size import MAX_ATOMS
 from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SPLIT, SPLITS, TARGETS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
@@ -102,7 +105,7 @@ def build(
         Folder of the release; ``releases/<release name of the version>`` by default.
     split
         ``random``, ``published``, or the path of a split. By default published where the
-        source brings a split, else random.
+        source brings a split or the version has published lists, else random.
     min_area
         Smallest Voronoi face that makes a bond, A^2.
     workers
@@ -142,10 +145,15 @@ def _plan(
         if version.release is None:
             raise UserError("a build without --version needs --out DIR, which also names the release")
         out = Path("releases") / version.release
-    if Path(out).name in ("", ".."):
-        raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
     if source is None and version.name is None:
         raise UserError("nothing to build: give --version of a known version, or --source of a snapshot")
+    if source is None and version.sources[0] == "records":
+        raise UserError(
+            f"no public service is known to serve version {version.name}: give a snapshot of it with "
+            "--source PATH; or fetch its published ids from the version served today with --source "
+            "materials-project --allow-version-drift, which records the true version of every row and "
+            "reports how many ids it has; or build another version (mpclean versions)"
+        )
     if source is None or str(source) not in SOURCES:
         opened = SOURCES[version.sources[0]](None if source is None else Path(source))
     elif version.name is not None and source not in version.sources:
@@ -160,24 +168,30 @@ def _plan(
         origin=str(source or opened.identity.name),
         out=Path(out),
         bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
-        split=_chosen_split(split, opened),
+        split=_chosen_split(split, opened, version),
         limit=limit,
         workers=workers or len(os.sched_getaffinity(0)),
     )
 
 
-def _chosen_split(split: str | Path | None, source: Source) -> tuple[pa.Table, str] | None:
+def _chosen_split(split: str | Path | None, source: Source, version: Version) -> tuple[pa.Table, str] | None:
     if split is None:
-        split = "random" if source.published_split is None else "published"
+        split = "random" if source.published_split is None and version.lists is None else "published"
     if str(split) == "random":
         return None
-    if str(split) == "published":
-        if source.published_split is None:
-            raise UserError(
-                f"the source {source.identity.name} brings no published split; give lists with --split PATH"
-            )
+    if str(split) != "published":
+        return read_split(Path(split)), "Lists of ids that were given to the build."
+    if source.published_split is not None:
         return source.published_split, "The split that was published with the source."
-    return read_split(Path(split)), "Lists of ids that were given to the build."
+    if version.lists is None:
+        raise UserError(
+            f"the source {source.identity.name} brings no published split; give lists with --split PATH"
+        )
+    lists = fetch(str(version.name), version.lists, "build with --split random or --split PATH")
+    return (
+        read_split(lists),
+        f"The lists that {version.lists.repository} publishes at commit {version.lists.commit}.",
+    )
 
 
 def _build(plan: Plan, staging: Path) -> None:
@@ -190,12 +204,15 @@ def _build(plan: Plan, staging: Path) -> None:
     stated = pc.unique(keys["database_version"].drop_null()).to_pylist()
 
     stages = [_stage("records", "records read", keys.num_rows, None)]
+    by_source_formula = None
     ledger = []
     rules = [RULES[name] for name in plan.version.rules]
     bonded = False
     for rule in rules:
         if rule.needs_bonds and not bonded:
             keys, bonded = _with_bonds(plan, staging, keys), True
+        if rule.name == "duplicate":
+            by_source_formula = left_by_source_formula(keys)
         keys, dropped = rule.apply(keys)
         ledger.append(dropped)
         stages.append(_stage(rule.name, rule.title, keys.num_rows, dropped.num_rows))
@@ -210,9 +227,6 @@ def _build(plan: Plan, staging: Path) -> None:
 
     if not keys.num_rows:
         raise UserError(f"{plan.origin}: no record is left by the rules; {_most_common(ledger)}")
-    labels = _labels(staging, keys["position"])
-    insulators = pc.sum(labels["is_insulator"]).as_py() or 0
-    stages.append(_stage("insulators", "of these insulators", insulators, None))
 
     if plan.split is None:
         strategy, description = "random", _describe_random()
@@ -222,22 +236,29 @@ def _build(plan: Plan, staging: Path) -> None:
         (keys, dropped), assigned = published(keys, plan.split[0])
         ledger.append(dropped)
         stages.append(_stage("split", "on the lists of the split", keys.num_rows, dropped.num_rows))
-    left = sum(dropped.num_rows for dropped in ledger)
-    assert keys.num_rows + left == stages[0]["left"], "a record is neither kept nor in the ledger"
+    excluded = pa.concat_tables(ledger)
+    assert keys.num_rows + excluded.num_rows == stages[0]["left"], (
+        "a record is neither kept nor in the ledger"
+    )
     if not keys.num_rows:
         raise UserError(f"{plan.origin}: no record is on the lists of the split; give another --split")
+    labels = _labels(staging, keys["position"])
+    insulators = pc.sum(labels["is_insulator"]).as_py() or 0
+    stages.append(_stage("insulators", "of these insulators", insulators, None))
 
     _write_release(
         plan,
         staging,
         keys,
         assigned,
-        pa.concat_tables(ledger),
+        excluded,
         {
             "stages": stages,
             "statistics": target_statistics(labels),
             "spacegroups": spacegroups,
+            "left_by_source_formula": by_source_formula,
             "split": {"strategy": strategy, "description": description},
+            "replay": compare(plan.split[0], keys, excluded) if plan.split and plan.version.lists else None,
             "stated_versions": sorted(stated),
         },
     )
@@ -378,6 +399,8 @@ def _write_release(
     digest.update("ledger", ledger.cast(LEDGER_SCHEMA))
     write_table(folder / split_table(facts["split"]["strategy"]), assigned.cast(SPLIT))
     write_table(folder / LEDGER, ledger)
+    if plan.split is not None and facts["replay"] is not None:
+        write_table(folder / LISTED, plan.split[0])
 
     manifest = _manifest(plan, facts, columns, rows, shards, counts, digest.hexdigest())
     (folder / CARD).write_text(write_card(manifest), encoding="utf-8")
@@ -435,10 +458,12 @@ def _manifest(
         },
         "libraries": {name: package_version(name) for name in _LIBRARIES},
         "stages": facts["stages"],
+        "left_by_source_formula": facts["left_by_source_formula"],
         "spacegroups": facts["spacegroups"],
         "statistics": facts["statistics"],
         "split": facts["split"],
         "splits": rows,
+        "replay": facts["replay"],
         "shards": shards,
         "counts": counts,
         "columns": columns,

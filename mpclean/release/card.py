@@ -9,7 +9,14 @@ import yaml
 from mpclean.release.configurations import configurations
 from mpclean.release.layout import shard
 from mpclean.release.manifest import Manifest
-from mpclean.release.statistics import funnel_rows, render, split_rows, target_rows
+from mpclean.release.statistics import (
+    funnel_rows,
+    render,
+    replay_notes,
+    replay_rows,
+    split_rows,
+    target_rows,
+)
 from mpclean.schema import COLUMNS
 
 
@@ -79,6 +86,19 @@ _SYNTHETIC = """> **Synthetic data.** The labels of this release come from a for
 """
 
 
+def _replay(manifest: Manifest) -> str:
+    notes = "\n".join(f"- {note}" for note in replay_notes(manifest))
+    return f"""## Against the published list
+
+{render(replay_rows(manifest), "github")}
+
+{notes}
+
+The list is in `replay/listed.parquet`; with the ledger it gives the reason of every id.
+
+"""
+
+
 def _body(manifest: Manifest) -> str:
     upstream = manifest["upstream"]
     stated = ", ".join(upstream["stated_versions"]) or "none"
@@ -101,6 +121,7 @@ def _body(manifest: Manifest) -> str:
         if any(split["num_examples"] for split in splits.values())
     ]
     configs = ", ".join(f"`{name}`" for name in used)
+    shown = "insulators" if "insulators" in used else used[0]
     return f"""# {manifest["name"]} {manifest["release_version"]}
 
 {_SYNTHETIC if upstream["synthetic"] else ""}{upstream["title"]}.
@@ -109,6 +130,17 @@ def _body(manifest: Manifest) -> str:
 - Source: {upstream["source"]}, sha256 `{upstream["sha256"]}`.
 - Content hash: `{manifest["content_hash"]}` (over the rows of data, splits and ledger).
 - Configurations: {configs}.
+
+## How to load it
+
+```python
+from datasets import load_dataset
+
+load_dataset("org/name", "{shown}")  # the newest version
+load_dataset("org/name", "{shown}", revision="v{manifest["release_version"]}")  # this one
+```
+
+In place of `org/name` goes the name of this data set on the Hub, or the path of this folder.
 
 ## What was kept
 
@@ -129,9 +161,9 @@ Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}
 
 {render(target_rows(manifest), "github")}
 
-Mean and population deviation over all records left by the rules, before the split.
+Mean and population deviation over all records of the release.
 
-## Columns
+{_replay(manifest) if manifest["replay"] else ""}## Columns
 
 {render((["column", "unit", "meaning"], columns), "github")}
 

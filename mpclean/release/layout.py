@@ -5,6 +5,7 @@ from __future__ import annotations
 MANIFEST = "manifest.json"
 CARD = "README.md"
 LEDGER = "ledger/excluded.parquet"
+LISTED = "replay/listed.parquet"
 
 #: Version of the layout and of the manifest; readers refuse a higher one.
 FORMAT_VERSION = 1

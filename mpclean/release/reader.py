@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from mpclean.errors import UserError
 from mpclean.release.digest import file_sha256
-from mpclean.release.layout import LEDGER, MANIFEST
+from mpclean.release.layout import LEDGER, LISTED, MANIFEST
 from mpclean.release.manifest import Manifest, load_manifest
 from mpclean.schema import SPLITS
 
@@ -72,6 +72,21 @@ class Release:
     def ledger(self) -> pa.Table:
         """Every record that left, with the columns of `mpclean.schema.LEDGER`."""
         return self._read(LEDGER, None)
+
+    def listed(self) -> pa.Table:
+        """The whole published list that a replay was compared with, as `mpclean.schema.SPLIT`.
+
+        Raises
+        ------
+        UserError
+            If the release is no replay, or the list cannot be read.
+        """
+        if LISTED not in self.manifest["files"]:
+            raise UserError(
+                f"{self.path}: no published list in this release; mpclean build --version 2021.05 "
+                "with its published split makes one"
+            )
+        return self._read(LISTED, None)
 
     def _read(self, name: str, columns: Sequence[str] | None) -> pa.Table:
         path = self.path / name

@@ -12,7 +12,10 @@ from mpclean.release.manifest import Manifest
 from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
 
 # Heads of columns that hold words; all others hold numbers.
-_WORDS = ("stage", "split", "target", "unit", "column", "meaning")
+_WORDS = (
+    *("stage", "split", "target", "unit", "column", "meaning", "published list", "what", "value"),
+    *("version", "release", "sources", "what is published", "title", "published count", "file", "sha256"),
+)
 
 
 def target_statistics(labels: pa.Table) -> dict[str, dict[str, Any]]:
@@ -92,6 +95,41 @@ def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
         ]
         rows.append([*row, *(f"{number:.2f}" for number in published.get(name, ()))])
     return head, rows
+
+
+def replay_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+    """Head and rows of the table of a replay: what became of the ids of the published list."""
+    replay = manifest["replay"]
+    counts = {
+        "on the list": replay["listed"],
+        "agree: on the list and kept": replay["agree"],
+        **{
+            "missing: " + (f"{way['rule']}, " if way["rule"] else "") + way["reason"]: way["ids"]
+            for way in replay["missing"]
+        },
+        "extra: kept by the rules, not on the list": replay["extra"],
+        "of these with one atom in the cell": replay["one_atom"]["extra"],
+    }
+    return ["published list", "ids"], [[label, f"{count:,}"] for label, count in counts.items()]
+
+
+def replay_notes(manifest: Manifest) -> list[str]:
+    """What a reader of the table of a replay must know, in sentences."""
+    upstream, limit = manifest["upstream"], manifest["parameters"]["limit"]
+    one_atom = manifest["replay"]["one_atom"]
+    duplicates = upstream["published"]["stages"]["duplicate"]
+    notes = [
+        f"One-atom cells: {one_atom['agree'] + one_atom['extra']:,} pass the paper's rules, but its authors "
+        f"downloaded cells of more than one site only; {one_atom['agree']:,} are on the list and stay, the "
+        "others are extra and leave by the rule split.",
+        "With the formula of the source's own cell in the key, the rule duplicate would leave "
+        f"{manifest['left_by_source_formula']:,} records; published are {duplicates:,}.",
+    ]
+    if not upstream["stated_versions"]:
+        notes.append(f"The source states no version: {upstream['claimed_version']} is claimed.")
+    if limit is not None:
+        notes.append(f"Only {limit:,} records were read: no count compares with a published one.")
+    return notes
 
 
 def render(table: tuple[list[str], list[list[Any]]], style: str = "simple") -> str:

@@ -19,22 +19,18 @@ def _demo(path: Path | None) -> Source:
 
 
 def _perov5(path: Path | None) -> Source:
+    from mpclean.downloads import fetch
     from mpclean.sources.perov5 import open_perov5
+    from mpclean.versions import find_version
 
-    if path is None:
-        raise UserError(
-            "perov-5 needs --source FOLDER with train.csv, val.csv and test.csv: "
-            "folder data/perov_5 of github.com/txie-93/cdvae at commit f857f59"
-        )
-    return open_perov5(path)
+    data = find_version("perov-5").data
+    assert data is not None
+    return open_perov5(path or fetch("perov-5", data, "give --source FOLDER with train, val and test.csv"))
 
 
 def _records(path: Path | None) -> Source:
     if path is None:
-        raise UserError(
-            "no public service is known to serve this version: give --source PATH of a snapshot of it "
-            "(Parquet, JSON lines, JSON, YAML), or build another version"
-        )
+        raise UserError("a snapshot is named by its path: --source PATH (Parquet, JSON lines, JSON, YAML)")
     return open_records(path)
 
 

@@ -26,7 +26,7 @@ def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
     Parameters
     ----------
     keys
-        Table with ``material_id``.
+        Table with ``material_id`` and ``nsites``.
     split
         Table of `mpclean.schema.SPLIT`.
 
@@ -38,8 +38,8 @@ def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
         Table of `SPLIT` of the kept records, in the order of the list.
     """
     missing = pc.invert(pc.is_in(keys["material_id"], value_set=split["material_id"].combine_chunks()))
-    nothing = pa.array([""] * keys.num_rows)
-    parts = partition(keys, missing, "split", "on none of the lists of the split", nothing)
+    detail = pc.binary_join_element_wise("nsites", keys["nsites"].cast(pa.string()), " ")
+    parts = partition(keys, missing, "split", "on none of the lists of the split", detail)
     kept_ids = parts[0]["material_id"].combine_chunks()
     return parts, split.filter(pc.is_in(split["material_id"], value_set=kept_ids))
 

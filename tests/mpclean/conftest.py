@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from mpclean.bonding.radii import COVALENT_RADII
 from mpclean.crystal import Crystal
 from mpclean.elements import ATOMIC_NUMBERS
 from mpclean.sources import demo
+from mpclean.versions import known_versions
 
 _CATIONS = "Mg Ca Sr Ba Ti V Cr Mn Fe Co Ni Zn Li Na K"
 _ANIONS = "O S Se Te N F Cl Br"
@@ -118,6 +121,25 @@ def write_lines_fixture():
 def snapshot(tmp_path_factory):
     """Twenty rock salts as JSON lines; all of them pass every rule."""
     return write_lines(tmp_path_factory.mktemp("snapshot") / "docs.jsonl", map(rock_salt, range(20)))
+
+
+@pytest.fixture
+def published_salts(tmp_path, monkeypatch):
+    """Published lists of version 2021.05, in a cache: the rock salts mp-3 to mp-20; all but mp-1 and mp-2."""
+    ids = [f"mp-{n}" for n in range(3, 21)]
+    lists = {"train": ids[:14], "valid": ids[14:16], "test": ids[16:]}
+    folder = tmp_path / "cache" / "2021.05"
+    folder.mkdir(parents=True)
+    sha256 = {}
+    for name, listed in lists.items():
+        content = json.dumps(listed).encode()
+        (folder / f"salts_{name}.json").write_bytes(content)
+        sha256[f"salts_{name}.json"] = hashlib.sha256(content).hexdigest()
+    version = known_versions()["2021.05"]
+    pinned = replace(version.lists, url="http://127.0.0.1:9/", sha256=sha256)  # nobody listens there
+    monkeypatch.setitem(known_versions(), "2021.05", replace(version, lists=pinned))
+    monkeypatch.setenv("MPCLEAN_CACHE", str(tmp_path / "cache"))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mpclean.cli import main
+from mpclean.versions import find_version
 
 
 def run(*args):
@@ -103,12 +105,53 @@ def test_build_and_verify(snapshot, tmp_path):
 
 
 def test_published_numbers_beside_ours(snapshot, tmp_path):
-    result = run(
-        "build", "--version", "2021.05", "--source", snapshot, "--out", tmp_path / "r", "--workers", 1
-    )
+    result = run("build", "--version", "2021.05", "--source", snapshot, "--split", "random",
+                 "--out", tmp_path / "r", "--workers", 1)  # fmt: skip
     assert result.exit_code == 0
     assert "126,126" in result.stdout
     assert "-1.42" in result.stdout
+    assert "published list" not in result.stdout
+
+
+def test_replay(published_salts, snapshot, tmp_path):
+    result = run("build", "--version", "2021.05", "--source", snapshot, "--limit", 12,
+                 "--out", tmp_path / "r", "--workers", 1)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^on the list +18$", result.stdout, re.MULTILINE)
+    assert re.search(r"^agree: on the list and kept +10$", result.stdout, re.MULTILINE)
+    assert re.search(r"^missing: not in the snapshot +8$", result.stdout, re.MULTILINE)
+    assert re.search(r"^extra: kept by the rules, not on the list +2$", result.stdout, re.MULTILINE)
+    assert "The source states no version: 2021.05 is claimed." in result.stdout
+    assert "Only 12 records were read: no count compares with a published one." in result.stdout
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "r")
+
+
+def test_versions():
+    result = run("versions")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == ["demo", "perov-5", "2021.05"]
+
+
+def test_versions_of_one():
+    result = run("versions", "2021.05")
+    assert result.exit_code == 0
+    version = find_version("2021.05")
+    for part in ("126,126", "78,649", "62,919", "-1.42", version.lists.url, version.lists.commit):
+        assert part in result.stdout
+    for name, sha256 in version.lists.sha256.items():
+        assert re.search(rf"^{re.escape(name)} +{sha256}$", result.stdout, re.MULTILINE)
+
+
+def test_versions_as_json():
+    every = json.loads(run("versions", "--json").stdout)
+    assert list(every) == ["demo", "perov-5", "2021.05"]
+    assert every["2021.05"]["published"]["stages"]["insulators"] == 33971
+    assert every["perov-5"]["data"]["sha256"]["val.csv"].startswith("326f4012")
+    assert json.loads(run("versions", "perov-5", "--json").stdout) == {"perov-5": every["perov-5"]}
+
+
+def test_versions_of_an_unknown_one():
+    assert_one_line(run("versions", "2022"), "unknown version '2022'", "demo, perov-5, 2021.05")
 
 
 def test_a_given_split(snapshot, tmp_path):
@@ -179,10 +222,18 @@ def test_mistakes_in_options(snapshot, tmp_path):
         (("--version", "2022", *out), ("unknown version '2022'", "demo, perov-5, 2021.05", "--source PATH")),
         (("--source", snapshot), ("--out DIR",)),
         (out, ("give --version of a known version, or --source",)),
-        (("--version", "2021.05", *out), ("give --source PATH",)),
+        (
+            ("--version", "2021.05", *out),
+            (
+                "no public service is known to serve version 2021.05",
+                "--source PATH",
+                "--source materials-project --allow-version-drift",
+                "another version",
+            ),
+        ),
+        (("--source", "records", *out), ("--source PATH",)),
         (("--version", "demo", "--source", snapshot, *out), ("demo is embedded", "leave out --source")),
         (("--version", "2021.05", "--source", "demo", *out), ("2021.05 is not served by the source demo",)),
-        (("--version", "perov-5", *out), ("perov-5 needs --source FOLDER",)),
         (("--version", "perov-5", "--source", tmp_path, *out), (str(tmp_path), "train.csv")),
         (("--source", snapshot, "--split", "published", *out), ("--split PATH",)),
         (("--source", snapshot, "--split", tmp_path / "no.csv", *out), ("no.csv: no such file or folder",)),

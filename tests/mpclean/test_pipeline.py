@@ -164,6 +164,7 @@ def test_given_lists(snapshot, tmp_path):
     assert {row["rule"] for row in ledger} == {"split"}
     assert len(ledger) == 16
     assert stages(release)["split"] == 4
+    assert release.manifest["replay"] is None  # no version, so nothing that was published of it
 
 
 def test_published_split_that_there_is_not(snapshot, tmp_path):
@@ -201,7 +202,7 @@ def test_perov_5_keeps_its_split_and_runs_one_rule(perov_5, tmp_path):
     assert found == {"train": ["7", "8"], "validation": ["9"], "test": ["10"]}
     assert release.ledger().num_rows == 0
     names = [stage["name"] for stage in release.manifest["stages"]]
-    assert names == ["records", "record", "bonds", "insulators", "split"]
+    assert names == ["records", "record", "bonds", "split", "insulators"]
     assert set(release.table()["heat_all"].to_pylist()) == {1.5}
     assert release.manifest["parameters"]["cutoff"] == 5.0
     assert all(4.0 < max(lengths) <= 5.0 for lengths in release.table()["edge_length"].to_pylist())
@@ -304,7 +305,7 @@ def test_source_that_states_another_version(rock_salt, write_lines, tmp_path):
     with pytest.raises(
         UserError, match=r"states version 2022\.10\.28, not 2021\.05: build it without"
     ) as caught:
-        mpclean.build(version="2021.05", source=path, out=tmp_path / "r", workers=1)
+        mpclean.build(version="2021.05", source=path, out=tmp_path / "r", split="random", workers=1)
     assert "--out DIR" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["docs.jsonl"]
     release = mpclean.build(source=path, out=tmp_path / "r", workers=1)
@@ -316,7 +317,7 @@ def test_source_that_states_another_version(rock_salt, write_lines, tmp_path):
 def test_source_of_the_right_version_or_none(rock_salt, write_lines, tmp_path, stated):
     documents = [rock_salt(n, database_version=stated) for n in range(3)]
     path = write_lines(tmp_path / "docs.jsonl", documents)
-    release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", workers=1)
+    release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", split="random", workers=1)
     assert release.manifest["name"] == "mp-v1"
     assert release.manifest["upstream"]["claimed_version"] == "2021.05"
     assert release.manifest["upstream"]["stated_versions"] == ([stated] if stated else [])
@@ -325,7 +326,7 @@ def test_source_of_the_right_version_or_none(rock_salt, write_lines, tmp_path, s
 
 def test_default_folder(snapshot, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    release = mpclean.build(version="2021.05", source=snapshot, workers=1, limit=3)
+    release = mpclean.build(version="2021.05", source=snapshot, split="random", workers=1, limit=3)
     assert release.path == Path("releases/mp-v1")
     with pytest.raises(UserError, match="without --version needs --out DIR"):
         mpclean.build(source=snapshot, workers=1)

@@ -187,9 +187,9 @@ def test_published():
     table = keys("mp-1", "mvc-2", "mp-10", "mp-2")
     (kept, dropped), assigned = published(table, EXPECTED)
     assert kept.to_pydict() == {"material_id": ["mvc-2", "mp-10"], "nsites": [1, 2]}
-    assert dropped.select(["material_id", "rule", "reason"]).to_pylist() == [
-        {"material_id": i, "rule": "split", "reason": "on none of the lists of the split"}
-        for i in ("mp-1", "mp-2")
+    assert dropped.select(["material_id", "rule", "reason", "detail"]).to_pylist() == [
+        {"material_id": i, "rule": "split", "reason": "on none of the lists of the split", "detail": detail}
+        for i, detail in (("mp-1", "nsites 0"), ("mp-2", "nsites 3"))
     ]
     # In the order of the list, ids that are not in the data left out.
     assert assigned.to_pylist() == [
