@@ -1,8 +1,14 @@
 """What every model of the registry must do."""
 
+import csv
+import json
+
 import pytest
 import torch
+from click.testing import CliRunner
 
+from ecn import checkpoint
+from ecn.cli import main
 from ecn.errors import UserError
 from ecn.models import MODELS, build
 from ecn.testing import random_batch
@@ -71,6 +77,20 @@ def test_single_precision_is_close_to_double(model):
     batch = random_batch()
     single = model.float()(batch._replace(edge_length=batch.edge_length.float()))
     torch.testing.assert_close(single.double(), model.double()(batch), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_command_fits_it_and_reads_it_back(name, release, tmp_path):
+    run = str(tmp_path / "run")
+    small = ["--set", "width=16", "--set", "n_layers=2", "--preset", "fast", "--batch-size", "8"]
+    fit = ["fit", str(release), "--model", name, *small, "--epochs", "10", "--device", "cpu", "--out", run]
+    CliRunner().invoke(main, fit, catch_exceptions=False)
+    with (tmp_path / "run" / checkpoint.METRICS).open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.5 * losses[0]
+    result = CliRunner().invoke(main, ["evaluate", run, "--json"], catch_exceptions=False)
+    metrics = json.loads(result.stdout.splitlines()[-1])
+    assert metrics["mae"] < 0.9 * metrics["mae_mean_predictor"]
 
 
 def test_an_unknown_model_is_named():
