@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802 - the name that the library calls
+    def do_GET(self):
         name = self.path.removeprefix("/lists/")
         self.server.asked.append(name)
         body = self.server.files.get(name)

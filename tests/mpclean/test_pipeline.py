@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from mpclean.schema import SPLITS
 from mpclean.sources import base, records
 from mpclean.sources.records import open_records
 from mpclean.splits import shuffled
+from mpclean.versions import find_version, known_versions
 
 
 def contents(folder):
@@ -206,6 +209,24 @@ def test_perov_5_keeps_its_split_and_runs_one_rule(perov_5, tmp_path):
     assert set(release.table()["heat_all"].to_pylist()) == {1.5}
     assert release.manifest["parameters"]["cutoff"] == 5.0
     assert all(4.0 < max(lengths) <= 5.0 for lengths in release.table()["edge_length"].to_pylist())
+
+
+def test_perov_5_from_the_cache(perov_5, tmp_path, monkeypatch):
+    """Without a source its files come from where they were published; here they are there already."""
+    folder = tmp_path / "cache" / "perov-5"
+    folder.parent.mkdir()
+    perov_5(5.0).rename(folder)
+    sha256 = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    version = find_version("perov-5")
+    data = replace(version.data, url="http://127.0.0.1:9/", sha256=sha256)  # nobody listens there
+    monkeypatch.setitem(known_versions(), "perov-5", replace(version, data=data))
+    monkeypatch.setenv("MPCLEAN_CACHE", str(tmp_path / "cache"))
+    release = mpclean.build(version="perov-5", out=tmp_path / "r", workers=1)
+    assert release.manifest["splits"] == {"train": 2, "validation": 1, "test": 1}
+    assert release.manifest["replay"] is None
+    (folder / "val.csv").unlink()
+    with pytest.raises(UserError, match=r"^http://127\.0\.0\.1:9/val\.csv: .* give --source FOLDER"):
+        mpclean.build(version="perov-5", out=tmp_path / "s", workers=1)
 
 
 def test_a_crystal_without_bonds_is_in_the_ledger_whatever_the_rules(perov_5, tmp_path, monkeypatch):

@@ -1,12 +1,21 @@
 """Known versions are consistent with themselves and with the rest of the package."""
 
+import re
+
 import pytest
 
 from mpclean.errors import UserError
 from mpclean.rules import RULES
 from mpclean.schema import SPLITS, TARGETS
 from mpclean.sources import SOURCES
-from mpclean.versions import PAPER_RULES, UNNAMED, find_version, known_versions
+from mpclean.versions import (
+    PAPER_RULES,
+    UNNAMED,
+    find_version,
+    known_versions,
+    version_rows,
+    version_tables,
+)
 
 
 def test_the_ones_that_scripts_rely_on():
@@ -30,6 +39,47 @@ def test_entry_refers_to_what_there_is(name):
     assert set(published.get("stages", {})) <= {*version.rules, "insulators"}
     assert set(published.get("splits", {})) <= set(SPLITS)
     assert set(published.get("statistics", {})) <= set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "files"), [("2021.05", find_version("2021.05").lists), ("perov-5", find_version("perov-5").data)]
+)
+def test_published_files_are_pinned(name, files):
+    assert re.fullmatch(r"[\w-]+/[\w-]+", files.repository)
+    assert re.fullmatch(r"[0-9a-f]{7,40}", files.commit)
+    assert files.url.startswith(f"https://raw.githubusercontent.com/{files.repository}/{files.commit}/")
+    assert files.url.endswith("/")
+    assert all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in files.sha256.values())
+    assert len(files.sha256) == len(SPLITS) == len(find_version(name).published["splits"])
+
+
+def test_table_of_versions():
+    head, rows = version_rows(known_versions().values())
+    assert head[0] == "version"
+    assert [row[0] for row in rows] == list(known_versions())
+    assert {row[0]: row[3] for row in rows} == {
+        "demo": "",
+        "perov-5": "counts, records",
+        "2021.05": "counts, statistics, lists",
+    }
+
+
+@pytest.mark.parametrize("name", known_versions())
+def test_tables_of_a_version(name):
+    """Every published number and every hash is in them; what there is not has no table."""
+    version = find_version(name)
+    tables = version_tables(version)
+    assert all(rows and len(rows[0]) == len(head) for head, rows in tables)
+    shown = {cell for _, rows in tables for row in rows for cell in row}
+    assert {version.title, version.bonds, f"{version.release} 1.0.0"} <= shown
+    published = version.published
+    counts = published.get("stages", {}) | published.get("splits", {})
+    assert {f"{count:,}" for count in counts.values()} <= shown
+    for mean, deviation in published.get("statistics", {}).values():
+        assert {f"{mean:.2f}", f"{deviation:.2f}"} <= shown
+    for files in filter(None, (version.lists, version.data)):
+        assert {*files.sha256, *files.sha256.values(), files.url} <= shown
+    assert len(tables) == {"demo": 1, "perov-5": 3, "2021.05": 4}[name]
 
 
 def test_paper():
