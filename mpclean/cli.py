@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from mpclean.errors import UserError
+from mpclean.functionals import FUNCTIONALS
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,6 +61,11 @@ def main() -> None:
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
+@click.option(
+    "--functional",
+    type=click.Choice(FUNCTIONALS),
+    help="Of sources with records of several functionals, take this one.  [default: PBE]",
+)
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
 @one_line_errors
 def build(min_area: float | None, **options: Any) -> None:

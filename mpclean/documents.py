@@ -227,7 +227,8 @@ def read_structure(structure: Any) -> Crystal:
 
 def _frac_coords(sites: list[dict[str, Any]], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     if sites and "abc" not in sites[0]:
-        return np.linalg.solve(lattice.T, np.array([site["xyz"] for site in sites], dtype=np.float64).T).T
+        positions = np.array([site["xyz"] for site in sites], dtype=np.float64)
+        return np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
     return np.array([site["abc"] for site in sites], dtype=np.float64)
 
 

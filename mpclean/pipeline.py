@@ -36,7 +36,7 @@ from mpclean.rules.duplicate import left_by_source_formula
 from mpclean.rules.size import MAX_ATOMS
 from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SPLIT, SPLITS, TARGETS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
-from mpclean.sources import SOURCES, Source
+from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.splits import published, read_split, shuffled
 from mpclean.splits.random import FRACTIONS, SEED
 from mpclean.versions import Version, find_version
@@ -91,6 +91,7 @@ def build(
     min_area: float = MIN_AREA,
     workers: int | None = None,
     limit: int | None = None,
+    functional: str | None = None,
     force: bool = False,
 ) -> Release:
     """Build a release; the command ``mpclean build``.
@@ -113,6 +114,9 @@ def build(
         release does not depend on it.
     limit
         Read this many records only.
+    functional
+        One of `mpclean.functionals.FUNCTIONALS`, for sources with records of several;
+        PBE by default.
     force
         Replace a release that is already there, once the new one is whole.
 
@@ -121,7 +125,7 @@ def build(
     UserError
         For everything the user can put right; nothing is written then.
     """
-    plan = _plan(version, source, out, split, min_area, workers, limit)
+    plan = _plan(version, source, out, split, min_area, workers, limit, functional)
     with staging_folder(plan.out) as folder:
         require_free(plan.out, force)
         _build(plan, folder)
@@ -137,6 +141,7 @@ def _plan(
     min_area: float,
     workers: int | None,
     limit: int | None,
+    functional: str | None,
 ) -> Plan:
     version = find_version(version_name)
     if not 0.0 <= min_area < math.inf:
@@ -154,14 +159,18 @@ def _plan(
             "materials-project --allow-version-drift, which records the true version of every row and "
             "reports how many ids it has; or build another version (mpclean versions)"
         )
-    if source is None or str(source) not in SOURCES:
-        opened = SOURCES[version.sources[0]](None if source is None else Path(source))
-    elif version.name is not None and source not in version.sources:
-        raise UserError(
-            f"version {version.name} is not served by the source {source}: {', '.join(version.sources)}"
-        )
+    path = None if source is None or str(source) in SOURCES else Path(source)
+    if path is not None:
+        name = recognise(path)
+        if version.name is not None and name not in version.sources:
+            name = version.sources[0]  # which says what it misses in the path
     else:
-        opened = SOURCES[str(source)](None)
+        name = str(source or version.sources[0])
+        if version.name is not None and name not in version.sources:
+            raise UserError(
+                f"version {version.name} is not served by the source {name}: {', '.join(version.sources)}"
+            )
+    opened = open_source(name, path, functional=functional)
     return Plan(
         version=version,
         source=opened,
@@ -455,6 +464,7 @@ def _manifest(
             "bond_tolerance": BOND_TOLERANCE,
             "max_bond_length": MAX_BOND_LENGTH,
             "limit": plan.limit,
+            **plan.source.parameters,
         },
         "libraries": {name: package_version(name) for name in _LIBRARIES},
         "stages": facts["stages"],

@@ -110,6 +110,7 @@ _DEFINITIONS = (
     Column("heat_ref", pa.float64(), "eV per cell", "the same, reference phases (Perov-5)", (-500.0, 500.0)),
     Column("dir_gap", pa.float64(), "eV", "direct band gap (Perov-5)", (0.0, 50.0)),
     Column("ind_gap", pa.float64(), "eV", "indirect band gap (Perov-5)", (0.0, 50.0)),
+    Column("id_prop", pa.float64(), "", "value of id_prop.csv (CGCNN), which states no meaning and no unit"),
     # The split and the ledger.
     Column("split", pa.string(), "", "train, validation or test"),
     Column("rule", pa.string(), "", "the rule that a record left by"),
@@ -148,7 +149,7 @@ def schema(*names: str) -> pa.Schema:
 TARGETS = ("formation_energy_per_atom", "efermi", "magnetization_per_atom", "band_gap", "e_above_hull")
 
 #: Labels that only some sources bring; a release has those that its source has.
-SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
+SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap", "id_prop")
 
 _LABELS = (*TARGETS, "is_insulator", "is_hubbard", *SOURCE_LABELS)
 

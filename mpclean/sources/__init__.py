@@ -3,42 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mpclean.errors import UserError
+from mpclean.sources.ase_files import is_ase, open_ase
 from mpclean.sources.base import DOCUMENTS, Identity, Source
+from mpclean.sources.cgcnn import is_cgcnn, open_cgcnn
+from mpclean.sources.entries import is_entries, open_entries
+from mpclean.sources.lemat import is_lemat, open_lemat
+from mpclean.sources.mp_snapshot import is_snapshot, open_snapshot
+from mpclean.sources.perov5 import is_perov5, open_perov5
 from mpclean.sources.records import open_records
 
 
-def _demo(path: Path | None) -> Source:
+@dataclass(frozen=True)
+class Kind:
+    """A kind of source.
+
+    Attributes
+    ----------
+    open_path
+        Opens it from a path, with the options of the build that it takes.
+    recognises
+        Whether a path is of this kind.
+    open_name
+        Opens it by its name alone; None where it needs a path.
+    options, name_options
+        Options of the build that it takes with a path, and by its name.
+    """
+
+    open_path: Callable[..., Source]
+    recognises: Callable[[Path], bool]
+    open_name: Callable[..., Source] | None = None
+    options: tuple[str, ...] = ()
+    name_options: tuple[str, ...] = ()
+
+
+def _demo() -> Source:
     from mpclean.sources.demo import open_demo
 
-    if path is not None:
-        raise UserError(f"the source demo is embedded and takes no path; leave out --source {path}")
     return open_demo()
 
 
-def _perov5(path: Path | None) -> Source:
+def _no_demo(path: Path) -> Source:
+    raise UserError(f"the source demo is embedded and takes no path; leave out --source {path}")
+
+
+def _perov5() -> Source:
     from mpclean.downloads import fetch
-    from mpclean.sources.perov5 import open_perov5
     from mpclean.versions import find_version
 
     data = find_version("perov-5").data
     assert data is not None
-    return open_perov5(path or fetch("perov-5", data, "give --source FOLDER with train, val and test.csv"))
+    return open_perov5(fetch("perov-5", data, "give --source FOLDER with train, val and test.csv"))
 
 
-def _records(path: Path | None) -> Source:
-    if path is None:
-        raise UserError("a snapshot is named by its path: --source PATH (Parquet, JSON lines, JSON, YAML)")
-    return open_records(path)
+def _materials_project(**options: Any) -> Source:
+    from mpclean.sources.materials_project import open_materials_project
+
+    return open_materials_project(**options)
 
 
-#: How to open each kind of source; a path where it needs one.
-SOURCES: dict[str, Callable[[Path | None], Source]] = {
-    "demo": _demo,
-    "perov-5": _perov5,
-    "records": _records,
+#: Every kind of source by its name; a path is of the first kind that recognises it.
+SOURCES: dict[str, Kind] = {
+    "demo": Kind(_no_demo, lambda path: False, open_name=_demo),
+    "perov-5": Kind(open_perov5, is_perov5, open_name=_perov5),
+    "materials-project": Kind(
+        open_snapshot,
+        is_snapshot,
+        open_name=_materials_project,
+        name_options=("hull", "bulk", "version", "drift", "limit"),
+    ),
+    "cgcnn": Kind(open_cgcnn, is_cgcnn),
+    "ase": Kind(open_ase, is_ase),
+    "lemat": Kind(open_lemat, is_lemat, options=("functional",)),
+    "entries": Kind(open_entries, is_entries, options=("functional",)),
+    "records": Kind(open_records, lambda path: True),
 }
 
-__all__ = ["DOCUMENTS", "SOURCES", "Identity", "Source"]
+
+def recognise(path: Path) -> str:
+    """The name of the kind of source that a path is."""
+    return next(name for name, kind in SOURCES.items() if kind.recognises(path))
+
+
+def open_source(name: str, path: Path | None, **options: object) -> Source:
+    """Open a source.
+
+    Parameters
+    ----------
+    name
+        One of `SOURCES`.
+    path
+        Where it lies; None to open it by its name.
+    options
+        Options of the build; None for one that was not given.
+
+    Raises
+    ------
+    UserError
+        If it needs a path, does not take an option that was given, or cannot be opened.
+    """
+    kind = SOURCES[name]
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given.keys() - set(kind.name_options if path is None else kind.options):
+        raise UserError(f"the source {path or name} takes no --{option}; leave it out")
+    if path is not None:
+        return kind.open_path(path, **given)
+    if kind.open_name is None:
+        raise UserError(f"the source {name} is known by its path; give --source PATH")
+    return kind.open_name(**given)
+
+
+__all__ = ["DOCUMENTS", "SOURCES", "Identity", "Kind", "Source", "open_source", "recognise"]

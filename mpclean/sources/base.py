@@ -7,9 +7,10 @@ its documents lie, and one entry in `mpclean.sources`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+from typing import Any
 
 import pyarrow as pa
 
@@ -65,12 +66,15 @@ class Source:
         Their number where it is known beforehand, for progress.
     published_split
         Table ``material_id, split`` where the source comes with one.
+    parameters
+        What the source was asked for and its documents depend on; recorded in the manifest.
     """
 
     identity: Identity
     batches: Callable[[], Iterator[pa.RecordBatch]]
     n_documents: int | None = None
     published_split: pa.Table | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def batched_documents(
@@ -86,3 +90,32 @@ def batched_documents(
             ],
             schema=DOCUMENTS,
         )
+
+
+def structure_dict(
+    lattice: Any, symbols: list[str] | None, positions: list[Any] | None, moments: list[Any] | None
+) -> dict[str, Any]:
+    """A structure for a document, as pymatgen spells it, from the lists that other formats hold.
+
+    Nothing is checked here: what does not fit together is for `mpclean.documents` to judge.
+
+    Parameters
+    ----------
+    lattice
+        (3, 3), A; rows are the cell vectors.
+    symbols
+        (n,) element symbols.
+    positions
+        (n, 3) Cartesian, A.
+    moments
+        (n,) magnetic moments, muB; none, or None, where they are not known.
+    """
+    sites = zip_longest(symbols or (), positions or (), moments or ())
+    return {
+        "lattice": {"matrix": lattice},
+        "sites": [
+            # Where lists are of different lengths there are sites without a species or a place.
+            {"species": symbol and [{"element": symbol}], "xyz": xyz, "properties": {"magmom": moment}}
+            for symbol, xyz, moment in sites
+        ],
+    }

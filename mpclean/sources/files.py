@@ -48,6 +48,11 @@ def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     return files
 
 
+def has_files(path: Path, endings: Sequence[str]) -> bool:
+    """Whether a path is a file, or a folder that holds one, whose name has one of the endings."""
+    return any(ending(file, endings) for file in (path.rglob("*") if path.is_dir() else [path]))
+
+
 def ending(file: Path, endings: Sequence[str]) -> str | None:
     """Which of the endings the name of a file has, with or without ``.gz``; None for none."""
     name = file.name.lower().removesuffix(".gz")

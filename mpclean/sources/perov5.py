@@ -28,6 +28,8 @@ from mpclean.sources.base import Identity, Source, batched_documents
 #: The files without their suffix, one per split of `mpclean.schema.SPLITS`.
 FILES = ("train", "val", "test")
 
+_SUFFIXES = (".csv", ".csv.gz")
+
 #: Columns that hold numbers; empty means unknown.
 NUMBERS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
 
@@ -35,6 +37,11 @@ NUMBERS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
 COLUMNS = ("material_id", "cif", "formula", *NUMBERS)
 
 _WAY_OUT = "take the files from github.com/txie-93/cdvae at commit f857f59, folder data/perov_5"
+
+
+def is_perov5(path: Path) -> bool:
+    """Whether a path is a folder with the three files."""
+    return all(any((path / f"{name}{suffix}").is_file() for suffix in _SUFFIXES) for name in FILES)
 
 
 def open_perov5(folder: Path) -> Source:
@@ -91,7 +98,7 @@ def open_perov5(folder: Path) -> Source:
 
 def _find(folder: Path, name: str) -> Path:
     """The file of a split, plain or gzip; the plain one where there are both."""
-    for suffix in (".csv", ".csv.gz"):
+    for suffix in _SUFFIXES:
         path = folder / f"{name}{suffix}"
         if path.is_file():
             return path

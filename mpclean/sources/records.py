@@ -58,6 +58,18 @@ def open_records(path: Path) -> Source:
     )
 
 
+def first_document(path: Path) -> Any:
+    """The first document of JSON or JSON lines; None where there is none that can be read."""
+    try:
+        file = find_files(path, ENDINGS)[0]
+        if ending(file, (".jsonl", ".ndjson", ".json")) is None:
+            return None
+        _, document, _ = next(_documents(file, file.name))
+        return json.loads(document or b"null")
+    except (UserError, StopIteration, ValueError, RecursionError):
+        return None  # opening the snapshot says what is wrong
+
+
 def _count(files: list[Path]) -> int | None:
     """Number of documents where it is written in the files themselves."""
     if any(ending(file, ENDINGS) != ".parquet" for file in files):
