@@ -28,6 +28,14 @@ class CrystalBatch(NamedTuple):
     """(E, 3) int8, unit cell of the target relative to the source's, along a1, a2, a3."""
     edge_length: Tensor
     """(E,) float32, length of the bond, in A."""
+    lattice: Tensor
+    """(B, 3, 3) float32, rows a1, a2, a3 of the primitive cells, in A."""
+    frac_coords: Tensor
+    """(n, 3) float32, fractional coordinates of the atoms."""
+    bravais_lattice: Tensor
+    """(B,) int64, place of the crystal's type in `mpclean.bravais.BRAVAIS_TYPES`."""
+    is_hubbard: Tensor
+    """(B,) int8: 1 computed with Hubbard U, 0 without, -1 not known."""
     n_crystals: int
     """B, a plain number."""
 

@@ -50,7 +50,7 @@ class RunConfig:
     preset: str
     """Name of the preset that the settings started from."""
     training: dict[str, Any]
-    """Every field of `ecn.presets.Preset`, after the user's changes."""
+    """Every field of `ecn.presets.Preset` but `options`, after the user's changes."""
     seed: int
     """Seed of weights, order and draws."""
     limit: int | None

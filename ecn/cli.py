@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ecn.errors import UserError
-from ecn.groups import GROUPS
 from ecn.models import MODELS
 from ecn.presets import PRESETS
 
@@ -50,7 +49,10 @@ def main() -> None:
 )
 @click.option("--model", default="ecn", type=click.Choice(list(MODELS)), help="Architecture.")
 @click.option(
-    "--group", default="S8", type=click.Choice(GROUPS), help="Symmetry of the cells; atoms have S_n."
+    "--group",
+    metavar="G",
+    help="Symmetry of an ecn's cells: S8 (the default), S8n, P1bar, a Bravais type such as cF, or lattice "
+    "for each crystal's own.",
 )
 @click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
 @click.option(
@@ -63,6 +65,13 @@ def main() -> None:
     default=None,
     help="Whether nodes know their cells, instead of the preset's; without, 8 times less work.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Any other option of the model, as `ecn models` lists them; may be repeated.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="End after so many minutes.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
@@ -73,12 +82,13 @@ def fit(
     release: Path,
     target: str,
     model: str,
-    group: str,
+    group: str | None,
     preset: str,
     epochs: int | None,
     batch_size: int | None,
     seed: int,
     symmetry_breaking: bool | None,
+    assignments: tuple[str, ...],
     limit: int | None,
     time_limit: float | None,
     device: str,
@@ -87,19 +97,15 @@ def fit(
     """Train a model on RELEASE; the last line of output names the run."""
     from ecn.training import fit, new_run
 
-    changes: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "symmetry_breaking": symmetry_breaking,
-    }
-    settings = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v is not None})
+    settings = dataclasses.replace(PRESETS[preset], **_given(epochs=epochs, batch_size=batch_size))
+    options = _given(group=group, symmetry_breaking=symmetry_breaking) | dict(map(_assignment, assignments))
     run = out or new_run(release, target)
     fitted = fit(
         release,
         run,
         target=target,
         model=model,
-        group=group,
+        options=options,
         preset_name=preset,
         preset=settings,
         seed=seed,
@@ -110,6 +116,22 @@ def fit(
     click.echo(run)
     if fitted.interrupted:
         sys.exit(130)  # what a shell expects after Ctrl-C, so that a script stops too
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Those that the user gave."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, where the value is JSON, or else a word."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set {text}: no assignment; write --set NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 @main.command()

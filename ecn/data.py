@@ -6,6 +6,7 @@ batch is gathered by tensor operations on the device: there is no Python object 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,18 @@ from ecn.batch import CrystalBatch
 from ecn.errors import UserError
 from ecn.features import N_ELEMENTS
 from ecn.tasks import Task
+from mpclean.bravais import BRAVAIS_TYPES
 
 if TYPE_CHECKING:
+    from mpclean.bonding import BondGraph
+    from mpclean.canonical import PrimitiveCell
     from mpclean.release import Release
 
-_GRAPH_COLUMNS = ("atomic_numbers", "edge_source", "edge_target", "edge_image", "edge_length")
+_LIST_COLUMNS = (
+    *("atomic_numbers", "frac_coords", "lattice"),
+    *("edge_source", "edge_target", "edge_image", "edge_length"),
+)
+_COLUMNS = (*_LIST_COLUMNS, "bravais_lattice", "is_hubbard")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,14 @@ class CrystalTensors:
     """(E, 3) int8, unit cell of the target relative to the source's."""
     edge_length: Tensor
     """(E,) float32, in A."""
+    lattice: Tensor
+    """(K, 3, 3) float32, rows a1, a2, a3, in A."""
+    frac_coords: Tensor
+    """(n, 3) float32."""
+    bravais_lattice: Tensor
+    """(K,) uint8, place in `mpclean.bravais.BRAVAIS_TYPES`."""
+    is_hubbard: Tensor
+    """(K,) int8, -1 where it is not known."""
 
     def __len__(self) -> int:
         return len(self.atom_start) - 1
@@ -76,6 +92,10 @@ class CrystalTensors:
             edge_target=self.edge_target[edges] + first_atom,
             edge_image=self.edge_image[edges],
             edge_length=self.edge_length[edges],
+            lattice=self.lattice[index],
+            frac_coords=self.frac_coords[atoms],
+            bravais_lattice=self.bravais_lattice[index].long(),
+            is_hubbard=self.is_hubbard[index],
             n_crystals=len(index),
         )
 
@@ -127,19 +147,25 @@ def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
         If a row is no graph: lists of different lengths, a bond to an atom that its crystal
         does not have, an element beyond `N_ELEMENTS`.
     """
-    flat = {name: _flatten(table.column(name), origin) for name in _GRAPH_COLUMNS}
+    flat = {name: _flatten(table.column(name), origin) for name in _LIST_COLUMNS}
     atomic_numbers, n_atoms = flat["atomic_numbers"]
     source, n_edges = flat["edge_source"]
     target, n_targets = flat["edge_target"]
     image, n_images = flat["edge_image"]
     length, n_lengths = flat["edge_length"]
+    lattice, n_lattice = flat["lattice"]
+    frac_coords, n_coords = flat["frac_coords"]
     agree = (n_targets == n_edges) & (n_images == 3 * n_edges) & (n_lengths == n_edges) & (n_atoms > 0)
+    agree &= (n_coords == 3 * n_atoms) & (n_lattice == 9)
     _refuse(~agree, table, f"{origin}: lists of atoms or bonds of different lengths")
     beyond = (atomic_numbers < 1) | (atomic_numbers > N_ELEMENTS)
     _refuse(_any_per_row(beyond, n_atoms), table, f"{origin}: an element outside H to Lr")
     limit = np.repeat(n_atoms, n_edges)
     stray = (source >= limit) | (target >= limit) | ~(length > 0)
     _refuse(_any_per_row(stray, n_edges), table, f"{origin}: a bond without an atom or a length")
+    bravais = pc.index_in(table.column("bravais_lattice"), value_set=pa.array(BRAVAIS_TYPES))
+    _refuse(bravais.is_null().to_numpy(), table, f"{origin}: a Bravais type that is none")
+    hubbard = pc.fill_null(table.column("is_hubbard").cast(pa.int8()), -1)
     return CrystalTensors(
         atom_start=_starts(n_atoms),
         edge_start=_starts(n_edges),
@@ -148,13 +174,49 @@ def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
         edge_target=torch.from_numpy(target.astype(np.int16)),
         edge_image=torch.from_numpy(image.astype(np.int8).reshape(-1, 3)),
         edge_length=torch.from_numpy(length.astype(np.float32)),
+        lattice=torch.from_numpy(lattice.astype(np.float32).reshape(-1, 3, 3)),
+        frac_coords=torch.from_numpy(frac_coords.astype(np.float32).reshape(-1, 3)),
+        bravais_lattice=torch.from_numpy(bravais.to_numpy().astype(np.uint8)),
+        is_hubbard=torch.from_numpy(hubbard.to_numpy().astype(np.int8)),
+    )
+
+
+def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTensors:
+    """Canonical cells with their bonds, from structures rather than from a release.
+
+    Parameters
+    ----------
+    cells
+        At least one cell and its bonds. Whether Hubbard U was used is not known of them.
+    """
+    crystals, graphs = [cell.crystal for cell, _ in cells], [graph for _, graph in cells]
+
+    def starts(parts: list[Any]) -> Tensor:
+        return torch.from_numpy(np.cumsum([0, *map(len, parts)], dtype=np.int64))
+
+    def joined(parts: list[Any], dtype: Any) -> Tensor:
+        return torch.from_numpy(np.concatenate(parts).astype(dtype))
+
+    types = [BRAVAIS_TYPES.index(cell.bravais_lattice) for cell, _ in cells]
+    return CrystalTensors(
+        atom_start=starts([c.atomic_numbers for c in crystals]),
+        edge_start=starts([g.source for g in graphs]),
+        atomic_numbers=joined([c.atomic_numbers for c in crystals], np.uint8),
+        edge_source=joined([g.source for g in graphs], np.int16),
+        edge_target=joined([g.target for g in graphs], np.int16),
+        edge_image=joined([g.image for g in graphs], np.int8),
+        edge_length=joined([g.length for g in graphs], np.float32),
+        lattice=joined([c.lattice[None] for c in crystals], np.float32),
+        frac_coords=joined([c.frac_coords for c in crystals], np.float32),
+        bravais_lattice=torch.tensor(types, dtype=torch.uint8),
+        is_hubbard=torch.full((len(cells),), -1, dtype=torch.int8),
     )
 
 
 def _flatten(column: pa.ChunkedArray, origin: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The values of a column of lists, end to end, and the length of every list."""
     if column.null_count:
-        raise UserError(f"{origin}: rows without atoms or bonds")
+        raise UserError(f"{origin}: rows without a cell, atoms or bonds")
     values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     lengths = [chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     empty = [np.empty(0)]
@@ -237,7 +299,7 @@ def load_split(
     missing = [name for name in labels if name not in release.manifest["columns"]]
     if missing:
         raise UserError(f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}")
-    table = release.table(split=split, columns=["material_id", *_GRAPH_COLUMNS, *labels])
+    table = release.table(split=split, columns=[*dict.fromkeys(["material_id", *_COLUMNS, *labels])])
     n_rows = len(table)
     if n_rows == 0:
         raise UserError(f"{release.path}: no rows in the split {split!r}")

@@ -1,6 +1,11 @@
-"""What a network sees of atoms, cells and distances."""
+"""What a network sees of atoms, cells and distances.
+
+Sections named here are those of Kaba & Ravanbakhsh 2022 (arXiv 2211.15420).
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +29,49 @@ def element_one_hot(atomic_numbers: Tensor, dtype: torch.dtype) -> Tensor:
     Tensor of shape (n, 103).
     """
     return nn.functional.one_hot(atomic_numbers - 1, N_ELEMENTS).to(dtype)
+
+
+#: Periods and columns of the long form of the periodic table, in which the f block has columns
+#: of its own: 2 s, 14 f, 10 d and 6 p. Group 3 is Sc, Y, Lu, Lr.
+N_PERIODS, N_COLUMNS = 7, 32
+
+_NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
+
+
+def period_and_column(atomic_number: int) -> tuple[int, int]:
+    """Where an element stands in the long form of the periodic table, from 0.
+
+    Parameters
+    ----------
+    atomic_number
+        1 to 118.
+    """
+    period = next(p for p, last in enumerate(_NOBLE_GASES) if atomic_number <= last) - 1
+    place = atomic_number - _NOBLE_GASES[period]
+    to_noble_gas = _NOBLE_GASES[period + 1] - atomic_number
+    in_s_block = place <= 2 and to_noble_gas > 0  # helium stands above neon
+    return period, place - 1 if in_s_block else N_COLUMNS - 1 - to_noble_gas
+
+
+def group_period_encoding(atomic_numbers: Tensor, dtype: torch.dtype) -> Tensor:
+    """Seven columns for the period of an element and 32 for its group (section 7).
+
+    Parameters
+    ----------
+    atomic_numbers
+        Shape (n,), int64, 1 to 103.
+    dtype
+        Floating dtype of the result.
+
+    Returns
+    -------
+    Tensor of shape (n, 39), with two ones in every row.
+    """
+    table = torch.zeros(N_ELEMENTS, N_PERIODS + N_COLUMNS, dtype=dtype, device=atomic_numbers.device)
+    for z in range(N_ELEMENTS):
+        period, column = period_and_column(z + 1)
+        table[z, [period, N_PERIODS + column]] = 1.0
+    return table[atomic_numbers - 1]
 
 
 class GaussianBasis(nn.Module):
@@ -50,3 +98,31 @@ class GaussianBasis(nn.Module):
         """Expand distances of shape (E,), in A, to features of shape (E, n_centres)."""
         distance = distance.to(self.centres.dtype)
         return torch.exp(-(((distance[:, None] - self.centres) / self.width) ** 2))
+
+
+class BesselBasis(nn.Module):
+    """Distances on spherical Bessel functions, ``b_k(d) = sqrt(2/c) sin(k pi d / c) / d``.
+
+    Source: Gasteiger et al., *Directional Message Passing for Molecular Graphs*, ICLR 2020, eq.
+    7; an alternative to the Gaussians (section 5 of the paper).
+
+    Parameters
+    ----------
+    n_centres
+        Number of functions, k = 1 ... n_centres.
+    stop
+        The cutoff c, in A.
+    """
+
+    k: Tensor
+
+    def __init__(self, n_centres: int, stop: float) -> None:
+        super().__init__()
+        self.stop = stop
+        self.register_buffer("k", torch.arange(1.0, n_centres + 1.0), persistent=False)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Expand distances of shape (E,), in A, to features of shape (E, n_centres); 0 has its limit."""
+        x = self.k / self.stop
+        scale = math.sqrt(2.0 / self.stop) * math.pi
+        return scale * x * torch.sinc(distance.to(self.k.dtype)[:, None] * x)

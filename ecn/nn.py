@@ -1,26 +1,149 @@
 """Layers of an equivariant crystal network.
 
-Source: Kaba & Ravanbakhsh 2022 (arXiv 2211.15420), eq. 15 and 26, section A.4.
+Source: Kaba & Ravanbakhsh 2022 (arXiv 2211.15420), eq. 8 to 10, 15 and 26, sections A.4 and A.7.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from ecn.sharing import CellPattern
-from ecn.supercell import CellGraph
+from ecn.batch import CrystalBatch
+from ecn.sharing import CellPattern, cell_pattern, tie
+from ecn.supercell import ColouredGraph
+
+
+class Gate(nn.Linear):
+    """How much of a message passes, ``m -> sigmoid(w . m + b) m`` (eq. 15).
+
+    Parameters
+    ----------
+    width
+        Channels of the messages.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 1)
+
+    def forward(self, message: Tensor) -> Tensor:
+        """Scale messages of shape (E, width)."""
+        return torch.sigmoid(super().forward(message)) * message
+
+
+class ColouredMessagePassing(nn.Module):
+    """Messages with one function per colour: equivariant to any permutation group.
+
+    ::
+
+        m_i  = sum_j phi_e^{col(i, j)}([x_i; x_j; e_ij])        (eq. 8 and 9)
+        x_i' = phi_v^{col(i)}([m_i; x_i])                        (eq. 10)
+
+    A layer is equivariant to a group of permutations of the nodes if colours of edges and of
+    nodes are constant on its orbits (Claim 6.1), which `ecn.sharing` finds from generators. All
+    permutations (two colours) give a message passing network, translations a convolution on a
+    ring or torus, linear functions on all pairs an equivariant multi-layer perceptron.
+
+    Parameters
+    ----------
+    edge_functions
+        One module per colour of the edges, from (E, 2 * channels + edge channels) to messages.
+    node_functions
+        One module per colour of the nodes, from (N, message + node channels) to nodes.
+    """
+
+    def __init__(self, edge_functions: Iterable[nn.Module], node_functions: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.edge_functions = nn.ModuleList(edge_functions)
+        self.node_functions = nn.ModuleList(node_functions)
+
+    def forward(
+        self, x: Tensor, e: Tensor, graph: ColouredGraph, node_colour: Tensor | None = None
+    ) -> Tensor:
+        """Update the nodes.
+
+        Parameters
+        ----------
+        x
+            Nodes, shape (N, channels).
+        e
+            Bonds, shape (E, edge channels).
+        graph
+            The edges, with as many colours as there are edge functions.
+        node_colour
+            Shape (N,), int64; all of one colour if left out.
+
+        Returns
+        -------
+        Tensor of shape (N, channels of the node functions).
+        """
+        sums = []
+        for colour, function in enumerate(self.edge_functions):
+            places = graph.places(colour, colour + 1)
+            if places.start < places.stop:
+                edges = graph.edges(places)
+                target, source = graph.target[edges], graph.source[edges]
+                along = e[places].repeat_interleave(graph.copies, dim=0)
+                sums.append((target, function(torch.cat([x[target], x[source], along], dim=1))))
+        target, messages = (torch.cat(part) for part in zip(*sums, strict=True))
+        m = messages.new_zeros(len(x), messages.shape[1]).index_add(0, target, messages)
+        inputs = torch.cat([m, x], dim=1)
+        if node_colour is None:
+            return self.node_functions[0](inputs)
+        outputs = [function(inputs[node_colour == k]) for k, function in enumerate(self.node_functions)]
+        nodes = torch.cat([torch.nonzero(node_colour == k)[:, 0] for k in range(len(outputs))])
+        return torch.cat(outputs)[torch.argsort(nodes)]
+
+
+def message_function(node_width: int, edge_width: int) -> nn.Sequential:
+    """A plain function of an edge: two linear maps, swish after both, and the gate.
+
+    Parameters
+    ----------
+    node_width
+        Channels of the nodes, and of the messages.
+    edge_width
+        Channels of the edges.
+    """
+    return nn.Sequential(
+        *(nn.Linear(2 * node_width + edge_width, node_width), nn.SiLU()),
+        *(nn.Linear(node_width, node_width), nn.SiLU()),
+        Gate(node_width),
+    )
+
+
+class NodeFunction(nn.Module):
+    """The residual update of a node, ``x_i + L2 swish(L1 [m_i; x_i])`` (section A.4).
+
+    Parameters
+    ----------
+    width
+        Channels of the nodes and of the messages.
+    dropout
+        Probability that a hidden channel is left out while training.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(2 * width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.linear2 = nn.Linear(width, width)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Update nodes; `inputs` are messages and nodes side by side, shape (N, 2 * width)."""
+        x = inputs[:, inputs.shape[1] // 2 :]
+        return x + self.linear2(self.dropout(silu(self.linear1(inputs))))
 
 
 class EdgeFunction(nn.Module):
-    """A cell-equivariant message, gated and summed over neighbours.
+    """A cell-equivariant message, gated.
 
     For the edge from j = (c_j, b) into i = (c_i, a), with ``v = [x_i; x_j; e_ij]``, two
-    equivariant maps over the eight cells k, swish after both, weights tied by colour and one
-    bias vector each (eq. 26)::
+    equivariant maps over the cells k, swish after both, weights tied by colour and one bias
+    vector each (eq. 26)::
 
         h_k  = swish(W1[col(c_j, k)] v + b1)
         m_ij = swish(sum_k W2[col(k, c_i)] h_k + b2)
@@ -31,35 +154,49 @@ class EdgeFunction(nn.Module):
         h_s  = swish(W1[s] v + b1)
         m_ij = swish(sum_t W2[t] sum_s N[d, s, t] h_s + b2)
 
-    which holds for every group with the translations. The gate is
-    ``m_ij -> sigmoid(w . m_ij + b) m_ij`` (eq. 15).
+    which holds for every group with the translations. W1 is applied to x_i and x_j before they
+    are gathered, once per node, and to e_ij once per bond of the primitive cell, of which the
+    supercell has a copy in every cell.
 
-    W1 is applied to x_i and x_j before they are gathered, once per node, and to e_ij once per
-    bond of the primitive cell, of which the supercell has eight copies.
+    With one pattern for each Bravais type, the weights are those of P1bar, and the edges of a
+    crystal use their averages over the colours of its own type (`ecn.sharing.tie`).
 
     Parameters
     ----------
-    pattern
-        Colours of the differences of cells.
+    patterns
+        The pattern of all crystals, or those of all Bravais types in their order.
     node_width
         Channels of the nodes, and of the messages.
     edge_width
         Channels of the edges.
+    share_output_weights
+        One W2 for all colours (section A.7, as we read it). The sum over k then has no colour
+        left: messages depend on the edge through v alone.
     """
 
-    intersections: Tensor
-
-    def __init__(self, pattern: CellPattern, node_width: int, edge_width: int) -> None:
+    def __init__(
+        self,
+        patterns: Sequence[CellPattern],
+        node_width: int,
+        edge_width: int,
+        *,
+        share_output_weights: bool = False,
+    ) -> None:
         super().__init__()
-        n_inputs = 2 * node_width + edge_width
+        finest = patterns[0] if len(patterns) == 1 else cell_pattern("P1bar", patterns[0].side)
+        n_inputs, n_outputs = 2 * node_width + edge_width, 1 if share_output_weights else finest.n_colours
+        self.patterns, self.n_slots = tuple(patterns), finest.n_colours
         self.node_width, self.edge_width = node_width, edge_width
-        self.weight1 = nn.Parameter(torch.empty(pattern.n_colours, node_width, n_inputs))
+        self.weight1 = nn.Parameter(torch.empty(self.n_slots, node_width, n_inputs))
         self.bias1 = nn.Parameter(torch.empty(node_width))
-        self.weight2 = nn.Parameter(torch.empty(pattern.n_colours, node_width, node_width))
+        self.weight2 = nn.Parameter(torch.empty(n_outputs, node_width, node_width))
         self.bias2 = nn.Parameter(torch.empty(node_width))
-        self.gate = nn.Linear(node_width, 1)
-        counts = torch.from_numpy(pattern.intersections).to(torch.get_default_dtype())
-        self.register_buffer("intersections", counts, persistent=False)
+        self.gate = Gate(node_width)
+        for k, pattern in enumerate(self.patterns):
+            average = tie(pattern, finest)
+            counts = pattern.intersections @ average
+            self.register_buffer(f"tie{k}", torch.tensor(average, dtype=self.bias1.dtype), persistent=False)
+            self.register_buffer(f"counts{k}", torch.tensor(counts, dtype=self.bias1.dtype), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -69,8 +206,10 @@ class EdgeFunction(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
             nn.init.uniform_(bias, -bound, bound)
 
-    def forward(self, x: Tensor, e: Tensor, graph: CellGraph, *, same_atom: bool) -> Tensor:
-        """The gated messages summed at every node.
+    def messages(
+        self, x: Tensor, e: Tensor, graph: ColouredGraph, *, same_atom: bool
+    ) -> Iterator[tuple[int, slice, Tensor]]:
+        """The gated messages, colour by colour.
 
         Parameters
         ----------
@@ -79,48 +218,46 @@ class EdgeFunction(nn.Module):
         e
             Bonds, shape (E, edge_width).
         graph
-            The edges.
+            Edges with the colours of `ecn.supercell.edge_colours`.
         same_atom
             Only the edges that join equal atoms.
 
-        Returns
-        -------
-        Tensor of shape (N, node_width).
+        Yields
+        ------
+        Colour d of the cells, edges of the graph, and their messages, shape (edges, node_width).
         """
         sizes = (self.node_width, self.node_width, self.edge_width)
         into, out_of, along = self.weight1.flatten(0, 1).split(sizes, dim=1)
-        x_into, x_out_of = linear(x, into, self.bias1.repeat(len(self.weight1))), linear(x, out_of)
-        mix = torch.einsum("dst,toi->dosi", self.intersections, self.weight2).flatten(2)
+        # The biases are the same for all slots, and averages over slots keep them.
+        x_into, x_out_of = linear(x, into, self.bias1.repeat(self.n_slots)), linear(x, out_of)
+        weight2 = self.weight2.expand(self.n_slots, -1, -1)
+        first = 0
+        for k, pattern in enumerate(self.patterns):
+            mix = None
+            for d in range(pattern.n_colours):
+                colour = 2 * (first + d)
+                places = graph.places(colour, colour + (1 if same_atom else 2))
+                if places.start == places.stop:
+                    continue
+                if mix is None:
+                    counts = self.get_buffer(f"counts{k}")
+                    mix = torch.einsum("dsk,koi->dosi", counts, weight2).flatten(2)
+                edges = graph.edges(places)
+                target, source = graph.target[edges], graph.source[edges]
+                v = x_into.index_select(0, target).add_(x_out_of.index_select(0, source))
+                v = (v.unflatten(0, (-1, graph.copies)) + linear(e[places], along)[:, None]).flatten(0, 1)
+                if len(self.patterns) > 1:
+                    slots = v.unflatten(1, (self.n_slots, -1))
+                    v = torch.einsum("sk,eki->esi", self.get_buffer(f"tie{k}"), slots).flatten(1)
+                yield first + d, edges, self.gate(silu(linear(silu(v), mix[d], self.bias2)))
+            first += pattern.n_colours
 
+    def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph, *, same_atom: bool) -> Tensor:
+        """The messages summed at every node: shape (N, node_width); see `messages`."""
         total = torch.zeros_like(x)
-        for colour, places in graph.segments(same_atom=same_atom):
-            edges = slice(graph.copies * places.start, graph.copies * places.stop)
-            target, source = graph.target[edges], graph.source[edges]
-            v = x_into.index_select(0, target).add_(x_out_of.index_select(0, source))
-            v = v.unflatten(0, (-1, graph.copies)) + linear(e[places], along)[:, None]
-            message = silu(linear(silu(v.flatten(0, 1)), mix[colour], self.bias2))
-            message = torch.sigmoid(self.gate(message)) * message
-            total = total.index_add(0, target, message)
+        for _, edges, message in self.messages(x, e, graph, same_atom=same_atom):
+            total = total.index_add(0, graph.target[edges], message)
         return total
-
-
-class NodeFunction(nn.Module):
-    """The residual update of a node, ``x_i + L2 swish(L1 [m_i; x_i])`` (section A.4).
-
-    Parameters
-    ----------
-    width
-        Channels of the nodes and of the messages.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear1 = nn.Linear(2 * width, width)
-        self.linear2 = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, messages: Tensor) -> Tensor:
-        """Update nodes of shape (N, width) by their summed messages, of the same shape."""
-        return x + self.linear2(silu(self.linear1(torch.cat([messages, x], dim=-1))))
 
 
 class EquivariantLayer(nn.Module):
@@ -132,21 +269,62 @@ class EquivariantLayer(nn.Module):
 
     Parameters
     ----------
-    pattern
-        Colours of the differences of cells.
+    patterns
+        See `EdgeFunction`.
     node_width
         Channels of the nodes.
     edge_width
         Channels of the edges.
+    dropout
+        See `NodeFunction`.
+    share_output_weights
+        See `EdgeFunction`.
     """
 
-    def __init__(self, pattern: CellPattern, node_width: int, edge_width: int) -> None:
+    def __init__(
+        self,
+        patterns: Sequence[CellPattern],
+        node_width: int,
+        edge_width: int,
+        *,
+        dropout: float = 0.0,
+        share_output_weights: bool = False,
+    ) -> None:
         super().__init__()
-        self.phi1 = EdgeFunction(pattern, node_width, edge_width)
-        self.phi2 = EdgeFunction(pattern, node_width, edge_width)
-        self.update = NodeFunction(node_width)
+        self.phi1, self.phi2 = (
+            EdgeFunction(patterns, node_width, edge_width, share_output_weights=share_output_weights)
+            for _ in range(2)
+        )
+        self.update = NodeFunction(node_width, dropout)
 
-    def forward(self, x: Tensor, e: Tensor, graph: CellGraph) -> Tensor:
+    def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph) -> Tensor:
         """Update nodes of shape (N, node_width) along bonds of shape (E, edge_width)."""
         messages = self.phi1(x, e, graph, same_atom=False) + self.phi2(x, e, graph, same_atom=True)
-        return self.update(x, messages)
+        return self.update(torch.cat([messages, x], dim=1))
+
+
+def mlp(n_inputs: int, width: int, n_outputs: int) -> nn.Sequential:
+    """Two linear maps with a swish between them."""
+    return nn.Sequential(nn.Linear(n_inputs, width), nn.SiLU(), nn.Linear(width, n_outputs))
+
+
+def pool(x: Tensor, batch: CrystalBatch, how: str = "mean") -> Tensor:
+    """Mean or sum over the atoms of every crystal.
+
+    Parameters
+    ----------
+    x
+        Shape (n, channels), a row for every atom.
+    batch
+        The B crystals they belong to.
+    how
+        "mean", or "sum" for extensive targets (section 7).
+
+    Returns
+    -------
+    Tensor of shape (B, channels).
+    """
+    total = x.new_zeros(batch.n_crystals, x.shape[1]).index_add(0, batch.crystal, x)
+    if how == "sum":
+        return total
+    return total / torch.bincount(batch.crystal, minlength=batch.n_crystals)[:, None]

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from ecn import checkpoint
-from ecn.data import CrystalTensors
+from ecn.data import cell_tensors
 from ecn.evaluation import max_edges, outputs
 from ecn.features import N_ELEMENTS
 from ecn.tasks import task
 from mpclean.bonding import BondGraph, MissingRadiusError, TessellationError, topology
-from mpclean.canonical import SymmetryError, canonical_cell
+from mpclean.canonical import PrimitiveCell, SymmetryError, canonical_cell
 from mpclean.crystal import Crystal, formula, reduced_formula
 from mpclean.elements import SYMBOLS
 from mpclean.work import Bonds
@@ -78,37 +78,37 @@ class Predictor:
         UserError
             If a structure is not ordered or not periodic in three directions.
         """
-        found = [self._prepare(_crystal(structure)) for structure in structures]
-        usable = [(cell, graph) for cell, graph, _ in found if graph is not None]
-        values = iter(self._values(usable))
+        crystals = [_crystal(structure) for structure in structures]
+        found = [self._prepare(crystal) for crystal in crystals]
+        values = iter(self._values([usable for usable, _ in found if usable is not None]))
         return [
             Prediction(
-                reduced_formula(formula(cell.atomic_numbers)),
-                math.nan if graph is None else next(values),
+                reduced_formula(formula(crystal.atomic_numbers)),
+                math.nan if usable is None else next(values),
                 self.task.unit,
                 warning,
             )
-            for cell, graph, warning in found
+            for crystal, (usable, warning) in zip(crystals, found, strict=True)
         ]
 
-    def _prepare(self, crystal: Crystal) -> tuple[Crystal, BondGraph | None, str]:
+    def _prepare(self, crystal: Crystal) -> tuple[tuple[PrimitiveCell, BondGraph] | None, str]:
         unknown = sorted({SYMBOLS[z] for z in crystal.atomic_numbers if z > N_ELEMENTS})
         if unknown:
-            return crystal, None, f"the model does not know {', '.join(unknown)}"
+            return None, f"the model does not know {', '.join(unknown)}"
         try:
-            cell = canonical_cell(crystal).crystal
-            graph = self.bonds.graph(cell)
+            cell = canonical_cell(crystal)
+            graph = self.bonds.graph(cell.crystal)
         except (SymmetryError, MissingRadiusError, TessellationError) as error:
-            return crystal, None, str(error)
+            return None, str(error)
         made_up = "trained on synthetic labels" if self.checkpoint.config.release["synthetic"] else ""
-        return cell, graph, "; ".join(filter(None, (graph_problem(cell, graph), made_up)))
+        return (cell, graph), "; ".join(filter(None, (graph_problem(cell.crystal, graph), made_up)))
 
-    def _values(self, cells: list[tuple[Crystal, BondGraph]]) -> list[float]:
+    def _values(self, cells: list[tuple[PrimitiveCell, BondGraph]]) -> list[float]:
         if not cells:
             return []
         saved = self.checkpoint
         edges = max_edges(saved.model, torch.device("cpu"))
-        output = saved.predict(outputs(saved.model, _tensors(cells), edges))
+        output = saved.predict(outputs(saved.model, cell_tensors(cells), edges))
         return self.task.value(output).tolist()
 
 
@@ -141,26 +141,6 @@ def _crystal(structure: Any) -> Crystal:
         Crystal.from_ase(structure)
         if hasattr(structure, "pbc") and hasattr(structure, "cell")
         else Crystal.from_pymatgen(structure)
-    )
-
-
-def _tensors(cells: list[tuple[Crystal, BondGraph]]) -> CrystalTensors:
-    crystals, graphs = zip(*cells, strict=True)
-
-    def starts(parts: list[Any]) -> torch.Tensor:
-        return torch.from_numpy(np.cumsum([0, *map(len, parts)], dtype=np.int64))
-
-    def joined(parts: list[Any], dtype: Any) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate(parts).astype(dtype))
-
-    return CrystalTensors(
-        atom_start=starts([c.atomic_numbers for c in crystals]),
-        edge_start=starts([g.source for g in graphs]),
-        atomic_numbers=joined([c.atomic_numbers for c in crystals], np.uint8),
-        edge_source=joined([g.source for g in graphs], np.int16),
-        edge_target=joined([g.target for g in graphs], np.int16),
-        edge_image=joined([g.image for g in graphs], np.int8),
-        edge_length=joined([g.length for g in graphs], np.float32),
     )
 
 

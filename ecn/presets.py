@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,6 @@ class Preset:
     settings where the text leaves a choice open.
     """
 
-    width: int = 100
-    """Channels of the nodes."""
-    n_layers: int = 6
-    """Rounds of messages."""
-    symmetry_breaking: bool = True
-    """Whether nodes know their cells; without, networks run on the quotient graph."""
     epochs: int = 1000
     """Passes over the training rows, at most."""
     batch_size: int = 128
@@ -39,6 +33,9 @@ class Preset:
     """Training ends when a plateau has brought the learning rate down to this."""
     standardise: bool = False
     """Whether a numeric target is learned in units of its deviation, about its mean."""
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Options of the models, by their names in `ecn.models.MODELS`; a model that is not named
+    has the defaults of its ``Config``, which are those of its own paper."""
 
 
 #: Presets by name. `fast` is a small network on the quotient graph: the demo in about a
@@ -46,13 +43,11 @@ class Preset:
 PRESETS = {
     "paper": Preset(),
     "fast": Preset(
-        width=64,
-        n_layers=3,
-        symmetry_breaking=False,
         epochs=30,
         batch_size=64,
         learning_rate=3e-3,
         schedule="cosine",
         standardise=True,
+        options={"ecn": {"width": 64, "n_layers": 3, "symmetry_breaking": False}},
     ),
 }

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ecn.groups import Permutation, cell_group, cell_index, cell_offsets
+from ecn.groups import PLANE_POINT_GROUPS, Permutation, cell_group, cell_index, cell_offsets
 
 Colours = NDArray[np.int64]
 
@@ -106,15 +106,30 @@ def product_colours(first: Colours, second: Colours) -> Colours:
     return np.asarray(first) * (1 + int(np.max(second))) + second
 
 
+def refines(fine: Colours, coarse: Colours) -> bool:
+    """Whether every colour of one pattern lies within one colour of another.
+
+    So it is for the patterns of a group and of a larger one (the hierarchy of eq. 6), and a
+    pattern that a larger one refines in turn has *collapsed* to it (section A.3).
+
+    Parameters
+    ----------
+    fine, coarse
+        Colours of the same points or pairs, of the same shape.
+    """
+    joint = np.unique(np.stack([np.ravel(fine), np.ravel(coarse)]), axis=1)
+    return joint.shape[1] == len(np.unique(fine))
+
+
 @dataclass(frozen=True)
 class CellPattern:
-    """How a group that contains the translations colours pairs of cells of a 2x2x2 supercell.
+    """How a group that contains the translations colours pairs of cells of a supercell.
 
-    The translations make the colour of a pair depend only on the difference of its cells,
-    so the pattern is a partition of the eight differences, and its colours are the relations
-    of an association scheme with *intersection numbers*::
+    The translations make the colour of a pair (i, j) depend only on the difference j - i of
+    its cells, so the pattern is a partition of the differences, and its colours are the
+    relations of an association scheme with *intersection numbers*::
 
-        N[d, s, t] = #{k : col(k - c_j) = s, col(k - c_i) = t}   for any c_i - c_j of colour d
+        N[d, s, t] = #{k : col(c_j, k) = s, col(k, c_i) = t}   for any col(c_j, c_i) = d
 
     They turn a sum over the slots k of a cell-equivariant map into a sum over colours.
 
@@ -122,33 +137,72 @@ class CellPattern:
     ----------
     name
         Name of the group.
+    side
+        Side m of the supercell, in unit cells.
     colours
-        Shape (8,), int64: colour of every difference; colour 0 is that of the zero alone.
+        Shape (m^3,), int64 (m^2 in a plane): colour of every difference, by the index of the
+        cell at it; colour 0 is that of the zero alone.
     intersections
         Shape (C, C, C), int64: the intersection numbers.
     """
 
     name: str
+    side: int
     colours: Colours
     intersections: NDArray[np.int64]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells of the supercell."""
+        return len(self.colours)
 
     @property
     def n_colours(self) -> int:
         """Number of colours C."""
         return len(self.intersections)
 
+    @property
+    def dimension(self) -> int:
+        """3, or 2 in the plane."""
+        return 2 if self.name in PLANE_POINT_GROUPS else 3
 
-def intersection_numbers(colours: Colours) -> NDArray[np.int64]:
-    """Count ``N[d, s, t] = #{k : col(k) = s, col(k xor d) = t}`` of a partition of differences.
+    def matrix(self) -> Colours:
+        """The colour of every ordered pair of cells: shape (cells, cells)."""
+        return self.colours[cell_differences(self.side, self.dimension)]
+
+
+@cache
+def cell_differences(m: int = 2, dimension: int = 3) -> NDArray[np.int64]:
+    """The index of the difference j - i of every pair of cells (i, j).
+
+    Parameters
+    ----------
+    m
+        Side of the supercell, in unit cells.
+    dimension
+        3, or 2 in the plane.
+
+    Returns
+    -------
+    Array of shape (cells, cells), int64. For m = 2 it is the exclusive or of the indices.
+    """
+    offsets = cell_offsets(m, dimension)
+    return cell_index(offsets[None, :] - offsets[:, None], m)
+
+
+def intersection_numbers(colours: Colours, differences: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count ``N[d, s, t] = #{u : col(u) = s, col(d - u) = t}`` of a partition of differences.
 
     Parameters
     ----------
     colours
-        Shape (8,), int64: colour of every difference of two cells.
+        Shape (cells,), int64: colour of every difference of two cells.
+    differences
+        As `cell_differences` gives them.
 
     Returns
     -------
-    Array of shape (C, C, C), int64; for every d the entries add up to 8.
+    Array of shape (C, C, C), int64; for every d the entries add up to the number of cells.
 
     Raises
     ------
@@ -156,10 +210,9 @@ def intersection_numbers(colours: Colours) -> NDArray[np.int64]:
         If differences of one colour disagree: then the colours are no orbits of a group.
     """
     n_colours = 1 + int(colours.max())
-    cells = np.arange(len(colours))
     counts = np.zeros((len(colours), n_colours, n_colours), dtype=np.int64)
-    for d in cells:
-        np.add.at(counts[d], (colours[cells], colours[cells ^ d]), 1)
+    for d in range(len(colours)):
+        np.add.at(counts[d], (colours, colours[differences[:, d]]), 1)
     first = np.unique(colours, return_index=True)[1]
     if not np.array_equal(counts, counts[first][colours]):
         raise ValueError(
@@ -169,24 +222,55 @@ def intersection_numbers(colours: Colours) -> NDArray[np.int64]:
 
 
 @cache
-def cell_pattern(group: str) -> CellPattern:
-    """The pattern of one of the `ecn.groups.GROUPS` on the 2x2x2 supercell.
+def cell_pattern(group: str, m: int = 2) -> CellPattern:
+    """The pattern of a group on the cells of a supercell.
 
     Parameters
     ----------
     group
-        Name of the group.
+        One of `ecn.groups.GROUPS` or of `ecn.groups.PLANE_POINT_GROUPS`.
+    m
+        Side of the supercell, in unit cells.
 
     Raises
     ------
     ValueError
         If the group is unknown.
     """
-    cells = np.arange(8)
-    pairs = np.stack([np.repeat(cells, 8), np.tile(cells, 8)], axis=1)
-    colour = pair_orbits(cell_group(group), pairs).reshape(8, 8)
+    generators = cell_group(group, m)
+    n = len(generators[0])
+    pairs = np.stack(np.divmod(np.arange(n * n), n), axis=1)
+    colour = pair_orbits(generators, pairs).reshape(n, n)
+    differences = cell_differences(m, 2 if group in PLANE_POINT_GROUPS else 3)
     colours = colour[0]
-    offsets = cell_offsets()
-    difference = cell_index(offsets[None, :, :] - offsets[:, None, :])
-    assert np.array_equal(colour, colours[difference]), "a group without all translations"
-    return CellPattern(group, colours, intersection_numbers(colours))
+    assert np.array_equal(colour, colours[differences]), "a group without all translations"
+    return CellPattern(group, m, colours, intersection_numbers(colours, differences))
+
+
+def tie(pattern: CellPattern, finest: CellPattern) -> NDArray[np.float64]:
+    """The averages that bring weights of a finer pattern to those of a coarser one.
+
+    The mean over the slots of each colour is the projection (Reynolds operator) of the linear
+    maps that are equivariant under the smaller group onto those under the larger.
+
+    Parameters
+    ----------
+    pattern
+        With C colours.
+    finest
+        A pattern that refines it, with F colours.
+
+    Returns
+    -------
+    Array of shape (C, F), rows adding up to 1.
+
+    Raises
+    ------
+    ValueError
+        If `finest` does not refine `pattern`.
+    """
+    if not refines(finest.colours, pattern.colours):
+        raise ValueError(f"the pattern of {finest.name} does not refine that of {pattern.name}")
+    counts = np.zeros((pattern.n_colours, finest.n_colours))
+    np.add.at(counts, (pattern.colours, finest.colours), 1.0)
+    return counts / counts.sum(axis=1, keepdims=True)

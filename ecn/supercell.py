@@ -1,34 +1,33 @@
-"""The graph of a unit cell on its 2x2x2 supercell, and on the quotient by the translations.
+"""The graph of a unit cell on its supercell, and on the quotient by the translations.
 
-A bond from atom a to the image R of atom b becomes eight edges of the supercell, from
-(cell c, atom a) to (cell c xor (R mod 2), atom b): one that leaves the supercell ends at its
-representative inside. The difference of the two cells, R mod 2, is the same for all eight.
-So without anything that tells the cells apart their features coincide, and the graph on the
-atoms alone, with the difference as a label of the bond, gives the same messages at an eighth
-of the cost: the *quotient* graph.
+A bond from atom a to the image R of atom b becomes one edge in each of the m^3 cells of the
+supercell of side m, from (cell c, atom a) to (cell c + R mod m, atom b): one that leaves the
+supercell ends at its representative inside. The difference of the two cells, R mod m, is the
+same for all of these copies. So without anything that tells the cells apart their features
+coincide, and the graph on the atoms alone, with the difference as a label of the bond, gives
+the same messages at a fraction 1/m^3 of the cost: the *quotient* graph.
 
-Node (cell c, atom a) has the index ``copies * a + c``, with eight copies, or one in the
+Node (cell c, atom a) has the index ``copies * a + c``, with m^3 copies, or one in the
 quotient. Periodic images of one atom keep its identity: an edge joins equal atoms, a = b,
 where it joins periodic images of one atom, or a node to itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ecn.batch import CrystalBatch
-from ecn.sharing import CellPattern
-
-#: Cells of the 2x2x2 supercell.
-N_CELLS = 8
+from ecn.sharing import CellPattern, cell_differences
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellGraph:
-    """Bonds and self-loops of a batch, sorted by their colour under (cell group) x S_n.
+class ColouredGraph:
+    """Bonds and self-loops of a batch, sorted by colour.
 
     E counts the bonds of the primitive cells and one self-loop per atom; each stands for
     `copies` consecutive edges of the graph, which share its length and its colour.
@@ -40,83 +39,176 @@ class CellGraph:
     """(copies * E,) int64, the node an edge enters."""
     length: Tensor
     """(E,) float32, in A; 0 for a self-loop."""
+    bond: Tensor
+    """(E,) int64, place of the bond in the batch; -1 for a self-loop."""
     bounds: tuple[int, ...]
-    """2 C + 1 offsets into E: colour d of the cells has ``bounds[2 d]`` to ``bounds[2 d + 2]``,
-    and those that join equal atoms come first, up to ``bounds[2 d + 1]``."""
+    """C + 1 offsets into E: colour k has ``bounds[k]`` to ``bounds[k + 1]``."""
     copies: int
-    """Edges per bond and nodes per atom: 8, or 1 in the quotient."""
+    """Edges per bond and nodes per atom: the cells of the supercell, or 1 in the quotient."""
 
-    def segments(self, *, same_atom: bool) -> list[tuple[int, slice]]:
-        """The cell colours that occur, with their places among the E bonds.
+    def places(self, start: int, stop: int) -> slice:
+        """The places among the E of the colours `start` to `stop`, the last excluded."""
+        return slice(self.bounds[start], self.bounds[stop])
 
-        Parameters
-        ----------
-        same_atom
-            Only edges that join equal atoms.
+    def edges(self, places: slice) -> slice:
+        """The edges that some places among the E stand for."""
+        return slice(self.copies * places.start, self.copies * places.stop)
 
-        Returns
-        -------
-        Pairs (colour, places), ascending.
-        """
-        step = 1 if same_atom else 2
-        spans = [slice(self.bounds[k], self.bounds[k + step]) for k in range(0, len(self.bounds) - 1, 2)]
-        return [(colour, span) for colour, span in enumerate(spans) if span.start < span.stop]
+    def expanded(self) -> ColouredGraph:
+        """The same edges, each with a length of its own: one copy of copies * E bonds."""
+        return ColouredGraph(
+            source=self.source,
+            target=self.target,
+            length=self.length.repeat_interleave(self.copies),
+            bond=self.bond.repeat_interleave(self.copies),
+            bounds=tuple(self.copies * bound for bound in self.bounds),
+            copies=1,
+        )
 
 
-def cell_difference(image: Tensor) -> Tensor:
-    """The difference of the cells that a bond joins, ``4 (R1 mod 2) + 2 (R2 mod 2) + (R3 mod 2)``.
+def cell_difference(image: Tensor, m: int = 2) -> Tensor:
+    """The difference of the cells that a bond joins, as the index of the cell ``R mod m``.
 
     Parameters
     ----------
     image
-        Shape (E, 3), int8.
+        Shape (E, 3), integers.
+    m
+        Side of the supercell, in unit cells.
 
     Returns
     -------
-    Tensor of shape (E,), int64, 0 to 7.
+    Tensor of shape (E,), int64, 0 to m^3 - 1.
     """
-    bits = (image & 1).to(torch.int64)
-    return 4 * bits[:, 0] + 2 * bits[:, 1] + bits[:, 2]
+    b1, b2, b3 = torch.remainder(image.long(), m).unbind(-1)
+    return (b1 * m + b2) * m + b3
 
 
-def cell_graph(batch: CrystalBatch, pattern: CellPattern, *, quotient: bool) -> CellGraph:
-    """Put the bonds of a batch on the supercell or on its quotient, and colour them.
+def edge_colours(patterns: Sequence[CellPattern]) -> Tensor:
+    """Colours of edges under (cell group) x S_n: pairs of the two colours (eq. 13 and 14).
+
+    Parameters
+    ----------
+    patterns
+        Patterns of the cell groups in use, on supercells of one side.
+
+    Returns
+    -------
+    Tensor of shape (patterns, cells, 2), int64: the colour of an edge by the pattern of its
+    crystal, the difference of its cells, and whether it joins different atoms. The patterns
+    have colours of their own, one after another, and ``2 d`` and ``2 d + 1`` belong together.
+    """
+    first, tables = 0, []
+    for pattern in patterns:
+        colours = first + torch.from_numpy(pattern.colours)
+        tables.append(torch.stack([2 * colours, 2 * colours + 1], dim=1))
+        first += pattern.n_colours
+    return torch.stack(tables)
+
+
+def node_colours(side: int) -> Tensor:
+    """Colours of edges under all permutations of the nodes: a node to itself, or another.
+
+    Parameters
+    ----------
+    side
+        Side m of the supercell, in unit cells.
+
+    Returns
+    -------
+    Tensor of shape (1, cells, 2), int64: 0 for edges from a node to itself, else 1.
+    """
+    table = torch.ones(1, side**3, 2, dtype=torch.int64)
+    table[0, 0, 0] = 0
+    return table
+
+
+class Edges(NamedTuple):
+    """Bonds of a batch and a self-loop of length zero at every atom, E in all."""
+
+    source: Tensor
+    """(E,) int64, atom that it leaves."""
+    target: Tensor
+    """(E,) int64, atom that it enters."""
+    bond: Tensor
+    """(E,) int64, place of the bond in the batch; -1 for a self-loop."""
+    image: Tensor
+    """(E, 3) int64, unit cell of the target relative to the source's."""
+    length: Tensor
+    """(E,), in A."""
+
+
+def with_self_loops(batch: CrystalBatch) -> Edges:
+    """The bonds of a batch after one self-loop per atom (section A.4)."""
+    atoms = torch.arange(batch.n_atoms, device=batch.edge_source.device)
+    bonds = torch.arange(len(batch.edge_source), device=atoms.device)
+    return Edges(
+        source=torch.cat([atoms, batch.edge_source]),
+        target=torch.cat([atoms, batch.edge_target]),
+        bond=torch.cat([torch.full_like(atoms, -1), bonds]),
+        image=torch.cat([atoms.new_zeros(batch.n_atoms, 3), batch.edge_image]),
+        length=torch.cat([batch.edge_length.new_zeros(batch.n_atoms), batch.edge_length]),
+    )
+
+
+def coloured_graph(
+    edges: Edges, colour: Tensor, n_colours: int, *, side: int, quotient: bool
+) -> ColouredGraph:
+    """Put edges of primitive cells on the supercell or on its quotient, sorted by colour.
+
+    Parameters
+    ----------
+    edges
+        E edges between the atoms of primitive cells.
+    colour
+        Shape (E,), int64.
+    n_colours
+        Number of colours C.
+    side
+        Side m of the supercell, in unit cells.
+    quotient
+        One node per atom instead of m^3.
+    """
+    # Within a colour by target: neighbouring edges then add to neighbouring rows.
+    order = torch.argsort(colour * (1 + edges.target.max()) + edges.target)
+    counts = torch.bincount(colour, minlength=n_colours)
+    source, target = edges.source[order], edges.target[order]
+    if not quotient:
+        differences = torch.from_numpy(cell_differences(side)).to(order.device)
+        into = torch.arange(side**3, device=order.device)
+        out_of = differences[cell_difference(edges.image[order], side)]  # target's cell minus R mod m
+        source = (side**3 * source[:, None] + out_of).flatten()
+        target = (side**3 * target[:, None] + into).flatten()
+    return ColouredGraph(
+        source=source,
+        target=target,
+        length=edges.length[order],
+        bond=edges.bond[order],
+        bounds=(0, *torch.cumsum(counts, 0).tolist()),
+        copies=1 if quotient else side**3,
+    )
+
+
+def cell_graph(batch: CrystalBatch, colours: Tensor, *, side: int = 2, quotient: bool) -> ColouredGraph:
+    """The graph of a batch under a cell group, on the supercell or on its quotient.
 
     Parameters
     ----------
     batch
         Crystals as primitive cells.
-    pattern
-        Colours of the differences of cells.
+    colours
+        As `edge_colours` or `node_colours` give them: one pattern for all crystals, or one for
+        each of `mpclean.bravais.BRAVAIS_TYPES`.
+    side
+        Side m of the supercell, in unit cells.
     quotient
-        One node per atom instead of eight.
+        One node per atom instead of m^3.
 
     Returns
     -------
     The graph on the batch's device.
     """
-    atoms = torch.arange(batch.n_atoms, device=batch.edge_source.device)
-    source = torch.cat([atoms, batch.edge_source])
-    target = torch.cat([atoms, batch.edge_target])
-    length = torch.cat([batch.edge_length.new_zeros(batch.n_atoms), batch.edge_length])
-    difference = torch.cat([torch.zeros_like(atoms), cell_difference(batch.edge_image)])
-
-    colour_of = torch.from_numpy(pattern.colours).to(atoms.device)
-    colour = 2 * colour_of[difference] + (source != target)
-    # Within a colour by target: neighbouring edges then add to neighbouring rows.
-    order = torch.argsort(colour * batch.n_atoms + target)
-    counts = torch.bincount(colour, minlength=2 * pattern.n_colours)
-    bounds = (0, *torch.cumsum(counts, 0).tolist())
-
-    source, target = source[order], target[order]
-    if not quotient:
-        cells = torch.arange(N_CELLS, device=atoms.device)
-        source = (N_CELLS * source[:, None] + (cells ^ difference[order, None])).flatten()
-        target = (N_CELLS * target[:, None] + cells).flatten()
-    return CellGraph(
-        source=source,
-        target=target,
-        length=length[order],
-        bounds=bounds,
-        copies=1 if quotient else N_CELLS,
-    )
+    edges = with_self_loops(batch)
+    row = batch.bravais_lattice[batch.crystal[edges.target]] if len(colours) > 1 else 0
+    colour = colours[row, cell_difference(edges.image, side), (edges.source != edges.target).long()]
+    return coloured_graph(edges, colour, 1 + int(colours.max()), side=side, quotient=quotient)

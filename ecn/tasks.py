@@ -96,6 +96,28 @@ class Task:
         return class_metrics(torch.sigmoid(output), label.long(), self.classes)
 
 
+def moment_loss(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
+    """Mean squared error of magnetic moments, whose global sign means nothing.
+
+    The loss of a crystal is the smaller of those for its moments m and -m, and crystals count
+    alike (Kaba & Ravanbakhsh 2022, section 5: moments are local, and invariant only up to a
+    global sign).
+
+    Parameters
+    ----------
+    output, label
+        Shape (N,), moments of nodes, in muB.
+    crystal
+        Shape (N,), int64, the crystal of every node.
+    """
+    n_crystals = int(crystal.max()) + 1
+    losses = [
+        output.new_zeros(n_crystals).index_add(0, crystal, (output - sign * label) ** 2)
+        for sign in (1.0, -1.0)
+    ]
+    return (torch.minimum(*losses) / torch.bincount(crystal)).mean()
+
+
 def class_metrics(probability: Tensor, label: Tensor, classes: tuple[str, str]) -> Metrics:
     """Accuracy, precision, recall, F1 and area under the ROC curve of a binary classifier.
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ecn.batch import CrystalBatch
 from ecn.groups import Permutation
 from ecn.models.ecn import ECN
 from ecn.sharing import CellPattern
-from ecn.supercell import N_CELLS, CellGraph, cell_graph
+from ecn.supercell import ColouredGraph
+from mpclean.bravais import BRAVAIS_TYPES
+
+#: A layer, from nodes, bonds and a graph to nodes.
+Layer = Callable[[Tensor, Tensor, ColouredGraph], Tensor]
+
+#: The colours of edges, from their sources and their targets.
+ColourOfEdge = Callable[[Tensor, Tensor], Tensor]
 
 
 def random_batch(
@@ -42,14 +51,48 @@ def random_batch(
         edge_target=torch.from_numpy(np.concatenate([target, source])),
         edge_image=torch.from_numpy(np.concatenate([image, -image]).astype(np.int8)),
         edge_length=torch.from_numpy(np.tile(length, 2)).to(dtype),
+        lattice=torch.from_numpy(rng.normal(0.0, 4.0, size=(len(sizes), 3, 3))).to(dtype),
+        frac_coords=torch.from_numpy(rng.uniform(size=(len(crystal), 3))).to(dtype),
+        bravais_lattice=torch.from_numpy(rng.integers(len(BRAVAIS_TYPES), size=len(sizes))),
+        is_hubbard=torch.from_numpy(rng.integers(2, size=len(sizes)).astype(np.int8)),
         n_crystals=len(sizes),
     )
 
 
-def permute_cells(
-    graph: CellGraph, pattern: CellPattern, permutation: Permutation
-) -> tuple[CellGraph, Tensor]:
-    """Let a permutation of the cells act on nodes and edges of a supercell graph together.
+def node_permutation(cells: Permutation, n_atoms: int) -> Tensor:
+    """A permutation of the cells on the nodes of a supercell.
+
+    Parameters
+    ----------
+    cells
+        Shape (cells,).
+    n_atoms
+        Number of atoms n.
+
+    Returns
+    -------
+    Tensor of shape (cells * n,), int64, in the order of `ecn.supercell`.
+    """
+    atoms = torch.arange(n_atoms)[:, None]
+    return (len(cells) * atoms + torch.from_numpy(cells)).flatten()
+
+
+def colour_under(pattern: CellPattern) -> ColourOfEdge:
+    """The colour of an edge between two nodes of a supercell under (cell group) x S_n.
+
+    Parameters
+    ----------
+    pattern
+        Of the cell group.
+    """
+    matrix, n = torch.from_numpy(pattern.matrix()), pattern.n_cells
+    return lambda source, target: 2 * matrix[source % n, target % n] + (source // n != target // n)
+
+
+def permuted_graph(
+    graph: ColouredGraph, permutation: Tensor, colour: ColourOfEdge
+) -> tuple[ColouredGraph, Tensor]:
+    """Let a permutation of the nodes act on a graph, and colour the image anew.
 
     Beyond translations and inversion the symmetries of a lattice need not map a crystal's
     graph to itself: the image is another graph, with every edge a bond of its own.
@@ -57,68 +100,65 @@ def permute_cells(
     Parameters
     ----------
     graph
-        On the supercell.
-    pattern
-        Colours of the differences of cells.
+        Any graph.
     permutation
-        Of the 8 cells, from the pattern's group.
+        Of its nodes, shape (N,).
+    colour
+        The colour of an edge, from its source and its target.
 
     Returns
     -------
-    The image of the graph, and for each of its edges the bond of `graph` it comes from.
+    The image of the graph, and for each of its edges the place of its bond in `graph`.
     """
-    g = torch.from_numpy(permutation)
-    colours = torch.from_numpy(pattern.colours)
-    source, target = (
-        N_CELLS * (node // N_CELLS) + g[node % N_CELLS] for node in (graph.source, graph.target)
-    )
-    bond = torch.repeat_interleave(torch.arange(len(graph.length)), graph.copies)
-    other_atom = source // N_CELLS != target // N_CELLS
-    colour = 2 * colours[(source % N_CELLS) ^ (target % N_CELLS)] + other_atom
-    order = torch.argsort(colour)
-    counts = torch.bincount(colour, minlength=2 * pattern.n_colours)
-    image = CellGraph(
+    own = graph.expanded()
+    place = torch.repeat_interleave(torch.arange(len(graph.length)), graph.copies)
+    source, target = permutation[own.source], permutation[own.target]
+    colours = colour(source, target)
+    order = torch.argsort(colours)
+    counts = torch.bincount(colours, minlength=len(graph.bounds) - 1)
+    image = ColouredGraph(
         source=source[order],
         target=target[order],
-        length=graph.length[bond[order]],
+        length=own.length[order],
+        bond=own.bond[order],
         bounds=(0, *torch.cumsum(counts, 0).tolist()),
         copies=1,
     )
-    return image, bond[order]
+    return image, place[order]
 
 
-def permute_nodes(x: Tensor, permutation: Permutation) -> Tensor:
-    """Move the features of cell c to cell ``permutation[c]``; x has shape (8 n, ...)."""
-    moved = torch.empty_like(x).unflatten(0, (-1, N_CELLS))
-    moved[:, torch.from_numpy(permutation)] = x.unflatten(0, (-1, N_CELLS))
-    return moved.flatten(0, 1)
+def permute_nodes(x: Tensor, permutation: Tensor) -> Tensor:
+    """Move the features of node i to node ``permutation[i]``; x has shape (N, ...)."""
+    moved = torch.empty_like(x)
+    moved[permutation] = x
+    return moved
 
 
 def assert_equivariant(
-    layer: nn.Module,
+    layer: Layer,
     x: Tensor,
     e: Tensor,
-    graph: CellGraph,
-    pattern: CellPattern,
-    permutation: Permutation,
+    graph: ColouredGraph,
+    permutation: Tensor,
+    colour: ColourOfEdge,
     tolerance: float = 1e-10,
 ) -> None:
-    """Assert ``layer(g x, e, g graph) = g layer(x, e, graph)`` for a permutation g of the cells.
+    """Assert ``layer(g x, e, g graph) = g layer(x, e, graph)`` for a permutation g of the nodes.
 
     Parameters
     ----------
     layer
         Called with nodes, bonds and a graph, it returns nodes.
     x
-        Nodes, shape (8 n, channels).
+        Nodes, shape (N, channels).
     e
         Bonds, shape (E, channels).
     graph
-        On the supercell.
-    pattern
-        Colours of the differences of cells.
+        Their graph.
     permutation
-        Of the 8 cells, from the pattern's group.
+        Shape (N,), an element of the group.
+    colour
+        The colour of an edge, from its source and its target.
     tolerance
         Largest absolute deviation.
 
@@ -127,7 +167,7 @@ def assert_equivariant(
     AssertionError
         If they differ.
     """
-    image, bond = permute_cells(graph, pattern, permutation)
+    image, bond = permuted_graph(graph, permutation, colour)
     found = layer(permute_nodes(x, permutation), e[bond], image)
     torch.testing.assert_close(found, permute_nodes(layer(x, e, graph), permutation), rtol=0, atol=tolerance)
 
@@ -149,6 +189,58 @@ def assert_quotient_equal(model: ECN, batch: CrystalBatch, tolerance: float = 1e
     AssertionError
         If they differ.
     """
-    graph = cell_graph(batch, model.pattern, quotient=False)
-    x = model.embed(batch).repeat_interleave(N_CELLS, dim=0)
-    torch.testing.assert_close(model(batch), model.on_graph(x, graph, batch), rtol=0, atol=tolerance)
+    n_cells = model.config.side**3
+    x = model.embed(batch).repeat_interleave(n_cells, dim=0)
+    on_supercell = model.on_graph(x, model.graph(batch, quotient=False), batch)
+    on_quotient = model(batch)
+    if model.config.per_site:
+        on_quotient = on_quotient.repeat_interleave(n_cells)
+    torch.testing.assert_close(on_quotient, on_supercell, rtol=0, atol=tolerance)
+
+
+def assert_batching_invariant(
+    model: Callable[[CrystalBatch], Tensor], batch: CrystalBatch, tolerance: float = 1e-10
+) -> None:
+    """Assert that a crystal's output does not depend on the crystals beside it.
+
+    Parameters
+    ----------
+    model
+        From B crystals to a tensor of shape (B,).
+    batch
+        Crystals.
+    tolerance
+        Largest absolute deviation.
+
+    Raises
+    ------
+    AssertionError
+        If the outputs of the batch and of its crystals one by one differ.
+    """
+    alone = [model(crystal) for crystal in crystals_of(batch)]
+    torch.testing.assert_close(torch.cat(alone), model(batch), rtol=0, atol=tolerance)
+
+
+def crystals_of(batch: CrystalBatch) -> list[CrystalBatch]:
+    """Every crystal of a batch as a batch of its own."""
+    found = []
+    for k in range(batch.n_crystals):
+        atoms = batch.crystal == k
+        bonds = atoms[batch.edge_source]
+        first = int(atoms.nonzero()[0])
+        found.append(
+            CrystalBatch(
+                atomic_numbers=batch.atomic_numbers[atoms],
+                crystal=torch.zeros(int(atoms.sum()), dtype=torch.int64),
+                edge_source=batch.edge_source[bonds] - first,
+                edge_target=batch.edge_target[bonds] - first,
+                edge_image=batch.edge_image[bonds],
+                edge_length=batch.edge_length[bonds],
+                lattice=batch.lattice[k : k + 1],
+                frac_coords=batch.frac_coords[atoms],
+                bravais_lattice=batch.bravais_lattice[k : k + 1],
+                is_hubbard=batch.is_hubbard[k : k + 1],
+                n_crystals=1,
+            )
+        )
+    return found

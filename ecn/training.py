@@ -84,7 +84,7 @@ def fit(
     *,
     target: str,
     model: str,
-    group: str,
+    options: dict[str, Any],
     preset_name: str,
     preset: Preset,
     seed: int,
@@ -104,8 +104,8 @@ def fit(
         As `ecn.tasks.task` takes it.
     model
         One of `ecn.models.MODELS`.
-    group
-        One of `ecn.groups.GROUPS`.
+    options
+        Options of the model that differ from those of the preset.
     preset_name, preset
         The settings, and the name of those they started from.
     seed
@@ -130,6 +130,8 @@ def fit(
     if run.exists():
         raise UserError(f"{run}: exists already; choose another --out or remove it")
     goal = task(target)
+    seed_everything(seed, verbose=False)
+    network = models.build(model, {**preset.options.get(model, {}), **options})
     opened = open_release(release)
     train = load_split(opened, "train", goal, limit=limit, seed=seed)
     validation = load_split(opened, "validation", goal)
@@ -140,15 +142,7 @@ def fit(
     for split, data in (("train", train), ("validation", validation)):
         _say(f"{split}: {len(data)} crystals; {data.n_left_out} rows {goal.excluded} left out")
 
-    seed_everything(seed, verbose=False)
     fabric = _fabric(device)
-    options = {
-        "group": group,
-        "width": preset.width,
-        "n_layers": preset.n_layers,
-        "symmetry_breaking": preset.symmetry_breaking,
-    }
-    network = models.build(model, options)
     shift, scale = _standard(train, goal) if preset.standardise else (0.0, 1.0)
     config = checkpoint.RunConfig(
         target=goal.name,
@@ -156,7 +150,7 @@ def fit(
         model=model,
         model_options=asdict(network.config),
         preset=preset_name,
-        training=asdict(preset),
+        training={name: value for name, value in asdict(preset).items() if name != "options"},
         seed=seed,
         limit=limit,
         time_limit=time_limit,

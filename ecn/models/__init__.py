@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from ecn.errors import UserError
 
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 #: Name on the command line -> module and class; imported when a model is made.
-MODELS = {"ecn": ("ecn.models.ecn", "ECN")}
+MODELS = {
+    "ecn": ("ecn.models.ecn", "ECN"),
+    "cgcnn": ("ecn.models.cgcnn", "CGCNN"),
+    "megnet": ("ecn.models.megnet", "MEGNet"),
+    "schnet": ("ecn.models.schnet", "SchNet"),
+}
 
 
 def build(name: str, options: dict[str, Any]) -> CrystalModel:
@@ -35,10 +40,30 @@ def build(name: str, options: dict[str, Any]) -> CrystalModel:
         raise UserError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
     module, attribute = MODELS[name]
     model = getattr(import_module(module), attribute)
-    unknown = set(options) - {option.name for option in dataclasses.fields(model.Config)}
-    if unknown:
-        raise UserError(f"model {name!r} has no option {', '.join(sorted(unknown))}")
+    types = get_type_hints(model.Config)
+    for option, value in options.items():
+        if option not in types:
+            raise UserError(f"model {name!r} has no option {option}; it has {', '.join(types)}")
+        if not _is_one(value, types[option]):
+            raise UserError(f"model {name!r}: {option} = {value!r} is not {_in_words(types[option])}")
     try:
         return model(model.Config(**options))
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"model {name!r}: {error}") from error
+
+
+def _is_one(value: Any, kind: Any) -> bool:
+    """Whether a value from a command line or from JSON is of the type of an option."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is UnionType:
+        return any(_is_one(value, part) for part in get_args(kind))
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, get_args(kind)))
+    return f"of type {getattr(kind, '__name__', kind)}"

@@ -37,6 +37,6 @@ class CrystalModel(nn.Module):
 
         Returns
         -------
-        Tensor of shape (B,).
+        Tensor of shape (B,); of a model with a number for every node, (nodes,).
         """
         raise NotImplementedError

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ecn.batch import CrystalBatch
-from ecn.features import N_ELEMENTS, GaussianBasis, element_one_hot
+from ecn.errors import UserError
+from ecn.features import (
+    N_COLUMNS,
+    N_ELEMENTS,
+    N_PERIODS,
+    BesselBasis,
+    GaussianBasis,
+    element_one_hot,
+    group_period_encoding,
+)
+from ecn.groups import GROUPS
 from ecn.models.base import CrystalModel
-from ecn.nn import EquivariantLayer
-from ecn.sharing import cell_pattern
-from ecn.supercell import N_CELLS, CellGraph, cell_graph
+from ecn.nn import ColouredMessagePassing, EquivariantLayer, NodeFunction, message_function, mlp, pool
+from ecn.sharing import CellPattern, cell_pattern
+from ecn.supercell import ColouredGraph, cell_graph, edge_colours, node_colours
+from mpclean.bravais import BRAVAIS_TYPES
 
 
 @dataclass(frozen=True)
@@ -20,23 +32,40 @@ class ECNConfig:
     """Options of `ECN`; the defaults are the published ones."""
 
     group: str = "S8"
-    """Group of the cells, one of `ecn.groups.GROUPS`; atoms always have S_n."""
+    """Group of the nodes: S8, P1bar or a Bravais type for the cells, times S_n for the atoms;
+    S8n for all permutations of the nodes; lattice for each crystal's own Bravais type."""
     width: int = 100
     """Channels of the nodes."""
     n_layers: int = 6
     """Rounds of messages, each with weights of its own."""
     symmetry_breaking: bool = True
     """Whether nodes know their cells (sections 4 and 5 of the paper)."""
+    side: int = 2
+    """Side of the supercell, in unit cells."""
+    elements: Literal["one_hot", "group_period"] = "one_hot"
+    """Elements as one column each, or as a period and a group of the periodic table."""
+    hubbard: Literal["ignored", "required", "false_if_unknown"] = "ignored"
+    """Whether nodes know if Hubbard U was used, and what to do where that is not known."""
     n_centres: int = 20
-    """Gaussians that distances are expanded on, and channels of the edges."""
+    """Functions that distances are expanded on, and channels of the edges."""
+    basis: Literal["gaussian", "bessel"] = "gaussian"
+    """What distances are expanded on."""
     basis_stop: float = 6.0
-    """Centre of the last Gaussian, in A."""
+    """Centre of the last Gaussian, or cutoff of the Bessel functions, in A."""
     basis_width: float = 0.6
     """Width of the Gaussians, in A."""
+    share_output_weights: bool = False
+    """One second map of the edge functions for all colours (section A.7)."""
+    dropout: float = 0.0
+    """Probability that a hidden channel of the node functions is left out while training."""
+    pooling: Literal["mean", "sum"] = "mean"
+    """How nodes become a crystal; the sum is for extensive targets (section 7)."""
+    per_site: bool = False
+    """One number for every node of the supercell (or of the quotient), none for the crystal."""
 
 
 class ECN(CrystalModel):
-    """A network on the 2x2x2 supercell, equivariant to (cell group) x S_n.
+    """A network on the supercell, equivariant to (cell group) x S_n or to more.
 
     ::
 
@@ -45,9 +74,18 @@ class ECN(CrystalModel):
         y       = mlp(mean over nodes of mlp(x))
 
     With ``symmetry_breaking`` off the one-hot of the cell is left out, so the first linear
-    map has 103 inputs instead of 111. The features of the eight cells of an atom then
+    map has 103 inputs instead of 111. The features of an atom's copies in all cells then
     coincide, and the network runs on the quotient graph with one node per atom: the same
-    numbers at an eighth of the cost (`ecn.supercell`).
+    numbers at a fraction of the cost (`ecn.supercell`).
+
+    ``group="S8n"`` is a message passing network: one plain function for edges between
+    different nodes, one for edges from a node to itself.
+
+    ``group="lattice"`` answers what the paper leaves open, one network for crystals of all
+    lattices: its weights are those of P1bar, and a crystal uses their averages over the colours
+    of its own Bravais type. On a crystal it is equivariant to the symmetries of that crystal's
+    lattice, times S_n; it is not equivariant to larger groups, nor do crystals of different
+    types share more than the averages, and it jumps where a lattice gains a symmetry.
 
     Parameters
     ----------
@@ -57,25 +95,51 @@ class ECN(CrystalModel):
     Raises
     ------
     ValueError
-        If the group is unknown.
+        If the group is unknown or the supercell has no cell.
     """
 
     Config = ECNConfig
     config: ECNConfig
+    colours: Tensor
 
     def __init__(self, config: ECNConfig) -> None:
         super().__init__(config)
-        self.pattern = cell_pattern(config.group)
-        self.copies = N_CELLS if config.symmetry_breaking else 1
-        n_inputs = N_ELEMENTS + N_CELLS * config.symmetry_breaking
-        self.site = nn.Linear(n_inputs, config.width)
-        self.basis = GaussianBasis(config.n_centres, config.basis_stop, config.basis_width)
-        self.bond = nn.Linear(config.n_centres, config.n_centres)
-        self.layers = nn.ModuleList(
-            EquivariantLayer(self.pattern, config.width, config.n_centres) for _ in range(config.n_layers)
+        if config.side < 1:
+            raise ValueError(f"side {config.side}: a supercell has at least one cell")
+        n_cells = config.side**3
+        self.copies = n_cells if config.symmetry_breaking else 1
+        self.n_element_columns = (N_ELEMENTS if config.elements == "one_hot" else N_PERIODS + N_COLUMNS) + (
+            config.hubbard != "ignored"
         )
-        self.node_head = _mlp(config.width, config.width)
-        self.crystal_head = _mlp(config.width, 1)
+        n_inputs = self.n_element_columns + n_cells * config.symmetry_breaking
+        self.site = nn.Linear(n_inputs, config.width)
+        self.basis = (
+            GaussianBasis(config.n_centres, config.basis_stop, config.basis_width)
+            if config.basis == "gaussian"
+            else BesselBasis(config.n_centres, config.basis_stop)
+        )
+        self.bond = nn.Linear(config.n_centres, config.n_centres)
+        patterns = cell_patterns(config.group, config.side)
+        colours = edge_colours(patterns) if patterns else node_colours(config.side)
+        self.register_buffer("colours", colours, persistent=False)
+        self.layers = nn.ModuleList(self._layer(patterns) for _ in range(config.n_layers))
+        self.node_head = mlp(config.width, config.width, config.width)
+        self.crystal_head = mlp(config.width, config.width, 1)
+
+    def _layer(self, patterns: tuple[CellPattern, ...]) -> nn.Module:
+        config = self.config
+        if patterns:
+            return EquivariantLayer(
+                patterns,
+                config.width,
+                config.n_centres,
+                dropout=config.dropout,
+                share_output_weights=config.share_output_weights,
+            )
+        return ColouredMessagePassing(
+            (message_function(config.width, config.n_centres) for _ in ("itself", "others")),
+            [NodeFunction(config.width, config.dropout)],
+        )
 
     def embed(self, batch: CrystalBatch) -> Tensor:
         """Embed the nodes, in the order of `ecn.supercell`.
@@ -87,22 +151,43 @@ class ECN(CrystalModel):
 
         Returns
         -------
-        Tensor of shape (8 n, width), or (n, width) without symmetry breaking.
+        Tensor of shape (cells * n, width), or (n, width) without symmetry breaking.
+
+        Raises
+        ------
+        UserError
+            If whether Hubbard U was used is required and not known.
         """
-        weight = self.site.weight
-        elements = element_one_hot(batch.atomic_numbers, weight.dtype)
-        x = nn.functional.linear(elements, weight[:, :N_ELEMENTS], self.site.bias)
+        weight, n = self.site.weight, self.n_element_columns
+        encode = element_one_hot if self.config.elements == "one_hot" else group_period_encoding
+        columns = [encode(batch.atomic_numbers, weight.dtype)]
+        if self.config.hubbard != "ignored":
+            columns.append(self._hubbard(batch)[batch.crystal, None].to(weight.dtype))
+        x = nn.functional.linear(torch.cat(columns, dim=1), weight[:, :n], self.site.bias)
         if not self.config.symmetry_breaking:
             return x
-        cells = weight[:, N_ELEMENTS:].T  # what a one-hot picks: one row for each cell
+        cells = weight[:, n:].T  # what a one-hot picks: one row for each cell
         return (x[:, None] + cells).flatten(0, 1)
 
+    def _hubbard(self, batch: CrystalBatch) -> Tensor:
+        unknown = int((batch.is_hubbard < 0).sum())
+        if unknown and self.config.hubbard == "required":
+            raise UserError(
+                f"is_hubbard is not known of {unknown} crystals of a batch; "
+                "train on rows that have it, or with --set hubbard=false_if_unknown"
+            )
+        return batch.is_hubbard.clamp(min=0)
+
+    def graph(self, batch: CrystalBatch, *, quotient: bool) -> ColouredGraph:
+        """The graph of a batch, with the colours of the group; see `ecn.supercell.cell_graph`."""
+        return cell_graph(batch, self.colours, side=self.config.side, quotient=quotient)
+
     def forward(self, batch: CrystalBatch) -> Tensor:
-        """Predict one number for every crystal of a batch: shape (B,)."""
-        graph = cell_graph(batch, self.pattern, quotient=self.copies == 1)
+        """Predict one number for every crystal of a batch, (B,), or for every node."""
+        graph = self.graph(batch, quotient=not self.config.symmetry_breaking)
         return self.on_graph(self.embed(batch), graph, batch)
 
-    def on_graph(self, x: Tensor, graph: CellGraph, batch: CrystalBatch) -> Tensor:
+    def on_graph(self, x: Tensor, graph: ColouredGraph, batch: CrystalBatch) -> Tensor:
         """Everything after the embedding, on a supercell or a quotient.
 
         Parameters
@@ -116,21 +201,36 @@ class ECN(CrystalModel):
 
         Returns
         -------
-        Tensor of shape (B,).
+        Tensor of shape (B,), or (copies * n,) with `per_site`.
         """
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
             x = layer(x, e, graph)
-        x = self.node_head(x).unflatten(0, (batch.n_atoms, -1)).mean(1)  # over the cells
-        return self.crystal_head(mean_pool(x, batch)).squeeze(-1)
+        x = self.node_head(x)
+        if not self.config.per_site:
+            x = pool(x.unflatten(0, (batch.n_atoms, -1)).mean(1), batch, self.config.pooling)
+        return self.crystal_head(x).squeeze(-1)
 
 
-def mean_pool(x: Tensor, batch: CrystalBatch) -> Tensor:
-    """Mean over the atoms of every crystal: shape (n, width) to (B, width)."""
-    total = x.new_zeros(batch.n_crystals, x.shape[1]).index_add(0, batch.crystal, x)
-    counts = torch.bincount(batch.crystal, minlength=batch.n_crystals)
-    return total / counts[:, None]
+def cell_patterns(group: str, side: int) -> tuple[CellPattern, ...]:
+    """The patterns behind a group's name: one, one for each Bravais type, or none for S8n.
 
+    Parameters
+    ----------
+    group
+        See `ECNConfig.group`.
+    side
+        Side of the supercell, in unit cells.
 
-def _mlp(width: int, n_outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, n_outputs))
+    Raises
+    ------
+    ValueError
+        If the group is unknown.
+    """
+    if group == "S8n":
+        return ()
+    if group == "lattice":
+        return tuple(cell_pattern(lattice, side) for lattice in BRAVAIS_TYPES)
+    if group not in GROUPS:
+        raise ValueError(f"unknown group {group!r}; known: S8n, lattice, {', '.join(GROUPS)}")
+    return (cell_pattern(group, side),)

@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
-from ecn.groups import GROUPS, cell_group, cell_index, cell_offsets, point_permutations, translations
-from mpclean.bravais import BRAVAIS_TYPES
+from ecn.groups import (
+    GROUPS,
+    cell_group,
+    cell_index,
+    cell_offsets,
+    group_elements,
+    is_subgroup,
+    point_permutations,
+    regular_action,
+    symmetric_group,
+    translations,
+)
+from mpclean.bravais import BRAVAIS_TYPES, point_group
 
 #: Orders of the images on 8 cells: translations times the point group mod 2.
 ORDERS = {
@@ -26,13 +37,8 @@ ORDERS = {
 }
 
 
-def closure(generators):
-    members = {tuple(range(8))}
-    frontier = members
-    while frontier:
-        frontier = {tuple(int(g[c]) for c in p) for p in frontier for g in generators} - members
-        members = members | frontier
-    return members
+#: Holohedries of the plane: orders of the point groups, and of the images on 2 x 2 cells.
+PLANE_ORDERS = {"mp": (2, 4), "op": (4, 4), "oc": (4, 8), "tp": (8, 8), "hp": (12, 24)}
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
@@ -75,17 +81,58 @@ def _products(generators):
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_order_on_the_cells(name):
-    assert len(closure(cell_group(name))) == ORDERS[name]
+    assert len(group_elements(cell_group(name))) == ORDERS[name]
+
+
+@pytest.mark.parametrize("name", BRAVAIS_TYPES)
+def test_order_on_the_cells_by_the_closed_rule(name):
+    """Eight translations times the distinct point operations modulo 2."""
+    modulo_2 = np.unique(np.mod(point_group(name), 2).reshape(-1, 9), axis=0)
+    assert 8 * len(modulo_2) == ORDERS[name]
+
+
+@pytest.mark.parametrize("name", PLANE_ORDERS)
+def test_orders_in_the_plane(name):
+    on_four_by_four = len(group_elements(point_permutations(name, 4)))  # no operation is trivial there
+    assert (on_four_by_four, len(group_elements(cell_group(name)))) == PLANE_ORDERS[name]
 
 
 def test_s8_holds_all_permutations():
-    assert len(closure(cell_group("S8"))) == 40320
+    assert len(group_elements(cell_group("S8"))) == 40320
 
 
-def test_the_groups_form_the_hierarchy_of_the_paper():
-    lattices = [closure(cell_group(name)) for name in BRAVAIS_TYPES]
-    triclinic = closure(cell_group("P1bar"))
-    assert all(triclinic <= group for group in lattices)
+@pytest.mark.parametrize("name", ["aP", "tI", "hR", "cF", "hp"])
+def test_elements_are_a_group(name):
+    elements = group_elements(cell_group(name))
+    listed = {tuple(g) for g in elements}
+    assert np.array_equal(elements[0], np.arange(elements.shape[1]))
+    assert len(listed) == len(elements)
+    for g in elements:
+        assert tuple(np.argsort(g)) in listed
+        assert {tuple(g[h]) for h in elements} == listed
+
+
+@pytest.mark.parametrize("name", BRAVAIS_TYPES)
+def test_the_groups_form_the_hierarchy_of_the_paper(name):
+    """Eq. 6: G_P1bar <= G_lattice <= S_8, and all of them on nodes within S_8n."""
+    assert is_subgroup(cell_group("P1bar"), of=cell_group(name))
+    assert is_subgroup(cell_group(name), of=cell_group("S8"))
+    if name not in ("aP", "mP", "oP"):
+        assert not is_subgroup(cell_group(name), of=cell_group("P1bar"))
+
+
+@pytest.mark.parametrize("name", ["aP", "cF", "hp"])
+def test_the_group_on_itself_moves_every_point(name):
+    generators = cell_group(name)
+    lifted = regular_action(generators)
+    elements = group_elements(lifted)
+    assert len(elements) == len(group_elements(generators)) == elements.shape[1]
+    assert not (elements[1:] == elements[0]).any()
+
+
+def test_the_symmetric_group_of_one_point_is_trivial():
+    assert len(group_elements(symmetric_group(1))) == 1
+    assert len(group_elements(symmetric_group(4))) == 24
 
 
 def test_an_unknown_group_is_named():

@@ -3,8 +3,27 @@
 import numpy as np
 import pytest
 
-from ecn.groups import GROUPS, cell_group
-from ecn.sharing import cell_pattern, intersection_numbers, orbits, pair_orbits, product_colours
+from ecn.groups import (
+    GROUPS,
+    PLANE_POINT_GROUPS,
+    cell_group,
+    group_elements,
+    point_permutations,
+    regular_action,
+    symmetric_group,
+    translations,
+)
+from ecn.sharing import (
+    cell_differences,
+    cell_pattern,
+    intersection_numbers,
+    orbits,
+    pair_orbits,
+    product_colours,
+    refines,
+    tie,
+)
+from mpclean.bravais import BRAVAIS_TYPES, point_group
 
 #: Orbits of the differences of two cells, in binary b1 b2 b3.
 ORBITS = {
@@ -39,6 +58,79 @@ def all_pairs(n):
 def test_orbit_table(name):
     table = {frozenset(int(d, 2) for d in orbit.split(",")) for orbit in ORBITS[name].split("/")}
     assert as_sets(cell_pattern(name).colours) == table
+
+
+@pytest.mark.parametrize("name", GROUPS[1:])
+@pytest.mark.parametrize("m", [2, 3])
+def test_orbits_of_pairs_are_those_of_differences_under_the_point_group(name, m):
+    """The closed rule: with all translations, only the point group acts on differences."""
+    closed = orbits(point_permutations("aP" if name == "P1bar" else name, m), m**3)
+    assert as_sets(cell_pattern(name, m).colours) == as_sets(closed)
+
+
+@pytest.mark.parametrize("name", BRAVAIS_TYPES)
+def test_orbits_by_every_matrix_of_the_point_group(name):
+    """The same from all operations W d mod 2, one by one."""
+    bits = np.stack(np.unravel_index(np.arange(8), (2, 2, 2)), axis=1)
+    images = np.mod(np.einsum("gij,dj->gdi", point_group(name), bits), 2) @ [4, 2, 1]
+    assert as_sets(cell_pattern(name).colours) == {frozenset(images[:, d].tolist()) for d in range(8)}
+
+
+#: Orbits of the differences of two cells of the 2 x 2 supercell of a plane lattice.
+PLANE_ORBITS = {
+    "mp": "00/01/10/11",
+    "op": "00/01/10/11",
+    "oc": "00/11/01,10",
+    "tp": "00/11/01,10",
+    "hp": "00/01,10,11",
+}
+
+
+@pytest.mark.parametrize("name", PLANE_POINT_GROUPS)
+def test_orbit_table_of_the_plane(name):
+    table = {frozenset(int(d, 2) for d in orbit.split(",")) for orbit in PLANE_ORBITS[name].split("/")}
+    assert as_sets(cell_pattern(name).colours) == table
+
+
+def test_the_hexagonal_pattern_of_four_cells_collapses_to_the_symmetric_group():
+    """A.3: and the group acting on itself is the cure."""
+    n = 4
+    symmetric = pair_orbits(symmetric_group(n), all_pairs(n))
+    hexagonal = cell_pattern("hp").matrix().ravel()
+    assert refines(symmetric, hexagonal)
+    assert not refines(symmetric, cell_pattern("tp").matrix().ravel())
+    assert not refines(pair_orbits(symmetric_group(9), all_pairs(9)), cell_pattern("hp", 3).matrix().ravel())
+    lifted = regular_action(cell_group("hp"))
+    order = len(group_elements(cell_group("hp")))
+    assert len(np.unique(pair_orbits(lifted, all_pairs(order)))) == order == 24
+
+
+@pytest.mark.parametrize("name", BRAVAIS_TYPES)
+@pytest.mark.parametrize("m", [2, 3])
+def test_patterns_form_the_hierarchy_of_the_paper(name, m):
+    lattice = cell_pattern(name, m).colours
+    assert refines(cell_pattern("P1bar", m).colours, lattice)
+    assert refines(lattice, cell_pattern("S8", m).colours)
+
+
+def test_translations_alone_give_a_circular_pattern():
+    """On a ring of m cells the colours are the differences: a circulant matrix."""
+    colours = pair_orbits(translations(5, 1), all_pairs(5)).reshape(5, 5)
+    assert np.array_equal(colours, cell_differences(5, 1))
+
+
+def test_weights_are_tied_by_their_means():
+    average = tie(cell_pattern("cF"), cell_pattern("P1bar"))
+    assert average[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert np.allclose(average[1], [0, *6 * [1 / 6], 0])
+    assert average[2].tolist() == [0, 0, 0, 0, 0, 0, 0, 1]
+    once = average[cell_pattern("cF").colours]
+    assert np.allclose(once @ once, once)  # a projection
+
+
+def test_weights_cannot_be_tied_the_other_way():
+    with pytest.raises(ValueError, match="the pattern of cF does not refine that of P1bar"):
+        tie(cell_pattern("P1bar"), cell_pattern("cF"))
 
 
 def test_orbits_are_numbered_by_their_smallest_members():
@@ -97,16 +189,15 @@ def test_colours_of_a_product_are_pairs_of_colours(name):
     assert as_sets(pair_orbits(on_nodes, pairs)) == as_sets(expected)
 
 
-@pytest.mark.parametrize("name", GROUPS)
-def test_intersection_numbers_count_the_slots(name):
-    pattern = cell_pattern(name)
-    for c_i in range(8):
-        for c_j in range(8):
+@pytest.mark.parametrize(("name", "m"), [*((name, 2) for name in GROUPS), ("aP", 3), ("hR", 3), ("tp", 4)])
+def test_intersection_numbers_count_the_slots(name, m):
+    pattern = cell_pattern(name, m)
+    colour = pattern.matrix()
+    for c_i in range(pattern.n_cells):
+        for c_j in range(pattern.n_cells):
             expected = np.zeros_like(pattern.intersections[0])
-            for k in range(8):
-                expected[pattern.colours[k ^ c_j], pattern.colours[k ^ c_i]] += 1
-            d = pattern.colours[c_i ^ c_j]
-            assert np.array_equal(pattern.intersections[d], expected)
+            np.add.at(expected, (colour[c_j], colour[:, c_i]), 1)
+            assert np.array_equal(pattern.intersections[colour[c_j, c_i]], expected)
 
 
 def test_intersection_numbers_of_s8_are_the_closed_form():
@@ -122,4 +213,4 @@ def test_intersection_numbers_of_the_triclinic_lattice_are_the_closed_form():
 
 def test_a_partition_that_is_no_orbit_pattern_is_refused():
     with pytest.raises(ValueError, match="not the orbits of a group"):
-        intersection_numbers(np.array([0, 1, 1, 1, 1, 1, 2, 2]))
+        intersection_numbers(np.array([0, 1, 1, 1, 1, 1, 2, 2]), cell_differences())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ecn.errors import UserError
-from ecn.tasks import TASKS, class_metrics, task
+from ecn.tasks import TASKS, class_metrics, moment_loss, task
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,12 @@ def test_a_class_nobody_predicts_has_no_precision():
     found = class_metrics(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0, 0, 1]), ("nonmetal", "metal"))
     assert found["precision"] == found["recall"] == found["f1"] == 0.0
     assert found["per_class"]["nonmetal"]["recall"] == 1.0
+
+
+def test_the_global_sign_of_moments_means_nothing():
+    label = torch.tensor([1.0, -1.0, 2.0, 3.0])
+    crystal = torch.tensor([0, 0, 1, 1])
+    flipped = torch.tensor([-1.0, 1.0, 2.0, 3.0])
+    assert moment_loss(flipped, label, crystal) == 0.0
+    local = torch.tensor([1.0, 1.0, 2.0, 3.0])  # the sign of one site is no global one
+    assert moment_loss(local, label, crystal) == pytest.approx((4.0 / 2 + 0.0) / 2)

@@ -13,7 +13,10 @@ from ecn.models.ecn import ECNConfig
 from ecn.presets import PRESETS
 
 SHORT = dataclasses.replace(
-    PRESETS["paper"], width=8, n_layers=1, symmetry_breaking=False, epochs=3, batch_size=16
+    PRESETS["paper"],
+    options={"ecn": {"width": 8, "n_layers": 1, "symmetry_breaking": False}},
+    epochs=3,
+    batch_size=16,
 )
 
 
@@ -21,7 +24,7 @@ def fit(release, run, preset=SHORT, **changes):
     arguments = {
         "target": "formation_energy",
         "model": "ecn",
-        "group": "S8",
+        "options": {},
         "preset_name": "paper",
         "preset": preset,
         "seed": 0,
@@ -37,7 +40,7 @@ def history(run):
 
 def test_the_paper_preset_is_the_table_of_the_paper():
     paper, published = PRESETS["paper"], ECNConfig()
-    assert (paper.width, paper.n_layers, paper.symmetry_breaking) == (100, 6, True)
+    assert paper.options == {}
     assert (paper.learning_rate, paper.weight_decay, paper.batch_size, paper.epochs) == (
         1e-3,
         1e-15,
@@ -48,6 +51,7 @@ def test_the_paper_preset_is_the_table_of_the_paper():
     assert paper.min_learning_rate == 1e-6
     assert not paper.standardise
     assert (published.width, published.n_layers, published.group) == (100, 6, "S8")
+    assert (published.symmetry_breaking, published.side, published.pooling) == (True, 2, "mean")
     assert (published.n_centres, published.basis_stop, published.basis_width) == (20, 6.0, 0.6)
 
 
