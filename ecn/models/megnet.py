@@ -41,7 +41,7 @@ class MEGNetConfig:
 class MEGNet(CrystalModel):
     """Updates of bonds, atoms and a state of the crystal, on the graph of the primitive cell.
 
-    In every block, for the bonds k from j into i of a crystal with the state u (eq. 1 to 7)::
+    In every block, for the bonds k from j into i of a crystal with the state u::
 
         x, e, u = dense(x), dense(e), dense(u)
         e_k'    = mlp [x_j; x_i; e_k; u]
@@ -49,14 +49,15 @@ class MEGNet(CrystalModel):
         u'      = mlp [mean over bonds of e_k'; mean over atoms of x_i'; u]
 
     with skip connections around blocks (in the first, whose dense layers change the widths,
-    around what follows them) and ``ln(e^t / 2 + 1 / 2)`` after every linear map. Then
-    ``y = mlp [Set2Set of atoms; Set2Set of bonds; u]``.
+    around what follows them) and ``ln(e^t / 2 + 1 / 2)`` after every linear map of theirs. Then
+    ``y = mlp [Set2Set of L x; Set2Set of L e; u]``.
 
-    From PyTorch Geometric: `MetaLayer`, which calls the three updates in turn, and `Set2Set`,
-    whose LSTM has a weight more than the authors' (for its own output, which its input
-    contains as well). The state begins as two zeros, there being nothing to put in: the first
-    dense layer makes its bias of them, which is all that this network has of that layer.
-    Neighbours are the bonds of the release where the authors take all atoms within 4 A.
+    From PyTorch Geometric: `torch_geometric.nn.MetaLayer`, which calls the three updates in
+    turn, and `torch_geometric.nn.aggr.Set2Set`, whose LSTM has a weight and a bias more than
+    the authors' (for its own output, which its input contains as well). The state begins as
+    two zeros, there being nothing to put in: the first dense layer makes its bias of them,
+    which is all that this network has of that layer. Neighbours are the bonds of the release
+    where the authors take all atoms within 4 A.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def small(**options):
 
 
 def reference(model, batch):
-    """The paper's eq. 4 and 5 and its output layers, one atom and one bond at a time."""
+    """The paper's eq. 5 and its output layers, one atom and one bond at a time."""
     config = model.config
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     act = {"softplus": softplus, "relu": relu}[config.activation]

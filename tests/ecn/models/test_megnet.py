@@ -31,7 +31,7 @@ def mean(rows):
 
 
 def block(weights, name, x, e, u, batch, dense):
-    """Eq. 1 to 7, one bond, one atom and one crystal at a time, and the skip connections."""
+    """The updates one bond, one atom and one crystal at a time, and the skip connections."""
 
     def update(what, *inputs):
         return mlp(weights, f"{name}.layer.{what}_model.mlp", np.concatenate(inputs), 3)

@@ -25,7 +25,7 @@ def small(**options):
 
 
 def reference(model, batch):
-    """Continuous-filter convolutions (eq. 2 of 2017), one atom and one bond at a time."""
+    """Continuous-filter convolutions, one atom and one bond at a time."""
     config = model.config
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     centres = model.basis.centres.numpy()
