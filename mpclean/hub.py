@@ -321,4 +321,4 @@ def _explain(error: BaseException) -> str:
         return f"the Hub answers {status}: {_ADVICE.get(status, later)}"
     if isinstance(error, HTTPError):
         return f"cannot reach {constants.ENDPOINT} ({said}); check the network"
-    return f"the Hub's answer is not understood ({said:.150})"
+    return f"the Hub's answer cannot be used ({said:.150}); run the command again"

@@ -67,7 +67,8 @@ class Hub:
     received
         What every commit brought: ``(path, bytes)``, and ``(path, None)`` for what it removed.
     fail
-        ``{(method, part of the path): status}``: requests that are answered so.
+        ``{(method, part of the path): status}``: requests that are answered so, with a body
+        that is no JSON.
     """
 
     def __init__(self):
@@ -303,7 +304,7 @@ def _handler(hub):
                 try:
                     self.reply(*self.route(url, token, body))
                 except RefusalError as refusal:
-                    self.reply(refusal.status, json.dumps({"error": str(refusal)}).encode(), refusal.headers)
+                    self.reply(refusal.status, str(refusal).encode(), refusal.headers)
 
         do_GET = do_HEAD = do_POST = do_PUT = answer  # noqa: N815
 

@@ -288,6 +288,7 @@ def test_private(hub, client, small_release, tmp_path):
         (("GET", "/api/datasets/org/salts"), 500, "the Hub answers 500: the Hub has a problem"),
         (("GET", "/api/datasets/org/salts"), 503, "run the command again later"),
         (("GET", "/api/datasets/org/salts"), 418, "the Hub answers 418: Client error '418"),
+        (("GET", "/api/datasets/org/salts"), 200, "the Hub's answer cannot be used (Expecting value"),
         (("POST", "/create"), 409, "the Hub answers 409: it was made in the meantime"),
         (("POST", "/create"), 429, "too many requests"),
         (("POST", "/preupload/"), 403, "the Hub answers 403: this login may not do that"),
@@ -349,8 +350,8 @@ def test_a_folder_that_is_taken(hub, client, small_release, later_release, copie
     pull = ("pull", "org/salts", "--out", copied)
     assert_one_line(client(*pull), f"{copied} exists already", "--force")
     assert contents(copied) == before
-    hub.fail["GET", "/resolve/"] = 403
-    assert client(*pull, "--force").exit_code == 2
+    hub.fail["GET", "/resolve/"] = 503
+    assert_one_line(client(*pull, "--force"), "org/salts: the Hub answers 503")
     assert contents(copied) == before
     hub.fail.clear()
     assert_done(client(*pull, "--force"))
