@@ -13,7 +13,8 @@ each of these is fixed:
    rarest element are all tried; the one whose sorted list of atoms comes first wins.
 
 What steps 2 to 4 leave open are operations of the crystal's own symmetry, which change
-nothing. Handedness is kept.
+nothing. Handedness is kept. Where the tolerance of step 1 decides about the lattice, a crystal
+that differs hardly at all has another cell: `pearson_symbols` tells.
 """
 
 from __future__ import annotations
@@ -38,19 +39,25 @@ CELL_TOLERANCE = 0.01
 #: Tolerance with which the space group is found, A: that of the Materials Project.
 SPACEGROUP_TOLERANCE = 0.1
 
-#: Relative difference below which two metrics count as equal.
-METRIC_TOLERANCE = 1e-5
+# Coordinates in files are short decimals, and so are sums and differences of them. What decides
+# by a limit or on a grid would meet them exactly there, where rounding tells the sides apart, so
+# every limit has this factor, the square root of 5 less one: no decimal is a multiple of it.
+_IRRATIONAL = 5.0**0.5 - 1.0
+
+#: Difference below which two metrics count as equal, in units of their trace. Like the next one
+#: it is wide enough for the last digits of a file, and far below `CELL_TOLERANCE`.
+METRIC_TOLERANCE = 1e-4 * _IRRATIONAL
 
 #: Coordinates within this of 1 are written as the atom at 0, slightly negative.
-IMAGE_TOLERANCE = 1e-5
+IMAGE_TOLERANCE = 1e-3 * _IRRATIONAL
 
 #: Moments of atoms that fold onto one primitive atom may differ by this, muB.
 MOMENT_TOLERANCE = 0.1
 
 # Atoms are compared on a grid of this many steps; the shift keeps the simple fractions that
-# crystals are made of away from the rounding boundaries.
+# crystals are made of, and all decimals, away from the rounding boundaries.
 _GRID = 10_000
-_GRID_SHIFT = 0.237
+_GRID_SHIFT = _IRRATIONAL - 1.0
 
 # The last comparison: A^2 for metrics, cell vectors for coordinates. Rounding stays below it.
 _FINEST = 1e-8
@@ -100,18 +107,7 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
     SymmetryError
         If the symmetry search fails.
     """
-    try:
-        symmetry = moyopy.MoyoDataset(
-            moyopy.Cell(
-                crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.atomic_numbers.tolist()
-            ),
-            symprec=tolerance,
-            setting=moyopy.Setting.spglib(),
-        )
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a panic of Rust is no Exception
-        raise SymmetryError(str(error)) from error
+    symmetry = _symmetry(crystal, tolerance)
     bravais_lattice = symmetry.pearson_symbol[:2].replace("S", "C")  # S: one face, whichever it is
     conventional = np.array(symmetry.std_linear).T @ crystal.lattice
     if 38 <= symmetry.number <= 41:  # the A-centred groups: rename the axes so that C is centred
@@ -120,6 +116,56 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
     if np.linalg.det(basis) < 0:  # inversion belongs to every lattice; handedness must stay
         basis = -basis
     return PrimitiveCell(_fold(crystal, basis, 4.0 * tolerance), bravais_lattice)
+
+
+def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tuple[str, ...]:
+    """The Pearson symbols that a crystal has from half to twice the tolerance.
+
+    More than one says that its Bravais type, or how many atoms its primitive cell has, is in
+    doubt: a slightly different tolerance, or slightly different coordinates, give another
+    canonical cell, and with it another prediction of a network that knows cells. A crystal
+    further than twice the tolerance from a higher symmetry, and closer than half of it to its
+    own, has one.
+
+    Parameters
+    ----------
+    crystal
+        Any cell.
+    tolerance
+        Distance up to which atoms count as equivalent, A.
+
+    Returns
+    -------
+    Bravais type and number of atoms in the conventional cell, as ``tP5``; from the tight
+    tolerance to the loose one, each once. Types are those of `primitive_cell`.
+
+    Raises
+    ------
+    SymmetryError
+        If the symmetry search fails.
+    """
+    found = (_symmetry(crystal, factor * tolerance).pearson_symbol for factor in (0.5, 1.0, 2.0))
+    return tuple(dict.fromkeys(symbol.replace("S", "C") for symbol in found))
+
+
+def _symmetry(crystal: Crystal, tolerance: float) -> moyopy.MoyoDataset:
+    """The symmetry of a crystal; what differs by exactly the tolerance is within it.
+
+    Raises
+    ------
+    SymmetryError
+        If the search fails.
+    """
+    cell = moyopy.Cell(
+        crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.atomic_numbers.tolist()
+    )
+    within = tolerance * (1.0 + 1e-6)  # or rounding would decide about a cell of 4.00, 4.00, 4.01 A
+    try:
+        return moyopy.MoyoDataset(cell, symprec=within, setting=moyopy.Setting.spglib())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        raise SymmetryError(str(error)) from error
 
 
 def _fold(crystal: Crystal, basis: NDArray[np.float64], tolerance: float) -> Crystal:
@@ -206,10 +252,10 @@ def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> Prim
     relative = crystal.frac_coords[None] - origins[:, None]
     candidates = np.einsum("oni,bij->bonj", relative, inverses).reshape(-1, len(crystal), 3)
     candidates -= np.floor(candidates + IMAGE_TOLERANCE)
-    steps = np.floor(candidates * _GRID + _GRID_SHIFT).astype(np.int64) + 1
+    steps = np.floor(candidates * _GRID + _GRID_SHIFT).astype(np.int64)
     codes = crystal.atomic_numbers.astype(np.int64)[None]
     for axis in range(3):
-        codes = codes * (_GRID + 2) + steps[:, :, axis]
+        codes = codes * (_GRID + 1) + steps[:, :, axis]  # a cell is _GRID steps long
     orders = np.argsort(codes, axis=1, kind="stable")
     tied = _first_rows(np.take_along_axis(codes, orders, axis=1))
     # Equal on the grid: related by a symmetry that holds to the grid only. The bond graph is the

@@ -17,6 +17,7 @@ from mpclean.canonical import (
     IMAGE_TOLERANCE,
     SymmetryError,
     canonical_cell,
+    pearson_symbols,
     primitive_cell,
     spacegroup_number,
 )
@@ -192,6 +193,29 @@ def test_almost_symmetric_crystals(number, noise, rewrite):
         assert_same_cell(canonical_cell(rewrite(crystal, rng)), expected)
 
 
+@pytest.mark.parametrize("number", GROUPS)
+def test_short_decimals(number, rewrite):
+    """Files round coordinates, so that atoms come to lie at exactly -0.00001 or on a step of a grid."""
+    crystal = canonical_prototype(number).crystal
+    rng = np.random.default_rng(number)
+    coords = crystal.frac_coords + 5e-5 * rng.uniform(-1, 1, (len(crystal), 3))
+    rounded = Crystal(np.round(crystal.lattice, 5), crystal.atomic_numbers, np.round(coords, 5))
+    expected = canonical_cell(rounded)
+    for _ in range(3):
+        assert_same_cell(canonical_cell(rewrite(rounded, rng)), expected)
+
+
+def test_last_digits_move_no_atom_to_another_image():
+    """Atoms that belong at 0 are written there, whichever side of it rounding left them on."""
+    crystal = canonical_prototype(221).crystal
+    assert set(np.rint(1e6 * crystal.frac_coords).ravel()) == {0, 5e5}
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        coords = crystal.frac_coords + 4e-4 * rng.uniform(-1, 1, (len(crystal), 3))
+        moved = canonical_cell(Crystal(crystal.lattice, crystal.atomic_numbers, coords)).crystal
+        assert moved.frac_coords.max() < 0.6
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_crystals_without_symmetry(seed, rewrite):
@@ -267,6 +291,60 @@ def test_cell_tolerance_is_tight():
     assert spacegroup_number(crystal) == 229
 
 
+def perovskite(lattice, shift=(0.0, 0.0, 0.0)):
+    """Cubic SrTiO3 in another lattice, titanium moved by fractions of the cell."""
+    coords = np.array([[0.5, 0.5, 0.5], [0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    coords[0] += shift
+    return Crystal(np.array(lattice, dtype=float), np.array([22, 38, 8, 8, 8], dtype=np.uint8), coords)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(
+    ("difference", "symbols"),
+    [
+        (0.004, ("cP5",)),
+        (0.006, ("tP5", "cP5")),
+        (CELL_TOLERANCE, ("tP5", "cP5")),
+        (0.014, ("tP5", "cP5")),
+        (0.03, ("tP5",)),
+    ],
+)
+def test_tetragonal_within_tolerance_of_cubic_is_in_doubt(difference, symbols, sign, rewrite):
+    crystal = perovskite(np.diag([4.0, 4.0, 4.0 + sign * difference]))
+    expected = canonical_cell(crystal)
+    rng = np.random.default_rng(0)
+    for how in ("basis", "supercell", "mirrored basis") * 4:
+        other = rewrite(crystal, rng, how)
+        assert pearson_symbols(other) == symbols
+        assert_same_cell(canonical_cell(other), expected)
+
+
+@pytest.mark.parametrize(
+    ("lattice", "shift", "symbols"),
+    [
+        ([[4, 0, 0], [0, 5, 0], [-0.008, 0, 6]], (0, 0, 0), ("mP5", "oP5")),
+        ([[4, 0, 0], [0, 5, 0], [-0.1, 0, 6]], (0, 0, 0), ("mP5",)),
+        (4 * np.eye(3), (0, 0, 0.002), ("tP5", "cP5")),
+        (4 * np.eye(3), (0.0007, 0.0013, 0.002), ("aP5", "cP5")),
+        (4 * np.eye(3), (0.007, 0.013, 0.02), ("aP5",)),
+    ],
+)
+def test_symmetry_within_tolerance_is_in_doubt(lattice, shift, symbols):
+    assert pearson_symbols(perovskite(lattice, shift)) == symbols
+
+
+def test_a_primitive_cell_within_tolerance_of_half_of_it_is_in_doubt():
+    assert pearson_symbols(doubled([0.0, 0.0], 1.2 * CELL_TOLERANCE / 2.87)) == ("tP2", "cI2")
+    assert pearson_symbols(doubled([0.0, 0.0], 5 * CELL_TOLERANCE / 2.87)) == ("tP2",)
+
+
+@pytest.mark.parametrize("number", GROUPS)
+def test_prototypes_are_in_no_doubt(number):
+    crystal = prototype(number)
+    centring = SpaceGroupType(number).hm_short[0]
+    assert pearson_symbols(crystal) == (f"{bravais_type(number, centring)}{len(crystal)}",)
+
+
 def test_space_group_is_spglibs():
     for number in (14, 62, 152, 225):
         crystal = prototype(number)
@@ -278,6 +356,7 @@ def test_atoms_that_overlap():
     crystal = Crystal(
         3.0 * np.eye(3), np.array([26, 26], dtype=np.uint8), np.array([[0.0] * 3, [1e-4, 0, 0]])
     )
-    with pytest.raises(SymmetryError):
-        primitive_cell(crystal)
+    for search in (primitive_cell, pearson_symbols):
+        with pytest.raises(SymmetryError):
+            search(crystal)
     assert spacegroup_number(crystal) is None
