@@ -17,7 +17,13 @@ from ecn.evaluation import max_edges, outputs
 from ecn.features import N_ELEMENTS
 from ecn.tasks import task
 from mpclean.bonding import BondGraph, MissingRadiusError, TessellationError, topology
-from mpclean.canonical import PrimitiveCell, SymmetryError, canonical_cell
+from mpclean.canonical import (
+    CELL_TOLERANCE,
+    PrimitiveCell,
+    SymmetryError,
+    canonical_cell,
+    pearson_symbols,
+)
 from mpclean.crystal import Crystal, formula, reduced_formula
 from mpclean.elements import SYMBOLS
 from mpclean.work import Bonds
@@ -69,9 +75,9 @@ class Predictor:
 
         Returns
         -------
-        A prediction for each, in their order. One whose graph is not valid (`graph_problem`)
-        has a warning, as all have from a model that was trained on synthetic labels; one without a
-        graph has no value either.
+        A prediction for each, in their order. One whose graph is not valid (`graph_problem`) or
+        whose cell is in doubt (`cell_problem`) has a warning, as all have from a model that was
+        trained on synthetic labels; one without a graph has no value either.
 
         Raises
         ------
@@ -101,7 +107,8 @@ class Predictor:
         except (SymmetryError, MissingRadiusError, TessellationError) as error:
             return None, str(error)
         made_up = "trained on synthetic labels" if self.checkpoint.config.release["synthetic"] else ""
-        return (cell, graph), "; ".join(filter(None, (graph_problem(cell.crystal, graph), made_up)))
+        warnings = (graph_problem(cell.crystal, graph), cell_problem(crystal), made_up)
+        return (cell, graph), "; ".join(filter(None, warnings))
 
     def _values(self, cells: list[tuple[PrimitiveCell, BondGraph]]) -> list[float]:
         if not cells:
@@ -131,6 +138,23 @@ def graph_problem(cell: Crystal, graph: BondGraph) -> str:
         return f"{found.n_isolated[0]} atoms without a bond: no such crystal was trained on"
     if found.n_components[0] > 1:
         return f"bonds fall into {found.n_components[0]} components: no such crystal was trained on"
+    return ""
+
+
+def cell_problem(crystal: Crystal) -> str:
+    """What makes the canonical cell of a crystal doubtful; empty if nothing does.
+
+    Where the lattice lies within tolerance of another type, a crystal that differs hardly at
+    all has another cell, and a model that knows cells another prediction.
+
+    Parameters
+    ----------
+    crystal
+        Any cell, as it was given.
+    """
+    symbols = pearson_symbols(crystal)
+    if len(symbols) > 1:
+        return f"lattice in doubt: {' or '.join(symbols)} at a tolerance of about {CELL_TOLERANCE} A"
     return ""
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -137,15 +138,14 @@ def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tupl
     Returns
     -------
     Bravais type and number of atoms in the conventional cell, as ``tP5``; from the tight
-    tolerance to the loose one, each once. Types are those of `primitive_cell`.
-
-    Raises
-    ------
-    SymmetryError
-        If the symmetry search fails.
+    tolerance to the loose one, each once. Types are those of `primitive_cell`. A tolerance at
+    which the symmetry search fails, since atoms are too close for it, has none.
     """
-    found = (_symmetry(crystal, factor * tolerance).pearson_symbol for factor in (0.5, 1.0, 2.0))
-    return tuple(dict.fromkeys(symbol.replace("S", "C") for symbol in found))
+    symbols: dict[str, None] = {}
+    for factor in (0.5, 1.0, 2.0):
+        with suppress(SymmetryError):
+            symbols[_symmetry(crystal, factor * tolerance).pearson_symbol.replace("S", "C")] = None
+    return tuple(symbols)
 
 
 def _symmetry(crystal: Crystal, tolerance: float) -> moyopy.MoyoDataset:

@@ -64,6 +64,16 @@ def test_layers_are_not_connected(model):
     assert "components" in found.warning or "without a bond" in found.warning
 
 
+def test_a_lattice_in_doubt_has_a_number_and_a_warning(model):
+    almost, clearly = (rock_salt(11, 17, 5.64) for _ in range(2))
+    almost.lattice[:, 2] *= 1.002  # tetragonal, by 0.01 A
+    clearly.lattice[:, 2] *= 1.02
+    almost, clearly = model.predict([almost, clearly])
+    assert math.isfinite(almost.value)
+    assert almost.warning == "lattice in doubt: tI4 or cF8 at a tolerance of about 0.01 A"
+    assert clearly.warning == ""
+
+
 @pytest.mark.parametrize(
     ("element", "message"), [(98, "no covalent radius is known for Cf"), (106, "does not know Sg")]
 )
