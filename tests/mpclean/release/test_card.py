@@ -46,6 +46,14 @@ def test_body(demo_release):
     assert "random.seed(0)" in body
 
 
+def test_it_shows_a_configuration_that_has_rows(demo_release, rock_salt, write_lines, tmp_path):
+    _, body = split_card(demo_release)
+    assert 'load_dataset("org/name", "insulators", revision="v1.0.0")' in body
+    metals = write_lines(tmp_path / "a.jsonl", [rock_salt(n, band_gap=0.0) for n in range(10)])
+    _, body = split_card(mpclean.build(source=metals, out=tmp_path / "r", workers=1))
+    assert 'load_dataset("org/name", "default", revision="v1.0.0")' in body
+
+
 def test_synthetic_is_said_everywhere(demo_release):
     head, body = split_card(demo_release)
     assert "SYNTHETIC" in head["pretty_name"]
