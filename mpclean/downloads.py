@@ -46,7 +46,9 @@ def fetch(name: str, files: Files, otherwise: str) -> Path:
         try:
             store.fetch(file)
         except (OSError, ValueError) as error:  # of the network, the cache, the hash
-            message = " ".join(str(error).split())
+            # Where there is no connection, the error of the network names its cause at the very end.
+            cause = getattr(error.args[0], "reason", error) if error.args else error
+            message = " ".join(str(cause).split())
             there = ", and the one in the cache has another sha256" if (store.abspath / file).exists() else ""
             raise UserError(
                 f"{store.get_url(file)}: cannot be had ({message:.200}){there}; put it into {store.abspath} "
