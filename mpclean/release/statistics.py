@@ -100,17 +100,20 @@ def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
 def replay_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     """Head and rows of the table of a replay: what became of the ids of the published list."""
     replay = manifest["replay"]
-    counts = {
+    on_list = {
         "on the list": replay["listed"],
         "agree: on the list and kept": replay["agree"],
         **{
             "missing: " + (f"{way['rule']}, " if way["rule"] else "") + way["reason"]: way["ids"]
             for way in replay["missing"]
         },
-        "extra: kept by the rules, not on the list": replay["extra"],
-        "of these with one atom in the cell": replay["one_atom"]["extra"],
     }
-    return ["published list", "ids"], [[label, f"{count:,}"] for label, count in counts.items()]
+    rows = [[label, f"{count:,}", f"{count / replay['listed']:.1%}"] for label, count in on_list.items()]
+    rows += [
+        ["extra: kept by the rules, not on the list", f"{replay['extra']:,}", ""],
+        ["of these with one atom in the cell", f"{replay['one_atom']['extra']:,}", ""],
+    ]
+    return ["published list", "ids", "share"], rows
 
 
 def replay_notes(manifest: Manifest) -> list[str]:

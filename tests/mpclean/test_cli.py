@@ -117,9 +117,9 @@ def test_replay(published_salts, snapshot, tmp_path):
     result = run("build", "--version", "2021.05", "--source", snapshot, "--limit", 12,
                  "--out", tmp_path / "r", "--workers", 1)  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert re.search(r"^on the list +18$", result.stdout, re.MULTILINE)
-    assert re.search(r"^agree: on the list and kept +10$", result.stdout, re.MULTILINE)
-    assert re.search(r"^missing: not in the snapshot +8$", result.stdout, re.MULTILINE)
+    assert re.search(r"^on the list +18 +100\.0%$", result.stdout, re.MULTILINE)
+    assert re.search(r"^agree: on the list and kept +10 +55\.6%$", result.stdout, re.MULTILINE)
+    assert re.search(r"^missing: not in the snapshot +8 +44\.4%$", result.stdout, re.MULTILINE)
     assert re.search(r"^extra: kept by the rules, not on the list +2$", result.stdout, re.MULTILINE)
     assert "The source states no version: 2021.05 is claimed." in result.stdout
     assert "Only 12 records were read: no count compares with a published one." in result.stdout

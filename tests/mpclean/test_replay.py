@@ -130,8 +130,8 @@ def test_the_list_is_kept_whole(replayed, published_salts):
 
 def test_card_has_the_replay(replayed):
     card = (replayed.path / "README.md").read_text(encoding="utf-8")
-    assert re.search(r"\| agree: on the list and kept +\| +8 \|", card)
-    assert re.search(r"\| missing: dimensionality, not three-dimensional +\| +1 \|", card)
+    assert re.search(r"\| agree: on the list and kept +\| +8 \| +44\.4% \|", card)
+    assert re.search(r"\| missing: dimensionality, not three-dimensional +\| +1 \| +5\.6% \|", card)
     assert "- One-atom cells: 1 pass the paper's rules" in card
     assert "2021.05 is claimed" in card
     assert "no count compares" not in card  # nothing was limited
