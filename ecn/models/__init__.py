@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 #: Name on the command line -> module and class; imported when a model is made.
 MODELS = {
     "ecn": ("ecn.models.ecn", "ECN"),
+    "e3ecn": ("ecn.models.e3ecn", "E3ECN"),
+    "prototype": ("ecn.models.prototype", "PrototypeECN"),
     "cgcnn": ("ecn.models.cgcnn", "CGCNN"),
     "megnet": ("ecn.models.megnet", "MEGNet"),
     "schnet": ("ecn.models.schnet", "SchNet"),

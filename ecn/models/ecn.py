@@ -122,24 +122,30 @@ class ECN(CrystalModel):
         patterns = cell_patterns(config.group, config.side)
         colours = edge_colours(patterns) if patterns else node_colours(config.side)
         self.register_buffer("colours", colours, persistent=False)
-        self.layers = nn.ModuleList(self._layer(patterns) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(self._layers(patterns))
         self.node_head = mlp(config.width, config.width, config.width)
         self.crystal_head = mlp(config.width, config.width, 1)
 
-    def _layer(self, patterns: tuple[CellPattern, ...]) -> nn.Module:
+    def _layers(self, patterns: tuple[CellPattern, ...]) -> list[nn.Module]:
         config = self.config
         if patterns:
-            return EquivariantLayer(
-                patterns,
-                config.width,
-                config.n_centres,
-                dropout=config.dropout,
-                share_output_weights=config.share_output_weights,
+            return [
+                EquivariantLayer(
+                    patterns,
+                    config.width,
+                    config.n_centres,
+                    dropout=config.dropout,
+                    share_output_weights=config.share_output_weights,
+                )
+                for _ in range(config.n_layers)
+            ]
+        return [
+            ColouredMessagePassing(
+                (message_function(config.width, config.n_centres) for _ in ("itself", "others")),
+                [NodeFunction(config.width, config.dropout)],
             )
-        return ColouredMessagePassing(
-            (message_function(config.width, config.n_centres) for _ in ("itself", "others")),
-            [NodeFunction(config.width, config.dropout)],
-        )
+            for _ in range(config.n_layers)
+        ]
 
     def embed(self, batch: CrystalBatch) -> Tensor:
         """Embed the nodes, in the order of `ecn.supercell`.
