@@ -44,9 +44,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--version", metavar="V", help="Known version: demo, perov-5, 2021.05. Without it none is claimed."
-)
+@click.option("--version", metavar="V", help="Known version (mpclean versions). Without it none is claimed.")
 @click.option("--source", metavar="NAME|PATH", help="Known source, or the path of a snapshot.")
 @click.option(
     "--out", metavar="DIR", help="Folder of the release.  [default: releases/<name of the version>]"
@@ -54,7 +52,8 @@ def main() -> None:
 @click.option(
     "--split",
     metavar="random|published|PATH",
-    help="The authors' shuffle, the source's own split, or a table, a list or a folder of lists of ids.",
+    help="The authors' shuffle, what was published with the source or of the version, or a table, a list or "
+    "a folder of lists of ids.  [default: published where there is one, else random]",
 )
 @click.option(
     "--min-area", type=click.FloatRange(min=0), metavar="A2", help="Smallest Voronoi face of a bond, A^2."
@@ -65,6 +64,17 @@ def main() -> None:
     "--functional",
     type=click.Choice(FUNCTIONALS),
     help="Of sources with records of several functionals, take this one.  [default: PBE]",
+)
+@click.option(
+    "--hull",
+    type=click.Choice(("pbe", "mixed")),
+    help="Of the Materials Project, energies on the hull of PBE or of PBE mixed with r2SCAN.  [default: pbe]",
+)
+@click.option("--bulk", is_flag=True, help="Download the whole Materials Project at once, not in pages.")
+@click.option(
+    "--allow-version-drift",
+    is_flag=True,
+    help="Take records of another version than V; the Materials Project is asked for the ids published of V.",
 )
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
 @one_line_errors

@@ -38,7 +38,11 @@ _LABEL_PATHS: dict[str, tuple[str, ...]] = {
 }
 _ID_PATHS = ("material_id", "task_id", "immutable_id")
 _SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number", "space_group_it_number")
+_LICENCE_PATHS = ("builder_meta.license",)
 _VERSION_PATHS = ("builder_meta.database_version", "database_version")
+
+#: How the Materials Project writes CC BY.
+CC_BY = "BY-C"
 
 #: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
 _NOTHING = ("", "None", "none", "null", "nan", "NaN")
@@ -117,6 +121,11 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     row["database_version"] = None if version is None else str(version)
     if problem is not None:
         raise RecordError(problem)
+    if document.get("deprecated") is True:
+        raise RecordError("deprecated")
+    licence = _find(document, _LICENCE_PATHS)
+    if licence not in (None, CC_BY):
+        raise RecordError("licence other than CC BY", str(licence))
 
     crystal = read_structure(document.get("structure"))
     row["formula"] = formula(crystal.atomic_numbers)
@@ -137,6 +146,8 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     row |= labels
     row["is_insulator"] = None if labels["band_gap"] is None else labels["band_gap"] > 0.0
     row["is_hubbard"] = _flag("is_hubbard", document.get("is_hubbard"))
+    run_type = document.get("run_type")
+    row["run_type"] = None if run_type is None else str(run_type)
 
 
 def _find(document: dict[str, Any], paths: Iterable[str]) -> Any:

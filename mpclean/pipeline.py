@@ -34,7 +34,7 @@ from mpclean.rules import RULES
 from mpclean.rules.base import partition
 from mpclean.rules.duplicate import left_by_source_formula
 from mpclean.rules.size import MAX_ATOMS
-from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SPLIT, SPLITS, TARGETS
+from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS, TARGETS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.splits import published, read_split, shuffled
@@ -67,6 +67,8 @@ class Plan:
         How bonds are found.
     split
         ``random``, or a table of `mpclean.schema.SPLIT` with words for where it came from.
+    drift
+        Take records that state another version than the one asked for.
     limit
         Read this many records only; None for all.
     workers
@@ -79,6 +81,7 @@ class Plan:
     out: Path
     bonds: Bonds
     split: tuple[pa.Table, str] | None
+    drift: bool
     limit: int | None
     workers: int
 
@@ -92,6 +95,9 @@ def build(
     workers: int | None = None,
     limit: int | None = None,
     functional: str | None = None,
+    hull: str | None = None,
+    bulk: bool = False,
+    allow_version_drift: bool = False,
     force: bool = False,
 ) -> Release:
     """Build a release; the command ``mpclean build``.
@@ -117,6 +123,13 @@ def build(
     functional
         One of `mpclean.functionals.FUNCTIONALS`, for sources with records of several;
         PBE by default.
+    hull
+        One of `mpclean.sources.mp_snapshot.HULLS`, for the live Materials Project; pbe by default.
+    bulk
+        Download the whole table of the live Materials Project instead of its pages.
+    allow_version_drift
+        Take records of another version than the one asked for; the live Materials Project is
+        then asked for the published ids of that one.
     force
         Replace a release that is already there, once the new one is whole.
 
@@ -125,7 +138,8 @@ def build(
     UserError
         For everything the user can put right; nothing is written then.
     """
-    plan = _plan(version, source, out, split, min_area, workers, limit, functional)
+    options = {"functional": functional, "hull": hull, "bulk": bulk or None}
+    plan = _plan(version, source, out, split, min_area, workers, limit, allow_version_drift, options)
     with staging_folder(plan.out) as folder:
         require_free(plan.out, force)
         _build(plan, folder)
@@ -141,7 +155,8 @@ def _plan(
     min_area: float,
     workers: int | None,
     limit: int | None,
-    functional: str | None,
+    drift: bool,
+    options: dict[str, Any],
 ) -> Plan:
     version = find_version(version_name)
     if not 0.0 <= min_area < math.inf:
@@ -170,7 +185,9 @@ def _plan(
             raise UserError(
                 f"version {version.name} is not served by the source {name}: {', '.join(version.sources)}"
             )
-    opened = open_source(name, path, functional=functional)
+    if name == "materials-project" and path is None:
+        options = options | {"version": version, "drift": drift, "limit": limit}
+    opened = open_source(name, path, **options)
     return Plan(
         version=version,
         source=opened,
@@ -178,6 +195,7 @@ def _plan(
         out=Path(out),
         bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
         split=_chosen_split(split, opened, version),
+        drift=drift,
         limit=limit,
         workers=workers or len(os.sched_getaffinity(0)),
     )
@@ -263,6 +281,10 @@ def _build(plan: Plan, staging: Path) -> None:
         excluded,
         {
             "stages": stages,
+            # A source's own labels are columns only where the source has them.
+            "own": [
+                name for name in (*SOURCE_LABELS, *SOURCE_WORDS) if labels[name].null_count < len(labels)
+            ],
             "statistics": target_statistics(labels),
             "spacegroups": spacegroups,
             "left_by_source_formula": by_source_formula,
@@ -313,16 +335,12 @@ def _prepare(plan: Plan, staging: Path) -> pa.Table:
     total = plan.source.n_documents
     if plan.limit is not None:
         total = plan.limit if total is None else min(total, plan.limit)
-    accepted = plan.version.database_versions
     batches = []
     with tqdm(total=total, desc="reading", unit=" records", disable=None) as bar:
         for batch in run(prepare, tasks(), plan.workers):
-            for stated in pc.unique(batch["database_version"].drop_null()).to_pylist() if accepted else ():
-                if stated.removeprefix("v").replace("_", ".") not in accepted:
-                    raise UserError(
-                        f"the source states version {stated}, not {plan.version.name}: build it without "
-                        f"--version (and with --out DIR), or give a snapshot of {plan.version.name}"
-                    )
+            if not plan.drift:
+                for stated in pc.unique(batch["database_version"].drop_null()).to_pylist():
+                    plan.version.require(stated)
             batches.append(batch)
             bar.update(batch.num_rows)
     return pa.Table.from_batches(batches, schema=KEY)
@@ -367,7 +385,7 @@ def _survivors(staging: Path, positions: pa.ChunkedArray) -> Iterator[pa.Table]:
 
 
 def _labels(staging: Path, positions: pa.ChunkedArray) -> pa.Table:
-    names = [*TARGETS, *SOURCE_LABELS, "is_insulator"]
+    names = [*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS, "is_insulator"]
     return pa.concat_tables([rows.select(names) for rows in _survivors(staging, positions)])
 
 
@@ -381,9 +399,7 @@ def _write_release(
 ) -> None:
     folder = staging / "release"
     folder.mkdir()
-    # A source's own labels are columns only where the source has them.
-    own = [name for name in SOURCE_LABELS if name in facts["statistics"]]
-    columns = [*RELEASE.names, *own]
+    columns = [*RELEASE.names, *facts["own"]]
     split_of = dict(zip(assigned["material_id"].to_pylist(), assigned["split"].to_pylist(), strict=True))
     rows = {split: int(np.sum(np.array(list(split_of.values())) == split)) for split in SPLITS}
     counts: Counts = {}

@@ -106,6 +106,9 @@ _DEFINITIONS = (
     Column("e_above_hull", pa.float64(), "eV/atom", "energy above the convex hull", (-50.0, 50.0)),
     Column("is_insulator", pa.bool_(), "", "band gap above zero; null where the gap is"),
     Column("is_hubbard", pa.bool_(), "", "computed with Hubbard U"),
+    Column(
+        "run_type", pa.string(), "", "functional that the energy was computed with, as the source says it"
+    ),
     Column("heat_all", pa.float64(), "eV per cell", "heat of formation (Perov-5)", (-500.0, 500.0)),
     Column("heat_ref", pa.float64(), "eV per cell", "the same, reference phases (Perov-5)", (-500.0, 500.0)),
     Column("dir_gap", pa.float64(), "eV", "direct band gap (Perov-5)", (0.0, 50.0)),
@@ -151,11 +154,14 @@ TARGETS = ("formation_energy_per_atom", "efermi", "magnetization_per_atom", "ban
 #: Labels that only some sources bring; a release has those that its source has.
 SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap", "id_prop")
 
-_LABELS = (*TARGETS, "is_insulator", "is_hubbard", *SOURCE_LABELS)
+#: Words that only some sources state of a record; a release has those that its source has.
+SOURCE_WORDS = ("run_type", "database_version")
+
+_LABELS = (*TARGETS, "is_insulator", "is_hubbard", *SOURCE_LABELS, *SOURCE_WORDS)
 
 #: One crystal as the source gave it, or the reason why it could not be read.
 RECORD = schema(
-    *("material_id", "database_version", "formula", "spacegroup_source"),
+    *("material_id", "formula", "spacegroup_source"),
     *("lattice", "atomic_numbers", "frac_coords", "magnetic_moments"),
     *_LABELS,
     *("reason", "detail"),
@@ -178,7 +184,7 @@ PREPARED = schema(
     *_LABELS,
 )
 
-#: One crystal that is kept. `SOURCE_LABELS` follow where the source has them.
+#: One crystal that is kept. `SOURCE_LABELS` and `SOURCE_WORDS` follow where the source has them.
 RELEASE = schema(
     *("material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
     *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),

@@ -85,7 +85,8 @@ class Version:
         UserError
             If it does; any will do where `database_versions` is empty.
         """
-        if self.database_versions and stated.removeprefix("v").replace("_", ".") not in self.database_versions:
+        plain = stated.removeprefix("v").replace("_", ".")
+        if self.database_versions and plain not in self.database_versions:
             raise UserError(
                 f"the source states version {stated}, not {self.name}: build it without --version (and with "
                 f"--out DIR), give a snapshot of {self.name}, or take its published ids from the version "

@@ -31,10 +31,10 @@ from mpclean.bonding import (
 from mpclean.canonical import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
 from mpclean.crystal import Crystal, formula, reduced_formula
 from mpclean.documents import read_documents
-from mpclean.schema import BONDS, COLUMNS, KEY, PREPARED, RELEASE, SOURCE_LABELS, schema
+from mpclean.schema import BONDS, COLUMNS, KEY, PREPARED, RELEASE, SOURCE_LABELS, SOURCE_WORDS, schema
 
 #: A release row that does not know its split yet, with its place in the source.
-BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS)
+BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS)
 
 _CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
 _FOUND = (*_CELL, "cell_formula", "reduced_formula", "nsites", "bravais_lattice", "spacegroup_computed")
