@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import SupportsFloat
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ecn.batch import CrystalBatch
+from ecn.data import cell_tensors
 from ecn.groups import Permutation
+from ecn.models.base import CrystalModel
 from ecn.models.ecn import ECN
+from ecn.models.prototype import PrototypeECN
 from ecn.sharing import CellPattern
+from ecn.spacegroup import PROTOTYPES
 from ecn.supercell import ColouredGraph
+from mpclean.bonding import radius_graph
 from mpclean.bravais import BRAVAIS_TYPES
+from mpclean.canonical import PrimitiveCell
+from mpclean.crystal import Crystal
 
 #: A layer, from nodes, bonds and a graph to nodes.
 Layer = Callable[[Tensor, Tensor, ColouredGraph], Tensor]
@@ -57,6 +67,38 @@ def random_batch(
         is_hubbard=torch.from_numpy(rng.integers(2, size=len(sizes)).astype(np.int8)),
         n_crystals=len(sizes),
     )
+
+
+def perovskite_batch(seed: int = 0, n: int = 3, dtype: torch.dtype = torch.float64) -> CrystalBatch:
+    """Cubic perovskites with random elements and sizes, and edges of up to twice their side.
+
+    Parameters
+    ----------
+    seed
+        Seed of everything.
+    n
+        Number of crystals.
+    dtype
+        Of lengths and coordinates.
+    """
+    rng = np.random.default_rng(seed)
+    cells = []
+    for _ in range(n):
+        a, b, x = rng.integers(1, 104, size=3)
+        side = rng.uniform(3.8, 4.4)
+        elements = np.array([a, b, x, x, x], np.uint8)
+        crystal = Crystal(side * np.eye(3), elements, PROTOTYPES["perovskite"].frac_coords)
+        cells.append((PrimitiveCell(crystal, "cP"), radius_graph(crystal, cutoff=2.0 * side)))
+    batch = cell_tensors(cells).batch(torch.arange(n))
+    floats = {name: getattr(batch, name).to(dtype) for name in ("edge_length", "lattice", "frac_coords")}
+    return batch._replace(**floats)
+
+
+def example_batch(model: CrystalModel, seed: int = 0, dtype: torch.dtype = torch.float64) -> CrystalBatch:
+    """Three crystals that a model accepts: perovskites for a network of that structure, else any."""
+    if isinstance(model, PrototypeECN):
+        return perovskite_batch(seed, dtype=dtype)
+    return random_batch(seed, dtype=dtype)
 
 
 def node_permutation(cells: Permutation, n_atoms: int) -> Tensor:
@@ -244,3 +286,80 @@ def crystals_of(batch: CrystalBatch) -> list[CrystalBatch]:
             )
         )
     return found
+
+
+def equivalent_cells(crystal: Crystal, n: int = 20, seed: int = 0) -> list[Crystal]:
+    """The same crystal as others might have written it.
+
+    Each has another basis of the lattice (a random unimodular matrix, right- or left-handed),
+    another origin and another orientation; its atoms are in another order, each in a random
+    image.
+
+    Parameters
+    ----------
+    crystal
+        Of n_a atoms, in any cell, whose lattice is kept: a primitive one stays primitive.
+    n
+        How many.
+    seed
+        Seed of everything.
+
+    Returns
+    -------
+    n crystals of n_a atoms.
+    """
+    rng = np.random.default_rng(seed)
+    return [_rewritten(crystal, rng) for _ in range(n)]
+
+
+def _rewritten(crystal: Crystal, rng: np.random.Generator) -> Crystal:
+    basis = np.eye(3, dtype=np.int64) * rng.choice([-1, 1])
+    for _ in range(4):
+        i, j = rng.permutation(3)[:2]
+        basis[i] += rng.choice([-1, 1]) * basis[j]
+    order = rng.permutation(len(crystal))
+    moved = (crystal.frac_coords[order] + rng.random(3)) @ np.linalg.inv(basis)
+    moments = crystal.magnetic_moments
+    return Crystal(
+        basis @ crystal.lattice @ Rotation.random(random_state=rng).as_matrix(),
+        crystal.atomic_numbers[order],
+        moved + rng.integers(-2, 3, moved.shape),
+        None if moments is None else moments[order],
+    )
+
+
+def cell_choice_spread(
+    predict: Callable[[list[Crystal]], Iterable[SupportsFloat]],
+    crystals: Sequence[Crystal],
+    n: int = 20,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """How far the predictions of a model depend on how a crystal is written.
+
+    Parameters
+    ----------
+    predict
+        Any model: called once with crystals, it gives a number for each, in their order; the
+        method of `ecn.predict.Predictor` of that name is one.
+    crystals
+        K crystals.
+    n
+        Equivalent cells of each, from `equivalent_cells`.
+    seed
+        Seed of the first crystal's cells, the next integers of those that follow.
+
+    Returns
+    -------
+    Array of shape (K,): largest minus smallest prediction, in the model's unit; NaN where a
+    prediction is.
+
+    Raises
+    ------
+    ValueError
+        If `predict` does not give one number for each crystal.
+    """
+    cells = [cell for k, crystal in enumerate(crystals) for cell in equivalent_cells(crystal, n, seed + k)]
+    values = np.array([float(value) for value in predict(cells)])
+    if len(values) != len(cells):
+        raise ValueError(f"{len(values)} predictions for {len(cells)} crystals")
+    return np.ptp(values.reshape(len(crystals), n), axis=1)
