@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -37,9 +36,6 @@ ENDINGS = (".extxyz", ".xyz", ".db")
 
 #: Why a frame is left out, in the words of the ledger.
 NOT_PERIODIC = "not periodic in three directions"
-
-# What the readers raise on files that are damaged or of another kind than their name says.
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, zlib.error, sqlite3.Error)
 
 _Document = tuple[str, bytes | None, str | None]
 # The atoms of a frame and what it states beside them, read when called.
@@ -103,7 +99,7 @@ def _documents(file: Path, name: str) -> Iterator[_Document]:
                 yield place, None, str(error)
             else:
                 yield place, document, problem
-    except _DAMAGE as error:
+    except Exception as error:  # ASE raises whatever a file makes it raise
         message = " ".join(str(error).split())
         raise UserError(f"{file}: damaged or no file of ASE ({message:.200}); fetch it again") from error
 
@@ -113,6 +109,7 @@ def _document(frame: _Frame, name: str) -> tuple[bytes, str | None]:
     try:
         atoms, stated = frame()
         results = atoms.calc.results if atoms.calc else {}
+        moments = np.asarray(results.get("magmoms", ()))  # three an atom where they are along no axis
         document = {
             "immutable_id": name,  # read where no other id is stated
             "total_magnetization": results.get("magmom"),
@@ -121,7 +118,7 @@ def _document(frame: _Frame, name: str) -> tuple[bytes, str | None]:
                 atoms.cell.array,
                 atoms.get_chemical_symbols(),
                 list(atoms.positions),
-                list(results.get("magmoms", ())),
+                list(moments) if moments.shape == (len(atoms),) else None,
             ),
         }
         problem = None if all(atoms.pbc) else NOT_PERIODIC

@@ -3,7 +3,7 @@
 An entry is one calculation, so an id may have several: of several functionals, with and
 without Hubbard U. Of each id one entry with the functional asked for is taken: one with U
 before one without, as the Materials Project mixes them, then the lowest in energy. The others
-are left out, each with a row in the ledger.
+are left out, each with a row in the ledger, and so are entries whose licence is not CC BY.
 
 Entries hold total energies. Where one states no formation energy, it is that of its corrected
 energy against the lowest elements among the entries taken, by `PhaseDiagram` of pymatgen; null
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 #: Why entries are left out, in the words of the ledger.
 UNREADABLE = "entry without composition or energy"
 ANOTHER = "another entry of this id is taken"
+OTHER_LICENCE = "licence other than CC BY"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ def _survey(records: Source, functional: str) -> tuple[dict[int, str], dict[int,
     for position, (_, document, _) in enumerate(_rows(records)):
         if (known := _known(document)) is None:
             continue
-        if problem := other_functional(known.get("run_type"), functional):
+        if known.get("license", "BY-C") != "BY-C":  # GNoME's are BY-NC
+            problems[position] = OTHER_LICENCE
+        elif problem := other_functional(known.get("run_type"), functional):
             problems[position] = problem
         elif candidate := _candidate(position, known):
             candidates.append(candidate)
