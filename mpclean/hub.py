@@ -112,9 +112,8 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
         if private and not info.private:
             raise UserError(f"{repo}: is a public data set; leave out --private, or give another name")
         push = Push(release, repo, private, head := str(info.sha))
-        tags = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo, repo_type=_KIND).tags}
-        if push.tag in tags:
-            published = _manifest(api, repo, tags[push.tag], push.tag)["content_hash"]
+        if push.tag in _tags(api, repo):
+            published = _manifest(api, repo, push.tag)["content_hash"]
             if published != release.content_hash:
                 raise UserError(
                     f"{repo}: {push.tag} is published with content hash {published[:16]}, and that of {path} "
@@ -124,7 +123,7 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
             return replace(push, published=True)
         there = _files(api, repo, head)
         if MANIFEST in there:
-            earlier = set(_manifest(api, repo, head, "main")["files"])
+            earlier = set(_manifest(api, repo, head)["files"])
         elif there.keys() <= {".gitattributes", CARD}:
             earlier = set()  # as the Hub makes it
         else:
@@ -211,11 +210,9 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
         try:
             commit = str(api.dataset_info(repo, revision=revision).sha)
         except RevisionNotFoundError:
-            tags = [ref.name for ref in api.list_repo_refs(repo, repo_type=_KIND).tags]
-            raise UserError(
-                f"{repo}: has no revision {revision}; it has {', '.join(['main', *tags])}"
-            ) from None
-        files = _manifest(api, repo, commit, revision)["files"]
+            known = ", ".join(["main", *_tags(api, repo)])
+            raise UserError(f"{repo}: has no revision {revision}; it has {known}") from None
+        files = _manifest(api, repo, revision)["files"]
         # Other files of the repository, such as .gitattributes, are no part of the release.
         api.snapshot_download(
             repo,
@@ -234,12 +231,16 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
     return open_release(target)
 
 
-def _manifest(api: HfApi, repo: str, commit: str, revision: str) -> Manifest:
-    from huggingface_hub.errors import EntryNotFoundError
+def _tags(api: HfApi, repo: str) -> list[str]:
+    return [ref.name for ref in api.list_repo_refs(repo, repo_type=_KIND).tags]
+
+
+def _manifest(api: HfApi, repo: str, revision: str) -> Manifest:
+    from huggingface_hub.errors import RemoteEntryNotFoundError
 
     try:
-        path = api.hf_hub_download(repo, MANIFEST, repo_type=_KIND, revision=commit)
-    except EntryNotFoundError:
+        path = api.hf_hub_download(repo, MANIFEST, repo_type=_KIND, revision=revision)
+    except RemoteEntryNotFoundError:
         raise UserError(f"{repo}: {revision} is no release, it has no {MANIFEST}") from None
     return parse_manifest(Path(path).read_bytes(), f"{repo}, {revision}")
 

@@ -291,6 +291,7 @@ _FILE = re.compile(rf"/{_REPO}/resolve/([^/]+)/(.+)")
 def _handler(hub):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece: two would wait for each other
 
         def log_message(self, *args):
             pass
