@@ -1,10 +1,12 @@
-"""What every test shares: no network, and a cache of Hugging Face that goes with the run."""
+"""What every test shares: no network, a cache of Hugging Face that goes with the run, and predictors."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+
+import pytest
 
 # Read by `datasets` and `huggingface_hub` when they are imported, so set before any test is.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -14,3 +16,45 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-of-tests-")
 
 def pytest_unconfigure():
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def predictor():
+    """From a model to a function from crystals to its outputs, in double precision.
+
+    `find_cell` says on which cell a crystal is predicted. Cells and bonds are found once for
+    all models.
+    """
+    import torch
+
+    from ecn.data import cell_tensors
+    from ecn.evaluation import max_edges, outputs
+    from mpclean.bonding import bond_graph
+    from mpclean.canonical import canonical_cell
+
+    known = {}
+
+    def cell_and_bonds(find_cell, crystal):
+        key = find_cell, crystal.lattice.tobytes(), crystal.frac_coords.tobytes()
+        if key not in known:
+            cell = find_cell(crystal)
+            known[key] = cell, bond_graph(cell.crystal)
+        return known[key]
+
+    def predictor(model, find_cell=canonical_cell):
+        model = model.double().eval()
+
+        def on_doubles(batch):
+            fields = batch._asdict()
+            floats = {
+                k: v.double() for k, v in fields.items() if torch.is_tensor(v) and v.is_floating_point()
+            }
+            return model(batch._replace(**floats))
+
+        def predict(crystals):
+            tensors = cell_tensors([cell_and_bonds(find_cell, crystal) for crystal in crystals])
+            return outputs(on_doubles, tensors, max_edges(model, torch.device("cpu")))
+
+        return predict
+
+    return predictor
