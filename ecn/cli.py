@@ -210,3 +210,36 @@ def predict(run: Path, files: tuple[Path, ...], form: str) -> None:
         table = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+
+
+@main.command()
+@click.option(
+    "--lattice",
+    required=True,
+    metavar="L",
+    help="A Bravais type: aP to cF in space, mp, op, oc, tp, hp in the plane; or P1bar, S8.",
+)
+@click.option("--side", default=2, type=click.IntRange(min=1), help="Side of the supercell, in unit cells.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw it too: PNG, PDF or SVG.")
+def patterns(lattice: str, side: int, figure: Path | None) -> None:
+    """Show which pairs of cells share weights: the coloured matrix of a lattice."""
+    from ecn.patterns import describe, draw, find_pattern
+
+    pattern = find_pattern(lattice, side)
+    click.echo(describe(pattern))
+    if figure is not None:
+        draw(pattern, figure)
+        click.echo(f"\nfigure: {figure}")
+
+
+@main.command()
+def models() -> None:
+    """List the models with their options, and the presets."""
+    from ecn.models import describe
+
+    click.echo("\n\n".join(map(describe, MODELS)))
+    for name, preset in PRESETS.items():
+        settings = {k: v for k, v in dataclasses.asdict(preset).items() if k != "options"}
+        click.echo(f"\npreset {name}: " + ", ".join(f"{k} {v}" for k, v in settings.items()))
+        for model, options in preset.options.items():
+            click.echo(f"  {model}: " + ", ".join(f"{k} {v}" for k, v in options.items()))

@@ -132,6 +132,8 @@ def fit(
     goal = task(target)
     seed_everything(seed, verbose=False)
     network = models.build(model, {**preset.options.get(model, {}), **options})
+    if getattr(network.config, "per_site", False):
+        raise UserError("--set per_site=true gives numbers of nodes, and a release has labels of crystals")
     opened = open_release(release)
     train = load_split(opened, "train", goal, limit=limit, seed=seed)
     validation = load_split(opened, "validation", goal)

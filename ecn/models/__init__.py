@@ -54,6 +54,23 @@ def build(name: str, options: dict[str, Any]) -> CrystalModel:
         raise UserError(f"model {name!r}: {error}") from error
 
 
+def describe(name: str) -> str:
+    """A model in words: the first line of its docstring, and every option with its default.
+
+    Parameters
+    ----------
+    name
+        One of `MODELS`.
+    """
+    module, attribute = MODELS[name]
+    model = getattr(import_module(module), attribute)
+    lines = [f"{name}: {(model.__doc__ or '').splitlines()[0]}"]
+    for option, kind in get_type_hints(model.Config).items():
+        default = model.Config.__dataclass_fields__[option].default
+        lines.append(f"  {option} = {default}" + (f"  ({_in_words(kind)})" if get_args(kind) else ""))
+    return "\n".join(lines)
+
+
 def _is_one(value: Any, kind: Any) -> bool:
     """Whether a value from a command line or from JSON is of the type of an option."""
     if get_origin(kind) is Literal:

@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 from ecn import checkpoint
 from ecn.cli import main
+from ecn.models import MODELS
+from ecn.presets import PRESETS
 from mpclean.crystal import Crystal
 
 
@@ -34,6 +36,8 @@ def test_help_answers_within_a_second():
     program = """
 import sys
 from ecn.cli import main
+from ecn.models import MODELS
+from ecn.presets import PRESETS
 main(["--help"], standalone_mode=False)
 sys.exit("torch" in sys.modules)
 """
@@ -51,6 +55,8 @@ def test_fit_and_evaluate_import_neither_pymatgen_nor_a_symmetry_finder(release,
     program = f"""
 import sys
 from ecn.cli import main
+from ecn.models import MODELS
+from ecn.presets import PRESETS
 fit = "fit {release} --preset fast --epochs 1 --device cpu --out {tmp_path}/run"
 main(fit.split(), standalone_mode=False)
 main("evaluate {tmp_path}/run --json".split(), standalone_mode=False)
@@ -152,6 +158,10 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
         (["fit", "{release}", "--model", "cgcnn", "--group", "S8"], "model 'cgcnn' has no option group"),
         (["fit", "{release}", "--set", "pooling=max"], "pooling = 'max' is not one of mean, sum"),
         (["fit", "{release}", "--set", "width=wide"], "width = 'wide' is not of type int"),
+        (["fit", "{release}", "--set", "per_site=true"], "a release has labels of crystals"),
+        (["patterns", "--lattice", "zz"], "unknown lattice 'zz'; in space S8, P1bar, aP"),
+        (["patterns", "--lattice", "cF", "--side", "4"], "64 cells are too many to show"),
+        (["patterns", "--lattice", "cF", "--figure", "{tmp}/cF.doc"], "cF.doc: Format 'doc'"),
         (["fit", "{release}", "--set", "width"], "no assignment; write --set NAME=VALUE"),
         (["fit", "{release}", "--model", "resnet"], "'resnet' is not"),
         (["fit", "{release}", "--preset", "best"], "'best' is not one of"),
@@ -177,3 +187,31 @@ def test_a_mistake_is_one_line_and_a_failure(arguments, message, release, run, t
     ours = [line for line in result.stderr.splitlines() if line.startswith(("ecn: ", "Error: "))]
     assert len(ours) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_pattern_is_shown_and_drawn(tmp_path):
+    figure = tmp_path / "cF.png"
+    result = call("patterns", "--lattice", "cF", "--figure", figure)
+    assert "3 colours, 192 permutations" in result.stdout
+    assert "     1  001 010 011 100 101 110" in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines() if line.count(" ") > 8]
+    matrix = [row[1:] for row in rows if len(row) == 9]
+    assert len(matrix) == 8
+    assert all(matrix[k][k] == "0" and matrix[k][7 - k] == "2" for k in range(8))
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_patterns_of_the_plane_and_of_larger_sides():
+    assert "hp, 2 x 2 cells: 2 colours, 24 permutations" in call("patterns", "--lattice", "hp").stdout
+    assert (
+        "aP, 3 x 3 x 3 cells: 14 colours, 54 permut"
+        in call("patterns", "--lattice", "aP", "--side", 3).stdout
+    )
+    assert "27! permutations" in call("patterns", "--lattice", "S8", "--side", 3).stdout
+
+
+def test_models_and_presets_are_listed():
+    listed = call("models").stdout
+    for name in (*MODELS, *(f"preset {name}" for name in PRESETS)):
+        assert f"\n{name}: " in f"\n{listed}"
+    assert "  elements = one_hot  (one of one_hot, group_period)" in listed
