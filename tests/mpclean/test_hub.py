@@ -1,5 +1,6 @@
 """Push and pull, by the real clients, against a stand-in for the Hub on loopback."""
 
+import fcntl
 import json
 import os
 import re
@@ -406,8 +407,6 @@ def test_what_is_no_intact_release_is_not_kept(hub, client, small_release, tmp_p
 
 
 def test_two_into_one_folder(hub, client, small_release, tmp_path):
-    import fcntl
-
     assert_done(client("push", small_release.path, "org/salts"))
     with (tmp_path / ".r.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -466,6 +465,7 @@ print(json.dumps([{k: [row["material_id"] for row in v] for k, v in d.items()} f
 
 @pytest.mark.slow
 def test_the_card_shows_how_it_is_loaded(hub, client, small_release, later_release, tmp_path):
+    pytest.importorskip("datasets")
     for release in (small_release, later_release):
         assert_done(client("push", release.path, "org/salts"))
     snippet = re.search(r"```python\n(.+?)```", (small_release.path / "README.md").read_text(), re.DOTALL)[1]
