@@ -64,7 +64,7 @@ def _is_entry(document: Any) -> bool:
 def open_entries(path: Path, functional: str = DEFAULT_FUNCTIONAL) -> Source:
     """Entries as a source.
 
-    Opening reads them once, for what has to be known of all of them.
+    Its batches read the files twice, first for what has to be known of all entries.
 
     Parameters
     ----------
