@@ -59,7 +59,7 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
             }
         )
     return {
-        "license": "cc-by-4.0",
+        "license": "unknown" if upstream["licence"] == "unknown" else "cc-by-4.0",
         "pretty_name": manifest["name"] + (" (SYNTHETIC)" if upstream["synthetic"] else ""),
         "size_categories": [_size_category(total)],
         "source_datasets": ["original"],
@@ -68,11 +68,16 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
             "materials-science",
             "crystal-structures",
             "chemistry",
-            *(["synthetic"] if upstream["synthetic"] else ["materials-project"]),
+            *(["synthetic"] if upstream["synthetic"] else []),
+            *(["materials-project"] if upstream["source"] in _OF_MATERIALS_PROJECT else []),
         ],
         "configs": configs,
         "dataset_info": info,
     }
+
+
+#: Sources whose records are those of the Materials Project.
+_OF_MATERIALS_PROJECT = ("materials-project", "records", "entries")
 
 
 def _size_category(rows: int) -> str:
@@ -171,5 +176,11 @@ All arrays describe the canonical primitive cell (found at {parameters["cell_tol
 
 ## Licence and citation
 
-CC BY 4.0; source licence: {upstream["licence"]}. Cite: {upstream["citation"]}.
+{_licence(upstream["licence"])} Cite: {upstream["citation"]}.
 """
+
+
+def _licence(source: str) -> str:
+    if source == "unknown":
+        return "The source states no licence: find out whose the records are before you pass them on."
+    return f"CC BY 4.0; source licence: {source}."

@@ -5,6 +5,7 @@ import re
 import yaml
 
 import mpclean
+from mpclean.documents import read_structure
 from mpclean.schema import TARGETS
 
 
@@ -52,6 +53,18 @@ def test_it_shows_a_configuration_that_has_rows(demo_release, rock_salt, write_l
     metals = write_lines(tmp_path / "a.jsonl", [rock_salt(n, band_gap=0.0) for n in range(10)])
     _, body = split_card(mpclean.build(source=metals, out=tmp_path / "r", workers=1))
     assert 'load_dataset("org/name", "default", revision="v1.0.0")' in body
+
+
+def test_a_licence_that_nobody_states_is_not_made_up(rock_salt, tmp_path):
+    for n in range(10):
+        crystal = read_structure(rock_salt(n)["structure"])
+        crystal.to_pymatgen().to_file(str(tmp_path / f"salt-{n}.cif"))
+    (tmp_path / "id_prop.csv").write_text("".join(f"salt-{n},{n}\n" for n in range(10)))
+    head, body = split_card(mpclean.build(source=tmp_path, out=tmp_path / "release", workers=1))
+    assert head["license"] == "unknown"
+    assert "materials-project" not in head["tags"]
+    assert "CC BY" not in body
+    assert "The source states no licence" in body
 
 
 def test_synthetic_is_said_everywhere(demo_release):
