@@ -67,7 +67,7 @@ def open_ase(path: Path) -> Source:
         record that cannot be read.
     """
     try:
-        import ase  # noqa: F401
+        import ase
     except ImportError:
         raise UserError(f"{path}: needs ASE to be read: pip install 'mpclean[ase]'") from None
     files = find_files(path, ENDINGS if path.is_dir() else (*ENDINGS, ".json"))
@@ -83,6 +83,7 @@ def open_ase(path: Path) -> Source:
         batches=lambda: batched_documents(
             document for file in files for document in _documents(file, file.relative_to(root).as_posix())
         ),
+        parameters={"ase": ase.__version__},
     )
 
 

@@ -199,7 +199,9 @@ def test_without_ase_there_is_one_line(tmp_path, monkeypatch):
 
 
 def test_identity(tmp_path):
-    identity = open_ase(write(tmp_path / "salts.xyz", salt())).identity
+    source = open_ase(write(tmp_path / "salts.xyz", salt()))
+    identity = source.identity
+    assert source.parameters == {"ase": ase.__version__}
     assert (identity.name, identity.licence) == ("ase", "unknown")
     write(tmp_path / "salts.xyz", salt(5.7))
     assert open_ase(tmp_path / "salts.xyz").identity.sha256 != identity.sha256
