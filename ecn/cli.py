@@ -226,10 +226,9 @@ def patterns(lattice: str, side: int, figure: Path | None) -> None:
     from ecn.patterns import describe, draw, find_pattern
 
     pattern = find_pattern(lattice, side)
-    click.echo(describe(pattern))
     if figure is not None:
         draw(pattern, figure)
-        click.echo(f"\nfigure: {figure}")
+    click.echo(describe(pattern))
 
 
 @main.command()

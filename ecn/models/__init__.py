@@ -48,6 +48,8 @@ def build(name: str, options: dict[str, Any]) -> CrystalModel:
             raise UserError(f"model {name!r} has no option {option}; it has {', '.join(types)}")
         if not _is_one(value, types[option]):
             raise UserError(f"model {name!r}: {option} = {value!r} is not {_in_words(types[option])}")
+        if types[option] is int and value < 1:  # counts of something, all of them
+            raise UserError(f"model {name!r}: {option} = {value!r} is less than 1")
     try:
         return model(model.Config(**options))
     except ValueError as error:

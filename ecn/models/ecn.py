@@ -95,7 +95,7 @@ class ECN(CrystalModel):
     Raises
     ------
     ValueError
-        If the group is unknown or the supercell has no cell.
+        If the group is unknown.
     """
 
     Config = ECNConfig
@@ -104,8 +104,6 @@ class ECN(CrystalModel):
 
     def __init__(self, config: ECNConfig) -> None:
         super().__init__(config)
-        if config.side < 1:
-            raise ValueError(f"side {config.side}: a supercell has at least one cell")
         n_cells = config.side**3
         self.copies = n_cells if config.symmetry_breaking else 1
         self.n_element_columns = (N_ELEMENTS if config.elements == "one_hot" else N_PERIODS + N_COLUMNS) + (

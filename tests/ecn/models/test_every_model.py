@@ -11,6 +11,7 @@ from ecn import checkpoint
 from ecn.cli import main
 from ecn.errors import UserError
 from ecn.models import MODELS, build
+from ecn.presets import PRESETS
 from ecn.testing import assert_batching_invariant, example_batch
 
 #: Largest deviation from rounding, by precision.
@@ -106,6 +107,18 @@ def test_an_unknown_model_is_named():
 def test_an_unknown_option_is_named():
     with pytest.raises(UserError, match="model 'ecn' has no option depth"):
         build("ecn", {"depth": 3})
+
+
+def test_a_count_below_one_is_named():
+    with pytest.raises(UserError, match="model 'ecn': width = -1 is less than 1"):
+        build("ecn", {"width": -1})
+
+
+def test_the_options_of_presets_are_those_of_the_models():
+    for preset in PRESETS.values():
+        for name, options in preset.options.items():
+            config = build(name, options).config
+            assert {option: getattr(config, option) for option in options} == options
 
 
 def test_an_unknown_group_is_named():
