@@ -17,8 +17,8 @@ from common import save
 from mpclean import open_release
 from mpclean.replay import recount
 
-#: The rules that look at the crystal alone.
-RULES = ("size", "dimensionality", "graph")
+#: The rules in their order.
+RULES = ("duplicate", "size", "dimensionality", "graph")
 
 
 def main() -> None:
@@ -34,22 +34,23 @@ def main() -> None:
         ("not on it", found["replay"]["extra"], ledger.filter(pc.invert(on_list))),
     ):
         by_rule = Counter(left["rule"].to_pylist())
-        judged = kept + sum(by_rule[rule] for rule in RULES)
+        bonded = kept + by_rule["dimensionality"] + by_rule["graph"]
         rows.append(
             [
                 title,
-                f"{judged + by_rule['duplicate']:,}",
-                *(f"{by_rule[rule]:,}" for rule in ("duplicate", *RULES)),
+                f"{kept + sum(by_rule[rule] for rule in RULES):,}",
+                *(f"{by_rule[rule]:,}" for rule in RULES),
                 f"{kept:,}",
-                f"{kept / judged:.3%}",
+                f"{kept / bonded:.3%}",
             ]
         )
     save(
         "published_list",
         "Our rules on the records of the published 2021.05 list",
-        ["records", "number", *(f"left by {rule}" for rule in ("duplicate", *RULES)), "kept", "share"],
+        ["records", "number", *(f"left by {rule}" for rule in RULES), "kept", "share"],
         rows,
-        "Share: of those that are no duplicates. Aim: at least 99.9 % of the listed.",
+        "Share: of those that are no duplicates and have at most 50 atoms. Aims: at least 99.9 % of the "
+        "listed, 20 to 40 % of the others.",
         **found,
     )
 

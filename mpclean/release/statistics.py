@@ -123,8 +123,8 @@ def replay_notes(manifest: Manifest) -> list[str]:
     duplicates = upstream["published"]["stages"]["duplicate"]
     notes = [
         f"One-atom cells: {one_atom['agree'] + one_atom['extra']:,} pass the paper's rules, but its authors "
-        f"downloaded cells of more than one site only; {one_atom['agree']:,} are on the list and stay, the "
-        "others are extra and leave by the rule split.",
+        f"downloaded cells of more than one site only. {one_atom['extra']:,} are extra and leave by the rule "
+        f"split; {one_atom['agree']:,} are on the list, as a larger cell, and stay.",
         "With the formula of the source's own cell in the key, the rule duplicate would leave "
         f"{manifest['left_by_source_formula']:,} records; published are {duplicates:,}.",
     ]
