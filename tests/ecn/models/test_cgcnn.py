@@ -6,17 +6,11 @@ import torch
 
 from ecn.errors import UserError
 from ecn.models import build
+from ecn.presets import PRESETS
 from ecn.testing import random_batch
 
-#: Of the authors of ECN, as far as CGCNN has them.
-REDUCED = {
-    "n_layers": 2,
-    "batch_norm": False,
-    "activation": "relu",
-    "n_centres": 10,
-    "basis_stop": 6.0,
-    "basis_width": 0.6,
-}
+#: Of the authors of ECN.
+REDUCED = PRESETS["reduced"].options["cgcnn"]
 
 
 def softplus(t):

@@ -198,7 +198,7 @@ def test_moments_of_a_symmetric_crystal_need_symmetry_breaking(pattern, symmetry
     if symmetry_breaking or pattern is FERROMAGNETIC:
         assert loss < 1e-2
     else:  # eight equal numbers: 0 is the best of them, and all of the moment is left
-        assert float(loss) == pytest.approx(9.0, rel=0.05)
+        assert loss.item() == pytest.approx(9.0, rel=0.05)
 
 
 def _on_supercell(output):
