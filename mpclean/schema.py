@@ -77,7 +77,7 @@ _DEFINITIONS = (
     # The crystal: the canonical primitive cell.
     Column("lattice", _FLOATS, "A", "rows a, b, c of the primitive cell, 9 numbers"),
     Column("atomic_numbers", pa.list_(pa.uint8()), "", "atomic number of every atom"),
-    Column("frac_coords", _FLOATS, "", "fractional coordinates, 3 per atom, in [-1e-5, 1)"),
+    Column("frac_coords", _FLOATS, "", "fractional coordinates, 3 per atom, in [-0.0013, 0.9988)"),
     Column(
         "magnetic_moments", _FLOATS, "muB", "magnetic moment of every atom; null where the source has none"
     ),
