@@ -120,6 +120,7 @@ def replay_notes(manifest: Manifest) -> list[str]:
     """What a reader of the table of a replay must know, in sentences."""
     upstream, limit = manifest["upstream"], manifest["parameters"]["limit"]
     one_atom = manifest["replay"]["one_atom"]
+    stated = ", ".join(upstream["stated_versions"]) or "no version"
     duplicates = upstream["published"]["stages"]["duplicate"]
     notes = [
         f"One-atom cells: {one_atom['agree'] + one_atom['extra']:,} pass the paper's rules, but its authors "
@@ -127,9 +128,8 @@ def replay_notes(manifest: Manifest) -> list[str]:
         f"split; {one_atom['agree']:,} are on the list, as a larger cell, and stay.",
         "With the formula of the source's own cell in the key, the rule duplicate would leave "
         f"{manifest['left_by_source_formula']:,} records; published are {duplicates:,}.",
+        f"The source states {stated}; {upstream['claimed_version']} is claimed.",
     ]
-    if not upstream["stated_versions"]:
-        notes.append(f"The source states no version: {upstream['claimed_version']} is claimed.")
     if limit is not None:
         notes.append(f"Only {limit:,} records were read: no count compares with a published one.")
     return notes

@@ -121,7 +121,7 @@ def test_replay(published_salts, snapshot, tmp_path):
     assert re.search(r"^agree: on the list and kept +10 +55\.6%$", result.stdout, re.MULTILINE)
     assert re.search(r"^missing: not in the snapshot +8 +44\.4%$", result.stdout, re.MULTILINE)
     assert re.search(r"^extra: kept by the rules, not on the list +2$", result.stdout, re.MULTILINE)
-    assert "The source states no version: 2021.05 is claimed." in result.stdout
+    assert "The source states no version; 2021.05 is claimed." in result.stdout
     assert "Only 12 records were read: no count compares with a published one." in result.stdout
     assert result.stdout.splitlines()[-1] == str(tmp_path / "r")
 

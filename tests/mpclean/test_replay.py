@@ -133,8 +133,15 @@ def test_card_has_the_replay(replayed):
     assert re.search(r"\| agree: on the list and kept +\| +8 \| +44\.4% \|", card)
     assert re.search(r"\| missing: dimensionality, not three-dimensional +\| +1 \| +5\.6% \|", card)
     assert "- One-atom cells: 1 pass the paper's rules" in card
-    assert "2021.05 is claimed" in card
+    assert "- The source states no version; 2021.05 is claimed." in card
     assert "no count compares" not in card  # nothing was limited
+
+
+def test_stated_version_stands_beside_the_claimed_one(published_salts, rock_salt, write_lines, tmp_path):
+    documents = [rock_salt(n, database_version="v2021.05.13") for n in range(3)]
+    path = write_lines(tmp_path / "docs.jsonl", documents)
+    release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", workers=1)
+    assert "- The source states v2021.05.13; 2021.05 is claimed." in (release.path / "README.md").read_text()
 
 
 def test_source_formula_counts_what_the_source_wrote(
