@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,8 @@ from ecn.nn import ColouredMessagePassing, NodeFunction, message_function, mlp, 
 from ecn.spacegroup import PROTOTYPES, site_pattern
 from ecn.supercell import cell_difference, coloured_graph, with_self_loops
 
-#: How far an atom may lie from its site, in fractional coordinates, on any axis.
-TOLERANCE = 0.1
+#: Sites of a prototype: 720 permutations of them are tried for every crystal.
+MAX_SITES = 6
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class PrototypeConfig:
 class PrototypeECN(CrystalModel):
     """Messages coloured by the orbits of a space group (eq. 4, 8 to 10 and 15).
 
-    Every atom is put on a site of the prototype; its edges and itself then have the colours of
-    the space group on the supercell, and every colour has functions of its own. Which of several
-    equivalent sites an atom gets does not matter, since an operation of the group exchanges them.
+    Every atom is put on a site of the prototype, however distorted the crystal; its edges and
+    itself then have the colours of the space group on the supercell, and every colour has functions
+    of its own. Which of several equivalent sites an atom gets does not matter, since an operation
+    of the group exchanges them.
     Nothing tells the cells apart, so the network runs on the quotient, one node per atom.
 
     Parameters
@@ -55,7 +57,7 @@ class PrototypeECN(CrystalModel):
     Raises
     ------
     ValueError
-        If the prototype is unknown.
+        If the prototype is unknown, or has too many sites to try all their permutations.
     """
 
     Config = PrototypeConfig
@@ -63,12 +65,17 @@ class PrototypeECN(CrystalModel):
     site_colours: Tensor
     edge_colours: Tensor
     sites: Tensor
+    permutations: Tensor
 
     def __init__(self, config: PrototypeConfig) -> None:
         super().__init__(config)
         pattern = site_pattern(config.prototype, config.side)
         self.register_buffer("site_colours", torch.from_numpy(pattern.site_colours), persistent=False)
         self.register_buffer("edge_colours", torch.from_numpy(pattern.edge_colours), persistent=False)
+        if len(pattern.site_colours) > MAX_SITES:
+            raise ValueError(f"prototype {config.prototype}: at most {MAX_SITES} sites are told apart")
+        orders = torch.tensor(list(permutations(range(len(pattern.site_colours)))))
+        self.register_buffer("permutations", orders, persistent=False)
         positions = torch.from_numpy(PROTOTYPES[config.prototype].frac_coords)
         self.register_buffer("sites", positions.to(torch.get_default_dtype()), persistent=False)
         self.n_edge_colours = 1 + int(pattern.edge_colours.max())
@@ -92,7 +99,7 @@ class PrototypeECN(CrystalModel):
         Raises
         ------
         UserError
-            If a crystal does not have the structure of the prototype.
+            If a crystal has another number of atoms than the prototype.
         """
         site, cell = self.assign(batch)
         edges = with_self_loops(batch)
@@ -109,8 +116,8 @@ class PrototypeECN(CrystalModel):
     def assign(self, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
         """The site of every atom, and the cell of the prototype's lattice that it lies in.
 
-        Every atom in turn is tried on the first site; of the shifts that give every site one
-        atom, the one with the smallest deviation is taken.
+        Every atom in turn is put on every site, and the others are permuted over the rest; the
+        permutation with the least squares of deviations from a common shift is taken.
 
         Parameters
         ----------
@@ -124,25 +131,26 @@ class PrototypeECN(CrystalModel):
         Raises
         ------
         UserError
-            If a crystal has another number of atoms, or some atom farther than `TOLERANCE`
-            from every free site.
+            If a crystal has another number of atoms than the prototype.
         """
         n_sites = len(self.sites)
         sizes = torch.bincount(batch.crystal, minlength=batch.n_crystals)
         if not (sizes == n_sites).all():
-            raise UserError(f"a crystal without the {n_sites} atoms of the prototype {self.config.prototype}")
-        x = batch.frac_coords.to(self.sites.dtype).unflatten(0, (-1, n_sites))  # crystal, atom
-        moved = x[:, None, :] - (x - self.sites[0])[:, :, None]  # crystal, shift, atom
-        steps = moved[:, :, :, None] - self.sites  # crystal, shift, atom, site
-        deviation, site = (steps - steps.round()).abs().amax(-1).min(-1)
-        complete = (site.sort(-1).values == torch.arange(n_sites, device=site.device)).all(-1)
-        worst, shift = deviation.amax(-1).masked_fill(~complete, torch.inf).min(-1)
-        if not (worst <= TOLERANCE).all():
             raise UserError(
-                f"{int((worst > TOLERANCE).sum())} crystals of a batch do not have the structure of the "
-                f"prototype {self.config.prototype}; choose --model ecn for mixed structures"
+                f"a crystal without the {n_sites} atoms of the prototype {self.config.prototype}; "
+                "choose --model ecn for mixed structures"
             )
-        crystals = torch.arange(batch.n_crystals, device=shift.device)
-        site = site[crystals, shift]
-        offset = moved[crystals, shift] - self.sites[site]
-        return site.flatten(), offset.round().long().flatten(0, 1)
+        x = batch.frac_coords.to(self.sites.dtype).unflatten(0, (-1, n_sites))
+        shifts = (x[:, :, None] - self.sites).flatten(1, 2)  # crystal, shift
+        steps = (x[:, None] - shifts[:, :, None])[:, :, :, None] - self.sites  # ..., atom, site
+        residual = steps - steps.round()
+        # Squares of deviations from their mean: the sum of squares minus the square of the sum over n.
+        atoms = torch.arange(n_sites, device=x.device)
+        moved = residual[:, :, atoms, self.permutations]  # crystal, shift, permutation, atom
+        total = moved.square().sum((-1, -2)) - moved.sum(-2).square().sum(-1) / n_sites
+        best = total.flatten(1).argmin(1)
+        shift, permutation = best // len(self.permutations), best % len(self.permutations)
+        site = self.permutations[permutation]
+        crystals = torch.arange(batch.n_crystals, device=x.device)[:, None]
+        cell = steps[crystals, shift[:, None], atoms, site].round().long()
+        return site.flatten(), cell.flatten(0, 1)
