@@ -14,6 +14,8 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ecn.groups import PLANE_POINT_GROUPS, Permutation, cell_group, cell_index, cell_offsets
 
@@ -23,8 +25,7 @@ Colours = NDArray[np.int64]
 def orbits(generators: Sequence[Permutation], n: int) -> Colours:
     """The orbit of every point under the group that permutations generate.
 
-    Union-find over the pairs ``(i, g(i))``, all pairs at once: every root is hooked to the
-    smallest root it meets, and paths are halved until they are flat.
+    Orbits are the connected components of the graph that joins every point i with every g(i).
 
     Parameters
     ----------
@@ -45,17 +46,12 @@ def orbits(generators: Sequence[Permutation], n: int) -> Colours:
     for g in generators:
         if not np.array_equal(np.sort(g), np.arange(n)):
             raise ValueError(f"a generator is no permutation of {n} points")
-    parent = np.arange(n)
-    images = np.concatenate([*generators, parent]).astype(np.int64)
+    images = np.concatenate([*generators, np.arange(n)])
     points = np.tile(np.arange(n), len(generators) + 1)
-    while True:
-        low = np.minimum(parent[points], parent[images])
-        high = np.maximum(parent[points], parent[images])
-        if np.array_equal(low, high):
-            return np.unique(parent, return_inverse=True)[1].astype(np.int64)
-        np.minimum.at(parent, high, low)
-        while not np.array_equal(parent, parent[parent]):
-            parent = parent[parent]
+    joined = coo_array((np.ones(len(points), np.int8), (points, images)), shape=(n, n))
+    labels = connected_components(joined, directed=False)[1]
+    first = np.unique(labels, return_index=True)[1]
+    return np.argsort(np.argsort(first))[labels]
 
 
 def pair_orbits(generators: Sequence[Permutation], pairs: NDArray[np.integer]) -> Colours:
