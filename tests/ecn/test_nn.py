@@ -12,6 +12,8 @@ from ecn.nn import (
     ColouredMessagePassing,
     EdgeFunction,
     EquivariantLayer,
+    Gate,
+    GatedMessage,
     NodeFunction,
     message_function,
     pool,
@@ -76,6 +78,16 @@ def test_the_closed_form_is_the_dense_sum_forward_and_backward(group, m, share_o
     gradients = [torch.autograd.grad((y * direction).sum(), variables) for y in (fast, slow)]
     for found, expected in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_gated_messages_have_the_gradients_of_what_they_are_made_of():
+    v, weight, bias = torch.randn(7, 12), torch.randn(4, 12), torch.randn(4)
+    gate = Gate(4)
+    inputs = [t.requires_grad_() for t in (v, weight, bias, gate.weight, gate.bias)]
+    torch.testing.assert_close(
+        GatedMessage.apply(*inputs), gate(silu(torch.nn.functional.linear(silu(v), weight, bias)))
+    )
+    assert torch.autograd.gradcheck(GatedMessage.apply, inputs)
 
 
 def test_shared_output_weights_leave_no_colour():
