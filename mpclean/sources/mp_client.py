@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from mpclean.errors import UserError
 
@@ -55,10 +55,22 @@ _REFUSALS = {
     429: f"too many requests; wait, then {_AGAIN}",
 }
 
-#: What the client takes as a sign to ask for fewer ids at a time.
+#: What the client takes as a sign to ask for fewer ids at a time, where it asked for some.
 _TOO_LONG = (414, 422)
 
+#: What the client raises over an answer that is no JSON, or JSON of another shape.
+_SHAPE = (ValueError, KeyError, TypeError, AttributeError)
+
 _Answer = TypeVar("_Answer")
+
+
+class _Summary(SummaryRester):
+    # The client would derive the list anew, for every field of every page: seconds a page.
+    available_fields: ClassVar = list(SummaryRester.document_model.model_fields)
+
+
+class _Thermo(ThermoRester):
+    available_fields: ClassVar = list(ThermoRester.document_model.model_fields)
 
 
 class Client:
@@ -97,7 +109,7 @@ class Client:
 
     def count(self, deprecated: bool) -> int:
         """Number of materials that are deprecated, or of those that are not."""
-        return self._ask(lambda: self._rester(SummaryRester).count({"deprecated": deprecated}))
+        return self._ask(lambda: self._rester(_Summary).count({"deprecated": deprecated}))
 
     def summary(self, fields: Sequence[str], **criteria: Any) -> list[dict[str, Any]]:
         """One page of summary documents, in the order of their ids.
@@ -110,7 +122,7 @@ class Client:
             Of mp-api's ``materials.summary.search``.
         """
         documents = self._ask(
-            lambda: self._rester(SummaryRester).search(
+            lambda: self._rester(_Summary).search(
                 fields=list(fields), num_chunks=1, chunk_size=PAGE_SIZE, **criteria
             )
         )
@@ -131,7 +143,7 @@ class Client:
         if not ids:
             return []  # the client would take no ids for all of them
         documents = self._ask(
-            lambda: self._rester(ThermoRester).search(
+            lambda: self._rester(_Thermo).search(
                 material_ids=list(ids), thermo_types=[hull], fields=list(fields)
             )
         )
@@ -151,7 +163,15 @@ class Client:
         -------
         Batches with these columns, and ``version``, the version that the table was built for.
         """
-        self._ask(lambda: self._rester(SummaryRester, local_dataset_cache=folder).search())
+        try:
+            self._ask(lambda: self._rester(_Summary, local_dataset_cache=folder).search())
+        except UserError:
+            raise
+        except Exception as error:  # the reader of tables raises nothing more special
+            raise UserError(
+                f"{self.endpoint}: the table cannot be had ({self._one_line(error)}); run the command again, "
+                "or leave out --bulk"
+            ) from error
         (log,) = folder.rglob("_delta_log")
         query = QueryBuilder().register("summary", DeltaTable(log.parent))
         columns = ", ".join(f'"{field}"' for field in dict.fromkeys(field.split(".")[0] for field in fields))
@@ -174,11 +194,11 @@ class Client:
             try:
                 with _silence():
                     return question()
-            except (MPRestError, RequestException, ValueError, KeyError, TypeError) as error:
+            except (MPRestError, RequestException, *_SHAPE) as error:
                 # The session itself has asked again where there was no answer at all.
                 cause = error if isinstance(error, RequestException) else error.__context__
                 cut_off = isinstance(cause, ChunkedEncodingError | ContentDecodingError)
-                broken = cut_off or not isinstance(error, MPRestError | RequestException)
+                broken = cut_off or isinstance(error, _SHAPE)
                 if broken and left:
                     time.sleep(BACKOFF)
                     continue
@@ -207,9 +227,10 @@ def _session() -> requests.Session:
 
 def _refuse(response: requests.Response, **_: Any) -> None:
     status = response.status_code
-    if status >= 400 and status not in _TOO_LONG:
-        says = _REFUSALS.get(status, f"{response.reason}; {_AGAIN}")
-        raise UserError(f"{response.url.split('?')[0]}: {status}: {says}")
+    address, _, parameters = response.url.partition("?")
+    too_long = status in _TOO_LONG and "material_ids=" in parameters
+    if status >= 400 and not too_long:
+        raise UserError(f"{address}: {status}: {_REFUSALS.get(status, f'{response.reason}; {_AGAIN}')}")
 
 
 @contextmanager

@@ -8,10 +8,14 @@ and can be told to answer wrongly.
 from __future__ import annotations
 
 import http.client
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 #: The only key that the gateway knows.
@@ -50,7 +54,7 @@ def served_id(material_id):
     return str(AlphaID(material_id, padlen=8))
 
 
-def served_documents(documents, **meta):
+def served_documents(documents):
     """Summary and thermo documents as the server holds them, from flat ones.
 
     Energies of the summary are those of the mixed hull, 0.1 eV/atom off, as a trap; `is_hubbard`
@@ -59,12 +63,14 @@ def served_documents(documents, **meta):
     summary, thermo = [], []
     for document in documents:
         material_id = served_id(document["material_id"])
-        builder = {"database_version": VERSION, "license": "BY-C"} | meta
+        builder = {"database_version": VERSION, "license": document.get("license", "BY-C")}
+        if builder["license"] == "BY-NC":
+            builder["batch_id"] = "gnome_r2scan_statics"  # what the client knows by it who may see it
         deprecated = bool(document.get("deprecated"))
         energy, above = document["formation_energy_per_atom"], document["energy_above_hull"]
         summary.append(
-            {"symmetry": None, "theoretical": True, "last_updated": "2025-01-01"}
-            | {name: value for name, value in document.items() if name != "is_hubbard"}
+            {"symmetry": None, "theoretical": True}
+            | {name: value for name, value in document.items() if name not in ("is_hubbard", "license")}
             | {"material_id": material_id, "deprecated": deprecated, "builder_meta": builder}
             | {"formation_energy_per_atom": energy + 0.1, "energy_above_hull": above + 0.1}
         )
@@ -96,6 +102,8 @@ class Server:
         What the heartbeat says; ``db_version`` may be changed.
     log
         Every question in order: ``(route, parameters)``.
+    groups
+        What the gateway says of the holder of the key; one in ``TERMS:ACCEPT-NC`` sees BY-NC too.
     faults
         Called with the handler, the route and the number of the question, before each answer;
         returns True if it has answered itself.
@@ -104,7 +112,12 @@ class Server:
     def __init__(self, url, meta):
         self.url = url
         self.meta = meta
+        self.reset()
+
+    def reset(self):
+        self.meta["db_version"] = VERSION
         self.log = []
+        self.groups = ""
         self.faults = lambda handler, route, number: False
 
     def pages(self):
@@ -127,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(401, b'{"message": "Unauthorized"}')
             return
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=60)
-        upstream.request("GET", self.path, headers={"Accept-Encoding": "identity"})
+        headers = {"Accept-Encoding": "identity", "X-Consumer-Groups": server.groups}
+        upstream.request("GET", self.path, headers=headers)
         response = upstream.getresponse()
         self.answer(response.status, response.read())
         upstream.close()
@@ -144,6 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+class _Proxy(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass  # a client that has gone
 
 
 @contextmanager
@@ -166,7 +185,7 @@ def serve(summary, thermo):
     threads[0].start()
     while not upstream.started:
         time.sleep(0.01)
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    proxy = _Proxy(("127.0.0.1", 0), _Handler)
     proxy.upstream = upstream.servers[0].sockets[0].getsockname()[1]
     proxy.seen = Server(f"http://127.0.0.1:{proxy.server_port}/", meta)
     threads.append(threading.Thread(target=proxy.serve_forever, daemon=True))
@@ -179,3 +198,48 @@ def serve(summary, thermo):
         upstream.should_exit = True
         for thread in threads:
             thread.join()
+
+
+_MOTO = """
+import logging, time
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+logging.disable()
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print("http://%s:%d" % server.get_host_and_port(), flush=True)
+time.sleep(1e6)
+"""
+
+
+@contextmanager
+def bucket(summary, version=VERSION):
+    """The bulk table of these summary documents in moto's S3; gives the environment that leads there."""
+    import boto3
+    import pyarrow as pa
+    from deltalake import write_deltalake
+    from emmet.core.arrow import arrowize
+    from emmet.core.summary import SummaryDoc
+
+    # A process of its own: the reader of the table keeps the interpreter to itself while it waits.
+    moto = subprocess.Popen([sys.executable, "-c", _MOTO], stdout=subprocess.PIPE, text=True)
+    url = moto.stdout.readline().strip()
+    schema = pa.schema(arrowize(SummaryDoc)).insert(0, pa.field("version", pa.string()))
+    rows = [{"version": version.replace(".", "-")} | document for document in summary]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            write_deltalake(folder, pa.Table.from_pylist(rows, schema=schema), partition_by=["version"])
+            client = boto3.client(
+                "s3", endpoint_url=url, region_name="us-east-1",
+                aws_access_key_id="any", aws_secret_access_key="any",
+            )  # fmt: skip
+            client.create_bucket(Bucket="materialsproject-build", ACL="public-read")
+            for path in Path(folder).rglob("*"):
+                if path.is_file():
+                    key = f"collections/summary/{path.relative_to(folder).as_posix()}"
+                    client.put_object(
+                        Bucket="materialsproject-build", Key=key, Body=path.read_bytes(), ACL="public-read"
+                    )
+        yield {"AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true"}
+    finally:
+        moto.kill()
+        moto.communicate()
