@@ -14,7 +14,8 @@ from click.testing import CliRunner
 import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
-from mpclean.sources import mp_snapshot
+from mpclean.sources import mp_snapshot, open_source
+from mpclean.versions import UNNAMED
 
 mp = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("mp_server.py"))))
 
@@ -64,6 +65,15 @@ def build(tmp_path):
         return mpclean.build(source=source, out=out, workers=1, **options)
 
     return build
+
+
+def fetch(**options):
+    """The live source alone: all is fetched when it is opened."""
+    return open_source("materials-project", None, version=UNNAMED, drift=False, **options)
+
+
+def count(source):
+    return sum(batch.num_rows for batch in source.batches())
 
 
 def folder(tmp_path):
@@ -180,7 +190,7 @@ def test_a_limit_fetches_no_more_pages_than_it_needs(server, build, tmp_path):
 
 
 @pytest.mark.parametrize("written", [1, 2, 3, 7, 8])
-def test_an_interrupted_download_goes_on_where_it_stopped(server, build, tmp_path, monkeypatch, written):
+def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path, monkeypatch, written):
     """Interrupted after so many files: facts, a summary page, a thermo page, ..., the last page."""
     write, count = mp_snapshot._write, iter(range(1, 100))
 
@@ -191,38 +201,36 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server, build, tmp_pat
 
     monkeypatch.setattr(mp_snapshot, "_write", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        build()
+        fetch()
     monkeypatch.setattr(mp_snapshot, "_write", write)
-    resumed = build()
+    resumed = fetch()
     questions = [json.dumps(question) for question in server.pages()]
     assert len(questions) == len(set(questions)) == 2 + 3 + 3 + 1  # counts, summary, thermo, deprecated
     monkeypatch.setenv("MPCLEAN_CACHE", str(tmp_path / "another"))
-    assert build().content_hash == resumed.content_hash
+    assert fetch().identity == resumed.identity
 
 
-def test_a_page_is_whole_or_not_there(server, build, tmp_path, monkeypatch):
+def test_a_page_is_whole_or_not_there(server, tmp_path, monkeypatch):
     def cut(path, target):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
-        build()
+        fetch()
     assert list(folder(tmp_path).iterdir()) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
-def test_another_version_in_the_middle_is_an_error_and_starts_anew(server, build, tmp_path):
+def test_another_version_in_the_middle_is_an_error_and_starts_anew(server, tmp_path):
     def change(handler, route, number):
         if route == "materials/thermo":
             server.meta["db_version"] = "2026.01.01"
 
     server.faults = change
     with pytest.raises(UserError) as caught:
-        build()
+        fetch()
     assert f"went over from version {mp.VERSION} to 2026.01.01 during the download" in one_line(caught)
-    release = build()
+    assert fetch().identity.database_version == "2026.01.01"
     assert len(list((tmp_path / "cache" / "materials-project").iterdir())) == 2
-    assert len(rows(release)) == 20
 
 
 # ---------------------------------------------------------------- faults
@@ -285,22 +293,22 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_that_passes_is_not_seen(server, build, monkeypatch, name):
+def test_a_fault_that_passes_is_not_seen(server, monkeypatch, name):
     from mpclean.sources import mp_client
 
     monkeypatch.setattr(mp_client, "TIMEOUT", 1)
     server.faults = once(FAULTS[name])
-    assert len(rows(build())) == 20
+    assert count(fetch()) == 21
     first = [parameters for _, parameters in server.pages() if parameters.get("_page") == "1"]
     assert len(first) == 3  # asked twice, and once for the deprecated ones
 
 
-def test_a_pause_that_the_server_asks_for_is_made(server, build):
+def test_a_pause_that_the_server_asks_for_is_made(server):
     asked = []
     server.faults = once(
         lambda handler: asked.append(time.monotonic()) or status(429, Retry_After="2")(handler)
     )
-    build(limit=1)
+    fetch(limit=1)
     assert time.monotonic() - asked[0] > 2
 
 
@@ -319,8 +327,14 @@ LASTING = {
 }
 
 
-@pytest.mark.parametrize("route", ["heartbeat", "materials/summary", "materials/thermo"])
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize(
+    ("name", "route"),
+    [
+        *((name, "materials/summary") for name in LASTING),
+        *((name, "heartbeat") for name in ("404", "503", "no JSON", "time-out")),
+        *((name, "materials/thermo") for name in ("422", "503", "no JSON", "time-out")),
+    ],
+)
 def test_a_fault_that_lasts_is_one_line(server, tmp_path, monkeypatch, name, route):
     from mpclean.sources import mp_client
 
@@ -337,59 +351,59 @@ def test_a_fault_that_lasts_is_one_line(server, tmp_path, monkeypatch, name, rou
     assert not out.exists()
 
 
-def test_fewer_records_than_there_are_is_an_error(server, build):
+def test_fewer_records_than_there_are_is_an_error(server):
     server.faults = once(body(b'{"data": [], "meta": {"total_doc": 20}}'))
     with pytest.raises(UserError) as caught:
-        build()
+        fetch()
     assert "page 1 came with 0 of 8 records" in one_line(caught)
-    assert len(rows(build())) == 20
+    assert count(fetch()) == 21
 
 
-def test_no_server(server, build, monkeypatch):
+def test_no_server(server, monkeypatch):
     from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
 
     monkeypatch.setattr(MAPI_CLIENT_SETTINGS, "ENDPOINT", "http://127.0.0.1:9/")
     with pytest.raises(UserError) as caught:
-        build()
+        fetch()
     assert one_line(caught).startswith("http://127.0.0.1:9/: ")
 
 
 # ---------------------------------------------------------------- the key
 
 
-def test_without_a_key_nothing_is_asked(server, build, monkeypatch):
+def test_without_a_key_nothing_is_asked(server, monkeypatch):
     from pymatgen.core import SETTINGS
 
     monkeypatch.delenv("MP_API_KEY")
     monkeypatch.delitem(SETTINGS, "PMG_MAPI_KEY", raising=False)
     with pytest.raises(UserError) as caught:
-        build()
+        fetch()
     assert "wants an API key; get one at https://next-gen.materialsproject.org/api" in one_line(caught)
     assert server.log == []
 
 
-def test_a_key_that_cannot_be_one(server, build, monkeypatch):
+def test_a_key_that_cannot_be_one(server, monkeypatch):
     monkeypatch.setenv("MP_API_KEY", "tooshort")
     with pytest.raises(UserError) as caught:
-        build()
+        fetch()
     assert "the API key cannot be one, keys have 32 characters" in one_line(caught)
     assert "tooshort" not in str(caught.value)
 
 
-def test_a_wrong_key(server, build, monkeypatch):
+def test_a_wrong_key(server, monkeypatch):
     monkeypatch.setenv("MP_API_KEY", mp.KEY[::-1])
     with pytest.raises(UserError) as caught:
-        build()
+        fetch()
     assert "401: the API key is missing or wrong" in one_line(caught)
     assert mp.KEY[::-1] not in str(caught.value)
 
 
-def test_a_key_of_pymatgen_s_settings(server, build, monkeypatch):
+def test_a_key_of_pymatgen_s_settings(server, monkeypatch):
     from pymatgen.core import SETTINGS
 
     monkeypatch.delenv("MP_API_KEY")
     monkeypatch.setitem(SETTINGS, "PMG_MAPI_KEY", mp.KEY)
-    assert len(rows(build())) == 20
+    assert count(fetch()) == 21
 
 
 def test_the_key_is_printed_and_stored_nowhere(server, tmp_path, caplog):
@@ -449,22 +463,22 @@ def test_a_table_of_another_version_is_an_error(server, build, table):
     assert says in one_line(caught)
 
 
-def test_an_interrupted_table_starts_anew(server, build, table, tmp_path, monkeypatch):
+def test_an_interrupted_table_starts_anew(server, table, tmp_path, monkeypatch):
     from mpclean.sources import materials_project
 
     table()
     with monkeypatch.context() as patch:
         patch.setattr(materials_project, "_select", lambda *_: pytest.fail("stopped"))
         with pytest.raises(pytest.fail.Exception):
-            build(bulk=True)
-    assert len(rows(build(bulk=True))) == 20
+            fetch(bulk=True)
+    assert count(fetch(bulk=True)) == 21
 
 
-def test_no_table(server, build, monkeypatch):
+def test_no_table(server, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     with pytest.raises(UserError) as caught:
-        build(bulk=True)
+        fetch(bulk=True)
     assert "leave out --bulk" in one_line(caught)
 
 
