@@ -82,6 +82,7 @@ def build(min_area: float | None, **options: Any) -> None:
     """Build a release from a source."""
     from mpclean.pipeline import build
     from mpclean.release.statistics import (
+        coverage,
         funnel_rows,
         render,
         replay_notes,
@@ -97,6 +98,8 @@ def build(min_area: float | None, **options: Any) -> None:
         click.echo(render(rows(release.manifest)) + "\n")
     if release.manifest["replay"]:
         click.echo("\n".join((render(replay_rows(release.manifest)), *replay_notes(release.manifest), "")))
+    if sentence := coverage(release.manifest):
+        click.echo(sentence + "\n")
     click.echo(f"content hash {release.content_hash}")
     click.echo(str(release.path))
 
@@ -137,6 +140,71 @@ def verify(release: str) -> None:
     click.echo(
         f"{release}: {len(opened.manifest['files']) + 1} files intact, content hash {opened.content_hash}"
     )
+
+
+@main.command()
+@click.argument("release")
+@click.option(
+    "--format",
+    metavar="FORMAT",
+    required=True,
+    help="extxyz, ase-db, jsonl and matbench: one file; cif, poscar and cgcnn: a folder of files.",
+)
+@click.option("--out", required=True, metavar="PATH", help="File or folder to write.")
+@click.option("--split", metavar="NAME", help="train, validation or test.  [default: all of them]")
+@click.option("--config", metavar="NAME", help="As in load_dataset: insulators, band_gap, ...")
+@click.option("--target", metavar="COLUMN", help="The label that cgcnn and matbench hold.")
+@one_line_errors
+def export(release: str, target: str | None, **options: Any) -> None:
+    """Write crystals and labels in the format of another program."""
+    from mpclean.export import export
+    from mpclean.release import open_release
+
+    done = export(open_release(release), target=target, **options)
+    if done.n_left_out:
+        click.echo(f"{done.n_left_out:,} crystals without {target} left out")
+    click.echo(f"{done.n_crystals:,} crystals")
+    click.echo(options["out"])
+
+
+@main.command()
+@click.argument("release")
+@click.option("--strategy", required=True, metavar="S", help="One of those listed above.")
+@click.option("--name", metavar="NAME", help="Name of the split.  [default: that of the strategy]")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of every shuffle.  [default: 0]")
+@click.option(
+    "--fractions",
+    nargs=3,
+    type=float,
+    metavar="F F F",
+    help="Shares of train, validation and test.  [default: 0.8 0.1 0.1]",
+)
+@click.option("--element", metavar="SYMBOL", help="The element that leave-element-out holds back.")
+@click.option("--folds", type=click.IntRange(min=3), metavar="K", help="Of k-fold.  [default: 5]")
+@click.option(
+    "--of", metavar="NAME", help="The split that learning-curve takes parts of.  [default: that of the build]"
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
+@click.option("--force", is_flag=True, help="Replace a split of that name.")
+@one_line_errors
+def split(release: str, strategy: str, **options: Any) -> None:
+    """Split a release once more, beside the split that it was built with.
+
+    \b
+    random             the shuffle of the paper's authors
+    formula            no reduced formula in two splits
+    prototype          no prototype in two splits
+    chemical-system    no chemical system in two splits
+    leave-element-out  every record with --element is test, the others are shuffled
+    k-fold             one split per fold, each record is test once
+    learning-curve     0.5, 0.25 and 0.125 of train, nested; the rest of the split --of as it is
+    """
+    from mpclean.release.statistics import render
+    from mpclean.splits.add import add_split
+
+    counts = add_split(release, strategy, **options)
+    rows = [[name, *(f"{n:,}" for n in parts.values())] for name, parts in counts.items()]
+    click.echo(render((["split", "train", "validation", "test"], rows)))
 
 
 @main.command()

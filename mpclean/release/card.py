@@ -10,6 +10,7 @@ from mpclean.release.configurations import configurations
 from mpclean.release.layout import shard
 from mpclean.release.manifest import Manifest
 from mpclean.release.statistics import (
+    coverage,
     funnel_rows,
     render,
     replay_notes,
@@ -107,6 +108,7 @@ The list is in `replay/listed.parquet`; with the ledger it gives the reason of e
 def _body(manifest: Manifest) -> str:
     upstream = manifest["upstream"]
     stated = ", ".join(upstream["stated_versions"]) or "none"
+    drift = f" {sentence}" if (sentence := coverage(manifest)) else ""
     parameters = manifest["parameters"]
     if parameters["bonds"] == "voronoi":
         bonds = (
@@ -131,7 +133,7 @@ def _body(manifest: Manifest) -> str:
 
 {_SYNTHETIC if upstream["synthetic"] else ""}{upstream["title"]}.
 
-- Upstream version: claimed {upstream["claimed_version"] or "none"}, stated by the source {stated}.
+- Upstream version: claimed {upstream["claimed_version"] or "none"}, stated by the source {stated}.{drift}
 - Source: {upstream["source"]}, sha256 `{upstream["sha256"]}`.
 - Content hash: `{manifest["content_hash"]}` (over the rows of data, splits and ledger).
 - Configurations: {configs}.

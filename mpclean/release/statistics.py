@@ -135,6 +135,18 @@ def replay_notes(manifest: Manifest) -> list[str]:
     return notes
 
 
+def coverage(manifest: Manifest) -> str | None:
+    """How much of a version another one still has, in a sentence; None for a build that did not ask it."""
+    listed = manifest["parameters"].get("listed")
+    if listed is None:
+        return None
+    upstream, served = manifest["upstream"], manifest["stages"][0]["left"]
+    return (
+        f"Not version {upstream['claimed_version']}, but its {listed:,} published ids as version "
+        f"{', '.join(upstream['stated_versions'])} has them: {served:,} ({served / listed:.1%}) were read."
+    )
+
+
 def render(table: tuple[list[str], list[list[Any]]], style: str = "simple") -> str:
     """A table as text for a terminal (``simple``) or as Markdown (``github``)."""
     head, rows = table

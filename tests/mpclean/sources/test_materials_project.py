@@ -1,10 +1,12 @@
 """The live source: the real client against the real server code on loopback."""
 
+import hashlib
 import json
 import runpy
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +17,7 @@ import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.sources import mp_snapshot, open_source
-from mpclean.versions import UNNAMED
+from mpclean.versions import UNNAMED, known_versions
 
 mp = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("mp_server.py"))))
 
@@ -504,10 +506,37 @@ def test_published_ids_from_the_version_served_today(server, build, published_sa
     upstream = release.manifest["upstream"]
     assert (upstream["claimed_version"], upstream["stated_versions"]) == ("2021.05", [mp.VERSION])
     assert release.manifest["replay"]["agree"] == release.manifest["replay"]["listed"] == 18
+    says = f"its 18 published ids as version {mp.VERSION} has them: 18 (100.0%) were read."
+    assert says in (release.path / "README.md").read_text()
     offline = build(folder(tmp_path), version="2021.05", allow_version_drift=True)
     assert offline.content_hash == release.content_hash
     with pytest.raises(UserError, match=f"states version {mp.VERSION}, not 2021.05"):
         build(folder(tmp_path), version="2021.05")
+
+
+def test_coverage_is_reported(server, published_salts, tmp_path, monkeypatch):
+    """Of four published ids one was removed, one is deprecated, and one the server would take for mp-5."""
+    listed = json.dumps(["mp-3", "mvc-5", "mp-999", DEPRECATED]).encode()
+    version = known_versions()["2021.05"]
+    (published_salts / "salts_train.json").write_bytes(listed)
+    sha256 = {"salts_train.json": hashlib.sha256(listed).hexdigest()}
+    for name in ("salts_valid.json", "salts_test.json"):
+        (published_salts / name).write_text("[]")
+        sha256[name] = hashlib.sha256(b"[]").hexdigest()
+    monkeypatch.setitem(
+        known_versions(), "2021.05", replace(version, lists=replace(version.lists, sha256=sha256))
+    )
+    arguments = ["--version", "2021.05", "--source", "materials-project", "--allow-version-drift"]
+    out = tmp_path / "r"
+    result = CliRunner().invoke(main, ["build", *arguments, "--workers", "1", "--out", str(out)])
+    assert f"its 4 published ids as version {mp.VERSION} has them: 2 (50.0%) were read" in result.output
+    release = mpclean.open_release(out)
+    assert set(rows(release)) == {"mp-3"}
+    assert [row["reason"] for row in release.ledger().to_pylist()] == ["deprecated"]
+    assert release.manifest["replay"]["missing"] == [
+        {"rule": None, "reason": "not in the snapshot", "ids": 2},
+        {"rule": "record", "reason": "deprecated", "ids": 1},
+    ]
 
 
 def test_the_table_is_not_for_listed_ids(server, build, published_salts):
