@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ecn.predict import Predictor
+    from ecn.pyg import CrystalGraphs
+    from mpclean.release import Release
 
-__all__ = ["load"]
+__all__ = ["load", "pyg_dataset"]
 
 
 def load(run: str | Path) -> Predictor:
@@ -33,3 +35,38 @@ def load(run: str | Path) -> Predictor:
     from ecn.predict import load as load_run
 
     return load_run(run)
+
+
+def pyg_dataset(release: str | Path | Release, split: str, target: str = "formation_energy") -> CrystalGraphs:
+    """A split of a release as a data set of PyTorch Geometric; see `ecn.pyg.CrystalGraphs` for its tensors.
+
+    torch is imported here, not before.
+
+    Parameters
+    ----------
+    release
+        The release, or its folder.
+    split
+        "train", "validation" or "test".
+    target
+        Name of a task of ``ecn fit --target``; rows without its label are left out.
+
+    Raises
+    ------
+    ecn.errors.UserError
+        If there is no release, or no row with that label in the split.
+
+    Examples
+    --------
+    ::
+
+        crystals = ecn.pyg_dataset("releases/demo", "train")
+        for batch in torch_geometric.loader.DataLoader(crystals, batch_size=64, shuffle=True):
+            loss = mse_loss(model(batch.z, batch.edge_index, batch.edge_attr, batch.batch), batch.y)
+    """
+    from ecn.data import load_split, open_release
+    from ecn.pyg import CrystalGraphs
+    from ecn.tasks import task
+
+    opened = open_release(Path(release)) if isinstance(release, str | Path) else release
+    return CrystalGraphs(load_split(opened, split, task(target)))

@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,17 @@ class Crystal:
     def volume(self) -> float:
         """Volume of the cell, A^3."""
         return float(abs(np.linalg.det(self.lattice)))
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Crystal:
+        """The crystal of a row of a release, its lists as Python lists."""
+        moments = row["magnetic_moments"]
+        return cls(
+            np.array(row["lattice"], dtype=np.float64).reshape(3, 3),
+            np.array(row["atomic_numbers"], dtype=np.uint8),
+            np.array(row["frac_coords"], dtype=np.float64).reshape(-1, 3),
+            None if moments is None else np.array(moments, dtype=np.float64),
+        )
 
     @classmethod
     def from_pymatgen(cls, structure: Structure) -> Crystal:
@@ -106,6 +117,18 @@ class Crystal:
             atoms.numbers.astype(np.uint8),
             np.array(atoms.get_scaled_positions(wrap=False), dtype=np.float64),
         )
+
+    def to_ase(self) -> Atoms:
+        """The same crystal as an ASE object, with the moments as those of a calculation where known."""
+        from ase import Atoms
+        from ase.calculators.singlepoint import SinglePointCalculator
+
+        atoms = Atoms(
+            numbers=self.atomic_numbers, cell=self.lattice, scaled_positions=self.frac_coords, pbc=True
+        )
+        if self.magnetic_moments is not None:
+            atoms.calc = SinglePointCalculator(atoms, magmoms=self.magnetic_moments)
+        return atoms
 
 
 def formula(atomic_numbers: NDArray[np.uint8]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
+CROISSANT = "croissant.json"
 LEDGER = "ledger/excluded.parquet"
 LISTED = "replay/listed.parquet"
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mpclean.crystal import Crystal
 from mpclean.errors import UserError
+from mpclean.release.configurations import Configuration, configurations
 from mpclean.release.digest import file_sha256
-from mpclean.release.layout import LEDGER, LISTED, MANIFEST
+from mpclean.release.layout import LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
-from mpclean.schema import SPLITS
+from mpclean.schema import COLUMNS, SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+#: The columns that hold a crystal, for `Crystal.from_row`.
+CRYSTAL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
 
 
 class Release:
@@ -35,7 +48,13 @@ class Release:
         """Hash over the rows of data, splits and ledger, hexadecimal."""
         return str(self.manifest["content_hash"])
 
-    def table(self, split: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    def table(
+        self,
+        split: str | None = None,
+        columns: Sequence[str] | None = None,
+        config: str | None = None,
+        strategy: str | None = None,
+    ) -> pa.Table:
         """Rows of the release with the columns of `mpclean.schema.RELEASE` and its source's labels.
 
         Parameters
@@ -44,34 +63,137 @@ class Release:
             ``train``, ``validation`` or ``test``; all of them by default. A split without
             rows gives an empty table.
         columns
-            Names of columns, in the order wanted; all by default.
+            Names of columns, in the order wanted; those of the configuration by default.
+        config
+            Name of a configuration, as in ``load_dataset``; ``default`` by default.
+        strategy
+            Name of the split that `split` is part of, of those that ``mpclean split`` added; the
+            one that the release was built with by default. Records that it leaves out are in
+            none of its parts.
 
         Raises
         ------
         UserError
-            If the split or a column is unknown, or a shard cannot be read.
+            If the split, the configuration, the strategy or a column is unknown, or a shard cannot
+            be read.
         """
+        tables = list(self.batches(split, columns, config, strategy))
+        if not tables:  # a split without rows: the schema of any other shard
+            return next(self.batches(None, columns, config)).slice(0, 0)
+        return pa.concat_tables(tables)
+
+    def batches(
+        self,
+        split: str | None = None,
+        columns: Sequence[str] | None = None,
+        config: str | None = None,
+        strategy: str | None = None,
+    ) -> Iterator[pa.Table]:
+        """The rows of `table`, read from the shards a row group at a time."""
         if split is not None and split not in SPLITS:
             raise UserError(f"{self.path}: unknown split {split!r}; known are {', '.join(SPLITS)}")
         known = self.manifest["columns"]
-        for name in columns or ():
+        chosen = self.configuration(config)
+        wanted = list(columns or chosen.columns or known)
+        for name in wanted:
             if name not in known:
                 raise UserError(f"{self.path}: no column {name!r}; it has {', '.join(known)}")
-        wanted = SPLITS if split is None else (split,)
-        shards = [
-            path
-            for name in wanted
-            for path in sorted(self.manifest["files"])
-            if path.startswith(f"data/{name}-")
-        ]
-        if not shards:  # a split without rows: the schema of any other shard
-            whole = sorted(path for path in self.manifest["files"] if path.startswith("data/"))
-            return self._read(whole[0], columns).slice(0, 0)
-        return pa.concat_tables([self._read(path, columns) for path in shards])
+        conditions: list[tuple[str, str, Any]] = [*(chosen.filters or ())]
+        if strategy is not None:  # any shard may hold its rows
+            assigned = self.assigned(strategy)
+            if split is not None:
+                assigned = assigned.filter(pc.equal(assigned["split"], split))
+            conditions.append(("material_id", "in", assigned["material_id"].combine_chunks()))
+        for name in SPLITS if split is None or strategy is not None else (split,):
+            for path in sorted(self.manifest["files"]):
+                if path.startswith(f"data/{name}-"):
+                    for rows in self._row_groups(path, {*wanted, *(column for column, *_ in conditions)}):
+                        kept = rows.filter(pq.filters_to_expression(conditions)) if conditions else rows
+                        yield kept.select(wanted)
+
+    def configuration(self, name: str | None) -> Configuration:
+        """A configuration of the release by its name; ``default`` for none.
+
+        Raises
+        ------
+        UserError
+            If the release has no such configuration.
+        """
+        known = {entry.name: entry for entry in configurations(self.manifest["columns"])}
+        if (name or "default") not in known:
+            raise UserError(f"{self.path}: no configuration {name!r}; it has {', '.join(known)}")
+        return known[name or "default"]
+
+    def to_pandas(
+        self, split: str | None = None, columns: Sequence[str] | None = None, config: str | None = None
+    ) -> pd.DataFrame:
+        """The rows of `table` as a pandas data frame."""
+        return self.table(split, columns, config).to_pandas()
+
+    def crystals(
+        self, split: str | None = None, config: str | None = None
+    ) -> Iterator[tuple[Crystal, dict[str, Any]]]:
+        """Crystals one by one, each with what is known of it: its id and labels, none of them null.
+
+        Parameters
+        ----------
+        split
+            ``train``, ``validation`` or ``test``; all of them by default.
+        config
+            Name of a configuration; ``default`` by default.
+
+        Raises
+        ------
+        UserError
+            If the split or the configuration is unknown, or a shard cannot be read.
+        """
+        chosen = self.configuration(config).columns or self.manifest["columns"]
+        labels = [name for name in chosen if not pa.types.is_list(COLUMNS[name].type)]
+        for batch in self.batches(split, [*CRYSTAL, *labels], config):
+            for row in batch.to_pylist():
+                yield Crystal.from_row(row), {name: row[name] for name in labels if row[name] is not None}
+
+    def structures(self, split: str | None = None, config: str | None = None) -> Iterator[Structure]:
+        """The `crystals` as pymatgen structures, ids and labels in their ``properties``."""
+        for crystal, labels in self.crystals(split, config):
+            structure = crystal.to_pymatgen()
+            structure.properties = labels
+            yield structure
+
+    def ase(self, split: str | None = None, config: str | None = None) -> Iterator[Atoms]:
+        """The `crystals` as ASE objects, ids and labels in their ``info``; needs ASE."""
+        if find_spec("ase") is None:
+            raise UserError("Release.ase() needs ASE: pip install 'mpclean[ase]'")
+        for crystal, labels in self.crystals(split, config):
+            atoms = crystal.to_ase()
+            atoms.info = labels
+            yield atoms
+
+    def assigned(self, strategy: str) -> pa.Table:
+        """Which record is in which part of a split, with the columns of `mpclean.schema.SPLIT`.
+
+        Parameters
+        ----------
+        strategy
+            Name of a split of the release: of the one that it was built with, or of one that
+            ``mpclean split`` added.
+
+        Raises
+        ------
+        UserError
+            If the release has no such split, or it cannot be read.
+        """
+        known = [name for name in self.manifest["files"] if name.startswith("splits/")]
+        if split_table(strategy) not in known:
+            names = ", ".join(sorted(Path(name).name.removesuffix(".parquet") for name in known))
+            raise UserError(
+                f"{self.path}: no split {strategy!r}; it has {names}, and mpclean split adds others"
+            )
+        return self._read(split_table(strategy))
 
     def ledger(self) -> pa.Table:
         """Every record that left, with the columns of `mpclean.schema.LEDGER`."""
-        return self._read(LEDGER, None)
+        return self._read(LEDGER)
 
     def listed(self) -> pa.Table:
         """The whole published list that a replay was compared with, as `mpclean.schema.SPLIT`.
@@ -86,12 +208,17 @@ class Release:
                 f"{self.path}: no published list in this release; mpclean build --version 2021.05 "
                 "with its published split makes one"
             )
-        return self._read(LISTED, None)
+        return self._read(LISTED)
 
-    def _read(self, name: str, columns: Sequence[str] | None) -> pa.Table:
+    def _read(self, name: str) -> pa.Table:
+        return pa.concat_tables(self._row_groups(name))
+
+    def _row_groups(self, name: str, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
         path = self.path / name
         try:
-            return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns=columns and list(columns))
         except (OSError, pa.ArrowException) as error:
             raise UserError(
                 f"{path}: cannot be read ({str(error).splitlines()[0]:.150}); try: mpclean verify {self.path}"

@@ -1,0 +1,38 @@
+"""Extended XYZ files and databases of ASE, written by ASE.
+
+Labels are the ``info`` of a frame or the key-value pairs of a row, where ASE lets them be: it takes
+text that looks like a number, as ids of Perov-5 do, for the number. Magnetic moments are those of a
+calculation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mpclean.export.base import Entries
+
+
+def write_extxyz(entries: Entries, path: Path) -> None:
+    """One file, a frame for every crystal; ASE writes 8 decimals of an Angstrom."""
+    from ase.io.extxyz import write_xyz
+
+    with path.open("w", encoding="utf-8") as file:
+        for crystal, labels in entries:
+            atoms = crystal.to_ase()
+            atoms.info = labels
+            write_xyz(file, atoms)
+
+
+def write_database(entries: Entries, path: Path) -> None:
+    """One SQLite file, a row for every crystal; ``data`` of a row has the labels as they are."""
+    from ase.db import connect
+    from ase.db.core import convert_str_to_int_float_bool_or_str, reserved_keys
+
+    with connect(path, type="db") as database:
+        for crystal, labels in entries:
+            pairs = {
+                name: convert_str_to_int_float_bool_or_str(value) if isinstance(value, str) else value
+                for name, value in labels.items()
+                if name not in reserved_keys  # ASE finds the formula itself
+            }
+            database.write(crystal.to_ase(), key_value_pairs=pairs, data=labels)
