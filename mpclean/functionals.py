@@ -13,6 +13,11 @@ _NAMES = {"PBE": "PBE", "GGA": "PBE", "PBESOL": "PBEsol", "SCAN": "SCAN", "R2SCA
 FUNCTIONALS = tuple(dict.fromkeys(_NAMES.values()))
 
 
+#: Convex hulls of the Materials Project that energies can be relative to, and their thermo types;
+#: the first is that of 2021.05, the other mixes functionals.
+HULLS = {"pbe": "GGA_GGA+U", "mixed": "GGA_GGA+U_R2SCAN"}
+
+
 def functional_name(stated: str) -> str:
     """The name of a functional: ``PBE`` for ``GGA``, ``GGA+U``, ``GGA_U`` and ``pbe``.
 

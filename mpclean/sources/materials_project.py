@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from mpclean.downloads import cache_folder, fetch
 from mpclean.errors import UserError
+from mpclean.functionals import HULLS
 from mpclean.release.digest import file_sha256
 from mpclean.sources.base import Source
 from mpclean.sources.mp_snapshot import (
@@ -41,9 +42,6 @@ from mpclean.splits import read_split
 if TYPE_CHECKING:
     from mpclean.sources.mp_client import Client
     from mpclean.versions import Version
-
-#: Hulls that energies can be relative to, by their names here; the first is that of 2021.05.
-HULLS = {"pbe": "GGA_GGA+U", "mixed": "GGA_GGA+U_R2SCAN"}
 
 #: Kinds of pages of summary documents, in the order in which they are read.
 _KINDS = ("summary", "deprecated")
@@ -77,7 +75,7 @@ def open_materials_project(
     version
         The version asked for.
     hull
-        One of `HULLS`: what energies are relative to.
+        One of `mpclean.functionals.HULLS`: what energies are relative to.
     drift
         Fetch the published ids of the version asked for, from whichever is served.
     bulk
@@ -94,6 +92,8 @@ def open_materials_project(
     """
     from mpclean.sources.mp_client import PAGE_SIZE, Client
 
+    if hull not in HULLS:
+        raise UserError(f"--hull {hull}: no such hull; known are {', '.join(HULLS)}")
     ids = None
     if drift and version.lists is not None:
         listed = read_split(fetch(str(version.name), version.lists, "build without --version"))
@@ -169,7 +169,8 @@ class _Download:
         names: list[str] = []
         read = 0
         total = limit or sum(records.values())
-        with tqdm(total=total, desc="fetching", unit=" records", disable=None) as bar:
+        into = f"fetching into {self._folder}"
+        with tqdm(total=total, desc=into, unit=" records", disable=None) as bar:
             for kind in _KINDS:
                 for number in range(math.ceil(records[kind] / self._asked["page_size"])):
                     if limit is not None and read >= limit:

@@ -225,7 +225,7 @@ def _session() -> requests.Session:
     return session
 
 
-def _refuse(response: requests.Response, **_: Any) -> None:
+def _refuse(response: requests.Response, **_options: Any) -> None:
     status = response.status_code
     address, _, parameters = response.url.partition("?")
     too_long = status in _TOO_LONG and "material_ids=" in parameters

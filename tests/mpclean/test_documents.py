@@ -146,6 +146,20 @@ def test_what_a_source_leaves_out_keeps_its_id(document):
     assert (row["material_id"], row["reason"], row["detail"]) == ("mp-7", "deprecated", "file, line 1")
 
 
+@pytest.mark.parametrize(
+    ("change", "reason", "detail"),
+    [
+        ({"deprecated": True}, "deprecated", "file, line 1"),
+        ({"builder_meta": {"license": "BY-NC"}}, "licence other than CC BY", "file, line 1: BY-NC"),
+        ({"deprecated": False, "builder_meta": {"license": "BY-C"}}, None, None),
+        ({"deprecated": None, "builder_meta": None}, None, None),
+    ],
+)
+def test_deprecated_and_non_commercial_records_leave_under_their_id(document, change, reason, detail):
+    (row,) = read(document | change)
+    assert (row["material_id"], row["reason"], row["detail"]) == ("mp-7", reason, detail)
+
+
 def test_first_key_that_is_there_counts(document):
     (row,) = read(
         document | {"task_id": "mp-9", "material_id": None, "e_above_hull": None, "energy_above_hull": 0.25}

@@ -122,6 +122,7 @@ def test_labels_come_from_where_they_are(server, build, rock_salt):
         assert row["database_version"] == mp.VERSION
     assert release.manifest["parameters"]["hull"] == "GGA_GGA+U"
     assert release.manifest["upstream"]["stated_versions"] == [mp.VERSION]
+    assert release.manifest["upstream"]["database_version"] == mp.VERSION
 
 
 def test_only_the_fields_needed_are_asked_for(server, build):
