@@ -169,7 +169,13 @@ def export(release: str, target: str | None, **options: Any) -> None:
 
 @main.command()
 @click.argument("release")
-@click.option("--strategy", required=True, metavar="S", help="One of those listed above.")
+@click.option(
+    "--strategy",
+    required=True,
+    metavar="S",
+    help="random; formula, prototype or chemical-system, of which none is in two parts; leave-element-out; "
+    "k-fold, each record once in test; learning-curve, nested parts of train.",
+)
 @click.option("--name", metavar="NAME", help="Name of the split.  [default: that of the strategy]")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of every shuffle.  [default: 0]")
 @click.option(
@@ -188,17 +194,7 @@ def export(release: str, target: str | None, **options: Any) -> None:
 @click.option("--force", is_flag=True, help="Replace a split of that name.")
 @one_line_errors
 def split(release: str, strategy: str, **options: Any) -> None:
-    """Split a release once more, beside the split that it was built with.
-
-    \b
-    random             the shuffle of the paper's authors
-    formula            no reduced formula in two splits
-    prototype          no prototype in two splits
-    chemical-system    no chemical system in two splits
-    leave-element-out  every record with --element is test, the others are shuffled
-    k-fold             one split per fold, each record is test once
-    learning-curve     0.5, 0.25 and 0.125 of train, nested; the rest of the split --of as it is
-    """
+    """Split a release once more, beside the split that it was built with."""
     from mpclean.release.statistics import render
     from mpclean.splits.add import add_split
 

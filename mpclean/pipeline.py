@@ -39,7 +39,7 @@ from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPL
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.splits import published, read_split, shuffled
-from mpclean.splits.random import FRACTIONS, SEED
+from mpclean.splits.base import FRACTIONS, SEED
 from mpclean.versions import Version, find_version
 from mpclean.work import BONDED, Bonds, BondTask, PrepareTask, bond, prepare, read
 
@@ -314,7 +314,7 @@ def _stage(name: str, title: str, left: int, dropped: int | None) -> dict[str, A
 
 
 def _describe_random() -> str:
-    shares = " / ".join(f"{share:.0%}" for share in (*FRACTIONS, 1 - sum(FRACTIONS)))
+    shares = " / ".join(f"{share:.0%}" for share in FRACTIONS)
     return f"Python's random.seed({SEED}) and random.shuffle on the ids in string order, then {shares}."
 
 

@@ -8,16 +8,13 @@ from random import Random
 import pyarrow as pa
 
 from mpclean.schema import SPLIT, SPLITS
-
-#: Share of the records in train and validation; the rest is test.
-FRACTIONS = (0.8, 0.1)
-
-#: Seed of the shuffle.
-SEED = 0
+from mpclean.splits.base import FRACTIONS, SEED, Strategy
 
 
-def shuffled(material_ids: Sequence[str], seed: int = SEED) -> pa.Table:
-    """Shuffle ids with Python's generator and cut them 80 / 10 / 10.
+def shuffled(
+    material_ids: Sequence[str], seed: int = SEED, fractions: Sequence[float] = FRACTIONS
+) -> pa.Table:
+    """Shuffle ids with Python's generator and cut them, 80 / 10 / 10 if not told otherwise.
 
     The algorithm that made the published lists of Kaba & Ravanbakhsh 2022: ``random.seed``,
     ``random.shuffle``, then the first ``int(0.8 N)``, the next ``int(0.1 N)``, the rest.
@@ -28,6 +25,8 @@ def shuffled(material_ids: Sequence[str], seed: int = SEED) -> pa.Table:
         (N,) ids; their order decides, so it must be a fixed one.
     seed
         Seed of `random.Random`.
+    fractions
+        Share of train, validation and test.
 
     Returns
     -------
@@ -35,7 +34,14 @@ def shuffled(material_ids: Sequence[str], seed: int = SEED) -> pa.Table:
     """
     ids = list(material_ids)
     Random(seed).shuffle(ids)  # noqa: S311 - reproducibility is the point
-    n_train, n_validation = (int(fraction * len(ids)) for fraction in FRACTIONS)
+    n_train, n_validation = (int(fraction * len(ids)) for fraction in fractions[:2])
     counts = (n_train, n_validation, len(ids) - n_train - n_validation)
     names = [name for name, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
     return pa.table([ids, names], schema=SPLIT)
+
+
+def _make(keys: pa.Table, seed: int, fractions: Sequence[float]) -> dict[str, pa.Table]:
+    return {"": shuffled(keys["material_id"].to_pylist(), seed, fractions)}
+
+
+STRATEGY = Strategy("random", _make, {"seed": SEED, "fractions": FRACTIONS})

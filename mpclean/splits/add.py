@@ -1,0 +1,154 @@
+"""Put another split into a release, beside the one that it was built with."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mpclean.errors import UserError
+from mpclean.levels import level_keys
+from mpclean.release.digest import file_sha256
+from mpclean.release.layout import MANIFEST, split_table
+from mpclean.release.manifest import dump_manifest
+from mpclean.release.reader import Release, open_release
+from mpclean.release.staging import staging_folder
+from mpclean.release.writer import write_table
+from mpclean.schema import SPLIT, SPLITS
+from mpclean.splits import STRATEGIES, Strategy
+
+
+def add_split(
+    path: str | Path,
+    strategy: str,
+    name: str | None = None,
+    *,
+    workers: int | None = None,
+    force: bool = False,
+    **options: Any,
+) -> dict[str, dict[str, int]]:
+    """Split a release once more; the command ``mpclean split``.
+
+    The ids in string order, the strategy and its options decide the split. It becomes a file
+    ``splits/NAME.parquet`` that the manifest lists with its hash and with what it came from.
+    The content hash stays: it is over the data, the split that the shards are in, and the ledger.
+
+    Parameters
+    ----------
+    path
+        Folder of the release.
+    strategy
+        One of `mpclean.splits.STRATEGIES`.
+    name
+        Name of the split; that of the strategy by default. A strategy that makes several adds
+        to it, as in ``k-fold-1``.
+    workers
+        Processes for the work on crystals; the number of usable cores by default.
+    force
+        Replace splits of that name, but never the one that the release was built with.
+    options
+        Those of the strategy: ``seed``, ``fractions``, ``element``, ``folds``, ``of``. None
+        leaves an option at its default.
+
+    Returns
+    -------
+    For each split that was written the number of records in train, validation and test.
+
+    Raises
+    ------
+    UserError
+        If the release, the strategy, an option or the name does not serve; nothing is
+        written then.
+    """
+    folder = Path(path)
+    open_release(folder)  # refuses a wrong path before anything is made beside it
+    with staging_folder(folder) as staging:
+        release = open_release(folder)
+        if strategy not in STRATEGIES:
+            raise UserError(f"--strategy {strategy}: no such strategy; known are {', '.join(STRATEGIES)}")
+        plan = STRATEGIES[strategy]
+        resolved = _resolve(plan, options, release)
+        base = plan.name if name is None else name
+        made = {f"{base}{end}": table for end, table in _tables(plan, resolved, release, workers)}
+        for new in made:
+            _require_name(release, new, force)
+        manifest = dict(release.manifest)
+        manifest["files"] = dict(manifest["files"])
+        manifest["more_splits"] = dict(manifest.get("more_splits", {}))
+        counts = {}
+        for new, table in made.items():
+            write_table(staging / split_table(new), table)
+            counts[new] = _counts(table)
+            manifest["more_splits"][new] = {
+                "strategy": plan.name,
+                "parameters": resolved,
+                "keeps_apart": list(_keeps_apart(plan, resolved, release)),
+                "splits": counts[new],
+            }
+            manifest["files"][split_table(new)] = {
+                "bytes": (staging / split_table(new)).stat().st_size,
+                "sha256": file_sha256(staging / split_table(new)),
+            }
+        (staging / MANIFEST).write_bytes(dump_manifest(manifest))
+        # The manifest comes last: until it is there the release is the old one, and verify names
+        # what a killed command left, which the next one with the same name replaces.
+        for file in (*map(split_table, made), MANIFEST):
+            (staging / file).replace(folder / file)
+    return counts
+
+
+def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[str, Any]:
+    """The options of a strategy, those that were not given at their defaults."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in plan.options:
+            takes = ", ".join(f"--{option}" for option in plan.options)
+            raise UserError(f"--strategy {plan.name} takes no --{name}; it takes {takes}")
+    resolved = {**plan.options, **given}
+    if "fractions" in resolved:
+        resolved["fractions"] = list(resolved["fractions"])
+        if min(resolved["fractions"]) <= 0 or not math.isclose(sum(resolved["fractions"]), 1.0, abs_tol=1e-6):
+            raise UserError(
+                f"--fractions {' '.join(map(str, resolved['fractions']))}: three shares above 0 of sum 1 are "
+                "needed, for train, validation and test"
+            )
+    if "of" in resolved:
+        resolved["of"] = resolved["of"] or release.manifest["split"]["strategy"]
+    return resolved
+
+
+def _tables(
+    plan: Strategy, options: dict[str, Any], release: Release, workers: int | None
+) -> Iterator[tuple[str, pa.Table]]:
+    keys = level_keys(release, [plan.level] if plan.level else [], workers)
+    keys = keys.rename_columns({plan.level: "group"} if plan.level else {})
+    if "of" in options:
+        keys = keys.join(release.assigned(options["of"]), "material_id").sort_by("material_id")
+    for end, table in plan.make(keys, **options).items():
+        yield end, table.cast(SPLIT)
+
+
+def _require_name(release: Release, name: str, force: bool) -> None:
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(f"--name {name}: letters, digits and . _ - are the characters of a name")
+    if name == release.manifest["split"]["strategy"]:
+        raise UserError(f"{release.path}: was built with the split {name!r}; give another --name")
+    if name in release.manifest.get("more_splits", {}) and not force:
+        raise UserError(
+            f"{release.path}: has a split {name!r} already; give another --name, or replace it with --force"
+        )
+
+
+def _keeps_apart(plan: Strategy, options: dict[str, Any], release: Release) -> tuple[str, ...]:
+    """What a strategy promises; a part of another split keeps what that one does."""
+    more = release.manifest.get("more_splits", {})
+    return tuple(more[options["of"]]["keeps_apart"]) if options.get("of") in more else plan.keeps_apart
+
+
+def _counts(table: pa.Table) -> dict[str, int]:
+    found = {entry["values"]: entry["counts"] for entry in table["split"].value_counts().to_pylist()}
+    return {name: found.get(name, 0) for name in SPLITS}

@@ -1,0 +1,84 @@
+"""Splits that keep a group of records together: those of a formula, a chemical system, a prototype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mpclean.errors import UserError
+from mpclean.levels import LEVELS
+from mpclean.schema import SPLITS
+from mpclean.splits.base import FRACTIONS, SEED, Strategy, by_place
+
+
+def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[float]) -> NDArray[np.int64]:
+    """Deal whole groups out, so that the sizes come as near to the shares as groups allow.
+
+    The groups are shuffled. Each goes to test if it still fits there, else to validation if it
+    fits there, else to train: what is held back is a random choice of the groups that are
+    not larger than its share, and small ones fill the last gaps.
+
+    Parameters
+    ----------
+    groups
+        (N,) key of the group of every record; a null is a group of its own.
+    seed
+        Seed of the shuffle of the groups, which are put in the order of their keys before.
+    fractions
+        Share of train, validation and test.
+
+    Returns
+    -------
+    (N,) place of every record in `mpclean.schema.SPLITS`.
+
+    Raises
+    ------
+    UserError
+        If every group is larger than a share, which would stay empty.
+    """
+    keys = sorted(pc.unique(groups.drop_null()).to_pylist())
+    encoded = pc.fill_null(pc.index_in(groups, value_set=pa.array(keys, pa.string())), -1).to_numpy()
+    alone = encoded < 0
+    encoded = np.where(alone, len(keys) + np.cumsum(alone) - 1, encoded)
+    sizes = np.bincount(encoded)
+    order = list(range(len(sizes)))
+    Random(seed).shuffle(order)  # noqa: S311 - reproducibility is the point
+    left = {place: round(fractions[place] * len(encoded)) for place in (2, 1)}
+    place_of = np.zeros(len(sizes), dtype=np.int64)
+    for group in order:
+        for place in left:
+            if sizes[group] <= left[place]:
+                left[place] -= sizes[group]
+                place_of[group] = place
+                break
+    places = place_of[encoded]
+    for place, name in enumerate(SPLITS):
+        if not (places == place).any():
+            raise UserError(
+                f"{name} would be empty: the {len(sizes)} groups are too large for {fractions[place]:.0%} of "
+                f"{len(encoded)} records; give other --fractions or another --strategy"
+            )
+    return places
+
+
+def _make(keys: pa.Table, seed: int, fractions: Sequence[float]) -> dict[str, pa.Table]:
+    return {"": by_place(keys["material_id"], grouped(keys["group"], seed, fractions))}
+
+
+#: One strategy for each level above that of equal keys.
+STRATEGIES = tuple(
+    Strategy(
+        level.name,
+        _make,
+        {"seed": SEED, "fractions": FRACTIONS},
+        level.name,
+        (level.name, *level.implies),
+    )
+    for level in LEVELS.values()
+    if level.name != "key"
+)

@@ -1,0 +1,61 @@
+"""Groups stay together, and sizes come as near as groups allow."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mpclean import UserError
+from mpclean.splits.grouped import grouped
+
+THREE = (0.8, 0.1, 0.1)
+
+
+def random_groups(seed, n_groups=400):
+    """Sizes as those of formulas: most of 1, a few of dozens; in random order of rows."""
+    rng = np.random.default_rng(seed)
+    sizes = np.minimum(rng.zipf(2.0, n_groups), 60)
+    keys = np.repeat([f"group {k}" for k in range(n_groups)], sizes)
+    return keys[rng.permutation(len(keys))]
+
+
+@pytest.mark.parametrize("fractions", [THREE, (0.6, 0.2, 0.2), (0.5, 0.4, 0.1), (0.9, 0.05, 0.05)])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_straddles_and_sizes_are_those_asked_for(seed, fractions):
+    keys = random_groups(seed)
+    places = grouped(pa.array(keys), seed, fractions)
+    for key in set(keys):
+        assert len(set(places[keys == key])) == 1
+    shares = np.bincount(places, minlength=3) / len(keys)
+    np.testing.assert_allclose(shares, fractions, atol=0.01)
+
+
+def test_rows_may_come_in_any_order():
+    keys = random_groups(0)
+    order = np.random.default_rng(1).permutation(len(keys))
+    assert (grouped(pa.array(keys), 3, THREE)[order] == grouped(pa.array(keys[order]), 3, THREE)).all()
+
+
+def test_seed_decides():
+    keys = pa.array(random_groups(0))
+    assert (grouped(keys, 0, THREE) == grouped(keys, 0, THREE)).all()
+    assert (grouped(keys, 0, THREE) != grouped(keys, 1, THREE)).any()
+
+
+def test_nulls_are_groups_of_their_own():
+    places = grouped(pa.array([None] * 50 + ["a"] * 50), 0, THREE)
+    assert np.bincount(places[:50], minlength=3).tolist() == [30, 10, 10]
+    assert set(places[50:]) == {0}
+
+
+def test_held_back_groups_are_not_only_small_ones():
+    keys = np.repeat([f"{k:03}" for k in range(200)], [9] * 100 + [1] * 100)
+    places = grouped(pa.array(keys), 0, THREE)
+    large = keys < "100"
+    assert 0.8 < large[places == 2].mean() / large.mean() < 1.2
+
+
+def test_groups_that_are_too_large():
+    with pytest.raises(
+        UserError, match="validation would be empty: the 2 groups are too large for 10% of 40"
+    ):
+        grouped(pa.array(["a"] * 20 + ["b"] * 20), 0, THREE)
