@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ecn.batch import CrystalBatch
 from ecn.models.ecn import ECN, ECNConfig
-from ecn.nn import EdgeFunction, NodeFunction, mlp, pool
+from ecn.nn import EdgeFunction, NodeFunction, mlp
 from ecn.sharing import CellPattern
 from ecn.supercell import ColouredGraph
 
@@ -56,10 +56,7 @@ class E3ECN(ECN):
     def on_graph(self, x: Tensor, graph: ColouredGraph, batch: CrystalBatch) -> Tensor:
         """Everything after the embedding; see `ECN.on_graph`."""
         h, _ = self._pass(x, graph, batch)
-        h = self.node_head(h)
-        if not self.config.per_site:
-            h = pool(h.unflatten(0, (batch.n_atoms, -1)).mean(1), batch, self.config.pooling)
-        return self.crystal_head(h).squeeze(-1)
+        return self.read_out(h, batch)
 
     def moves(self, batch: CrystalBatch) -> Tensor:
         """How far the layers move the nodes, ``x' - x``: a vector for every node.

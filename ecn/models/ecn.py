@@ -210,6 +210,10 @@ class ECN(CrystalModel):
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
             x = layer(x, e, graph)
+        return self.read_out(x, batch)
+
+    def read_out(self, x: Tensor, batch: CrystalBatch) -> Tensor:
+        """The heads, from nodes of shape (copies * n, width); see `on_graph`."""
         x = self.node_head(x)
         if not self.config.per_site:
             x = pool(x.unflatten(0, (batch.n_atoms, -1)).mean(1), batch, self.config.pooling)
