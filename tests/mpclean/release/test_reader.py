@@ -4,10 +4,13 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import mpclean
 from mpclean import UserError
+from mpclean.release import writer
 from mpclean.release.manifest import dump_manifest
 from mpclean.schema import LEDGER, RELEASE, SPLITS
 
@@ -195,3 +198,70 @@ def test_paths_may_be_relative(small_release, monkeypatch, tmp_path):
     shutil.copytree(small_release.path, "here")
     assert mpclean.open_release("here").verify() == []
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize("config", ["insulators", "efermi"])
+def test_configurations(demo_release, config):
+    counts = demo_release.manifest["counts"][config]
+    for split in SPLITS:
+        rows = demo_release.table(split, config=config)
+        assert rows.num_rows == counts[split]["num_examples"]
+        assert rows.equals(pa.concat_tables(demo_release.batches(split, config=config)))
+    whole = demo_release.table(config=config)
+    if config == "insulators":
+        assert pc.all(whole["is_insulator"]).as_py()
+        assert whole.column_names == demo_release.manifest["columns"]
+    else:
+        assert whole["efermi"].null_count == 0
+        assert whole.num_rows < demo_release.table().num_rows
+        assert not {"band_gap", "e_above_hull"} & set(whole.column_names)
+
+
+def test_columns_of_a_configuration(demo_release):
+    """Those that choose its rows need not be among those that are read."""
+    ids = demo_release.table(columns=["material_id"], config="insulators")
+    assert ids.column_names == ["material_id"]
+    assert ids["material_id"].equals(demo_release.table(config="insulators")["material_id"])
+
+
+def test_unknown_configuration(small_release):
+    with pytest.raises(UserError, match="no configuration 'metals'; it has default, insulators, "):
+        small_release.table(config="metals")
+
+
+def test_batches_are_row_groups(snapshot, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "ROW_GROUP", 5)
+    release = mpclean.build(source=snapshot, out=tmp_path / "salts", workers=1)
+    assert [rows.num_rows for rows in release.batches("train")] == [5, 5, 5, 1]
+    assert release.table("train").num_rows == 16
+
+
+def test_pandas(demo_release):
+    frame = demo_release.to_pandas("train", ["material_id", "band_gap"], "insulators")
+    table = demo_release.table("train", ["material_id", "band_gap"], "insulators")
+    assert list(frame.columns) == ["material_id", "band_gap"]
+    assert list(frame["material_id"]) == table["material_id"].to_pylist()
+    assert (frame["band_gap"] > 0).all()
+
+
+def test_crystals(demo_release):
+    crystals = list(demo_release.crystals())
+    rows = demo_release.table().to_pylist()
+    for (crystal, labels), row in zip(crystals, rows, strict=True):
+        assert crystal.lattice.ravel().tolist() == row["lattice"]
+        assert crystal.atomic_numbers.tolist() == row["atomic_numbers"]
+        assert crystal.frac_coords.ravel().tolist() == row["frac_coords"]
+        known = {name: value for name, value in row.items() if value is not None}
+        assert labels == {name: value for name, value in known.items() if not isinstance(value, list)}
+    assert any("efermi" not in labels for _, labels in crystals)  # a label that is null
+    assert "band_gap" not in next(demo_release.crystals(config="efermi"))[1]
+
+
+def test_crystals_come_as_they_are_read(copied):
+    """What is damaged further on does not stop what comes before it."""
+    path = next((copied.path / "data").glob("test-*"))
+    path.write_bytes(b"no Parquet")
+    structures = copied.structures()
+    assert len([next(structures) for _ in range(18)]) == 18
+    with pytest.raises(UserError, match=r"test-.*parquet: cannot be read"):
+        next(structures)
