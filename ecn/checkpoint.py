@@ -68,7 +68,7 @@ class RunConfig:
     n_validation: int
     """Rows that the best epoch was chosen by."""
     release: dict[str, Any]
-    """Of the training data: path, name, version, content hash, whether it is synthetic."""
+    """Of the training data: path, name, version, content hash, whether it is synthetic, split."""
     featuriser: dict[str, Any]
     """How the release turned a crystal into a graph: bonds, min_area, cutoff."""
     packages: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})

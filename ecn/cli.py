@@ -72,6 +72,12 @@ def main() -> None:
     multiple=True,
     help="Any other option of the model, as `ecn models` lists them; may be repeated.",
 )
+@click.option(
+    "--split",
+    "strategy",
+    metavar="NAME",
+    help="A split that `mpclean split` added to the release [default: the one that it was built with].",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="End after so many minutes.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
@@ -89,6 +95,7 @@ def fit(
     seed: int,
     symmetry_breaking: bool | None,
     assignments: tuple[str, ...],
+    strategy: str | None,
     limit: int | None,
     time_limit: float | None,
     device: str,
@@ -110,6 +117,7 @@ def fit(
         preset=settings,
         seed=seed,
         device=device,
+        strategy=strategy,
         limit=limit,
         time_limit=time_limit,
     )
@@ -147,7 +155,7 @@ def evaluate(run: Path, split: str, release: Path | None, as_json: bool, device:
     evaluation = evaluate(run, split, release, device)
     click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
     if not evaluation.trained_on_same:
-        click.echo("this is not the release that the run was trained on", err=True)
+        click.echo("this is not the release that the run was trained on, or not its split", err=True)
     figure = run / f"parity-{split}.png"
     parity_figure(evaluation, figure)
     if as_json:

@@ -23,6 +23,7 @@ from ecn.errors import UserError
 from ecn.features import N_ELEMENTS
 from ecn.tasks import Task
 from mpclean.bravais import BRAVAIS_TYPES
+from mpclean.release.layout import split_table
 
 if TYPE_CHECKING:
     from mpclean.bonding import BondGraph
@@ -272,8 +273,30 @@ def open_release(path: Path) -> Release:
     return open_(path)
 
 
+def split_identity(release: Release, strategy: str | None) -> dict[str, str | None]:
+    """What tells one split of a release from another: its name, and the SHA-256 of its file.
+
+    Parameters
+    ----------
+    release
+        The release, whose content hash covers the split that it was built with and no other.
+    strategy
+        Name of the split; None for the one that the release was built with, which has neither.
+    """
+    if strategy is None:
+        return {"split": None, "split_sha256": None}
+    release.assigned(strategy)  # refuses a split that is not there
+    return {"split": strategy, "split_sha256": release.manifest["files"][split_table(strategy)]["sha256"]}
+
+
 def load_split(
-    release: Release, split: str, task: Task, *, limit: int | None = None, seed: int = 0
+    release: Release,
+    split: str,
+    task: Task,
+    *,
+    strategy: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """Read the rows of a split that a task is about, as tensors.
 
@@ -285,6 +308,9 @@ def load_split(
         "train", "validation" or "test".
     task
         The target: rows without it are left out and counted.
+    strategy
+        Name of the split of the release that `split` is a part of; the one that it was built with
+        by default.
     limit
         Keep so many of the rows, drawn at random.
     seed
@@ -293,13 +319,14 @@ def load_split(
     Raises
     ------
     UserError
-        If the release has no such label or no such row, or if a label is not finite.
+        If the release has no such split, label or row, or if a label is not finite.
     """
     labels = dict.fromkeys([task.column, task.rows or task.column])
     missing = [name for name in labels if name not in release.manifest["columns"]]
     if missing:
         raise UserError(f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}")
-    table = release.table(split=split, columns=[*dict.fromkeys(["material_id", *_COLUMNS, *labels])])
+    columns = [*dict.fromkeys(["material_id", *_COLUMNS, *labels])]
+    table = release.table(split=split, columns=columns, strategy=strategy)
     n_rows = len(table)
     if n_rows == 0:
         raise UserError(f"{release.path}: no rows in the split {split!r}")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ecn import checkpoint
 from ecn.batch import CrystalBatch
-from ecn.data import CrystalTensors, Dataset, load_split, open_release
+from ecn.data import CrystalTensors, Dataset, load_split, open_release, split_identity
 from ecn.errors import UserError
 from ecn.models.base import CrystalModel
 from ecn.tasks import Metrics, Task, task
@@ -68,7 +68,7 @@ class Evaluation:
     release_hash: str
     """Content hash of the release."""
     trained_on_same: bool
-    """Whether it is the release that the run was trained on."""
+    """Whether it is the release, and its split, that the run was trained on."""
     checkpoint_hash: str
     """SHA-256 of the weights."""
     synthetic: bool
@@ -102,7 +102,7 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
     run
         Folder of the run.
     split
-        "train", "validation" or "test".
+        "train", "validation" or "test", of the split that the run was trained on.
     release
         Another release than the one trained on.
     device
@@ -122,7 +122,9 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
         )
     opened = open_release(release or trained_on)
     target = task(saved.config.target)
-    data = load_split(opened, split, target).to(device)
+    identity = saved.config.release
+    strategy = identity.get("split")  # a run that is older than several splits has none
+    data = load_split(opened, split, target, strategy=strategy).to(device)
     output = predict(saved, data, device)
     return Evaluation(
         task=target,
@@ -132,7 +134,13 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
         metrics=target.metrics(output, data.labels.cpu(), saved.config.train_mean),
         n_left_out=data.n_left_out,
         release_hash=opened.content_hash,
-        trained_on_same=opened.content_hash == saved.config.release["content_hash"],
+        trained_on_same=all(
+            identity.get(name) == value
+            for name, value in {
+                "content_hash": opened.content_hash,
+                **split_identity(opened, strategy),
+            }.items()
+        ),
         checkpoint_hash=saved.digest,
         synthetic=opened.manifest["upstream"]["synthetic"],
     )

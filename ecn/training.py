@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from ecn import checkpoint, models
-from ecn.data import Dataset, load_split, open_release
+from ecn.data import Dataset, load_split, open_release, split_identity
 from ecn.errors import UserError
 from ecn.evaluation import max_edges, outputs
 from ecn.models.base import CrystalModel
@@ -89,6 +89,7 @@ def fit(
     preset: Preset,
     seed: int,
     device: str,
+    strategy: str | None = None,
     limit: int | None = None,
     time_limit: float | None = None,
 ) -> Fitted:
@@ -112,6 +113,9 @@ def fit(
         Fixes weights, order and draws: equal seeds give equal runs on a CPU.
     device
         Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
+    strategy
+        Name of the split to train on, of those of the release; the one that it was built with by
+        default.
     limit
         Train on so many rows, drawn at random.
     time_limit
@@ -135,8 +139,8 @@ def fit(
     if getattr(network.config, "per_site", False):
         raise UserError("--set per_site=true gives numbers of nodes, and a release has labels of crystals")
     opened = open_release(release)
-    train = load_split(opened, "train", goal, limit=limit, seed=seed)
-    validation = load_split(opened, "validation", goal)
+    train = load_split(opened, "train", goal, strategy=strategy, limit=limit, seed=seed)
+    validation = load_split(opened, "validation", goal, strategy=strategy)
     if len(train) < MIN_ROWS:
         raise UserError(
             f"{release}: {len(train)} training rows with {goal.column}, at least {MIN_ROWS} are needed"
@@ -161,7 +165,7 @@ def fit(
         train_mean=float(train.labels.double().mean()),
         n_train=len(train),
         n_validation=len(validation),
-        release=_identity(opened),
+        release=_identity(opened, strategy),
         featuriser={key: opened.manifest["parameters"].get(key) for key in _BOND_PARAMETERS},
     )
     run.mkdir(parents=True)
@@ -294,7 +298,7 @@ def _standard(train: Dataset, goal: Task) -> tuple[float, float]:
     return float(mean), float(deviation) or 1.0
 
 
-def _identity(release: Release) -> dict[str, Any]:
+def _identity(release: Release, strategy: str | None) -> dict[str, Any]:
     manifest = release.manifest
     return {
         "path": str(Path(release.path).resolve()),
@@ -302,6 +306,7 @@ def _identity(release: Release) -> dict[str, Any]:
         "version": manifest["release_version"],
         "content_hash": release.content_hash,
         "synthetic": manifest["upstream"]["synthetic"],
+        **split_identity(release, strategy),
     }
 
 
