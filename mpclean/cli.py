@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from mpclean.errors import UserError
-from mpclean.functionals import FUNCTIONALS
+from mpclean.functionals import FUNCTIONALS, HULLS
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,7 +67,7 @@ def main() -> None:
 )
 @click.option(
     "--hull",
-    type=click.Choice(("pbe", "mixed")),
+    type=click.Choice(tuple(HULLS)),
     help="Of the Materials Project, energies on the hull of PBE or of PBE mixed with r2SCAN.  [default: pbe]",
 )
 @click.option("--bulk", is_flag=True, help="Download the whole Materials Project at once, not in pages.")

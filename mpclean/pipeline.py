@@ -125,7 +125,7 @@ def build(
         One of `mpclean.functionals.FUNCTIONALS`, for sources with records of several;
         PBE by default.
     hull
-        One of `mpclean.sources.mp_snapshot.HULLS`, for the live Materials Project; pbe by default.
+        One of `mpclean.functionals.HULLS`, for the live Materials Project; pbe by default.
     bulk
         Download the whole table of the live Materials Project instead of its pages.
     allow_version_drift
@@ -468,6 +468,7 @@ def _manifest(
         "upstream": {
             "title": plan.version.title,
             "claimed_version": plan.version.name,
+            "database_version": identity.database_version,
             "stated_versions": facts["stated_versions"],
             "source": identity.name,
             "sha256": identity.sha256,
