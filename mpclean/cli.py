@@ -205,6 +205,35 @@ def split(release: str, strategy: str, **options: Any) -> None:
 
 @main.command()
 @click.argument("release")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object.")
+@one_line_errors
+def audit(release: str, workers: int | None, as_json: bool) -> None:
+    """Look for leakage between splits and for suspicious labels.
+
+    Ends with status 1 where a split leaks at a level that it promises to keep apart.
+    """
+    from mpclean.audit import audit, audit_tables
+    from mpclean.release import open_release
+    from mpclean.release.statistics import render
+
+    found = audit(open_release(release), workers)
+    if as_json:
+        click.echo(json.dumps(found.summary()))
+    else:
+        for table in audit_tables(found):
+            click.echo(render(table) + "\n")
+        for functional, count in found.functionals.items():
+            click.echo(f"{count:,} energies of {functional}")
+        click.echo(f"licence: {found.licence}")
+    for split, level in found.broken:
+        click.echo(f"the split {split} leaks at the level {level}, which it promises to keep apart", err=True)
+    if found.broken:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("release")
 @click.argument("repo", metavar="ORG/NAME")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @click.option("--private", is_flag=True, help="Make the data set a private one.")

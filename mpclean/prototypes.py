@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from mpclean.canonical import SPACEGROUP_TOLERANCE, SymmetryError
 from mpclean.crystal import Crystal
@@ -75,7 +76,12 @@ def prototypes(rows: pa.Table, workers: int) -> pa.ChunkedArray:
     (N,) strings; null where the symmetry search fails.
     """
     batches = rows.select(CRYSTAL).combine_chunks().to_batches(max_chunksize=_BATCH)
-    return pa.chunked_array(list(run(_label, batches, workers)), pa.string())
+    labels = []
+    with tqdm(total=rows.num_rows, desc="prototypes", unit=" crystals", disable=None) as bar:
+        for batch in run(_label, batches, workers):
+            labels.append(batch)
+            bar.update(len(batch))
+    return pa.chunked_array(labels, pa.string())
 
 
 def _label(batch: pa.RecordBatch) -> pa.Array:

@@ -1,0 +1,116 @@
+"""What can be held against a release: leakage between its splits, suspicious labels, its licence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mpclean.audit.labels import CHECKS, COLUMNS, suspicious
+from mpclean.audit.leakage import HELD_BACK, Leakage, leakage
+from mpclean.levels import LEVELS, level_keys
+from mpclean.release import Release
+
+__all__ = ["Audit", "audit", "audit_tables"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a release.
+
+    Attributes
+    ----------
+    content_hash
+        Of the release.
+    licence
+        As the source states it.
+    functionals
+        Number of records by the functional of their energies; empty where the source has none.
+    leakage
+        By split and level, see `mpclean.audit.leakage.leakage`.
+    keeps_apart
+        By split the levels at which it promises that nothing leaks.
+    labels
+        Ids of suspicious records by check, see `mpclean.audit.labels.CHECKS`.
+    """
+
+    content_hash: str
+    licence: str
+    functionals: dict[str, int]
+    leakage: dict[str, Leakage]
+    keeps_apart: dict[str, list[str]]
+    labels: dict[str, list[str]]
+
+    @property
+    def broken(self) -> list[tuple[str, str]]:
+        """Splits and levels where something leaks although the split promises otherwise."""
+        return [
+            (split, level)
+            for split, levels in self.keeps_apart.items()
+            for level in levels
+            if any(self.leakage[split][level][part]["leaking"] for part in HELD_BACK)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """What ``mpclean audit --json`` prints."""
+        broken = [{"split": split, "level": level} for split, level in self.broken]
+        return {**asdict(self), "broken": broken}
+
+
+def audit(release: Release, workers: int | None = None) -> Audit:
+    """Look for what can be held against a release; the command ``mpclean audit``.
+
+    Parameters
+    ----------
+    release
+        The release.
+    workers
+        Processes for the work on crystals; the number of usable cores by default.
+
+    Raises
+    ------
+    UserError
+        If the release cannot be read.
+    """
+    manifest = release.manifest
+    keys = level_keys(release, LEVELS, workers)
+    more = manifest.get("more_splits", {})
+    splits = [manifest["split"]["strategy"], *sorted(more)]
+    # Without duplicates no key is in two records, whatever the split.
+    always = ["key"] if "duplicate" in manifest["parameters"]["rules"] else []
+    functionals = {}
+    if "run_type" in manifest["columns"]:
+        counts = release.table(columns=["run_type"])["run_type"].drop_null().value_counts()
+        functionals = {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
+    return Audit(
+        content_hash=release.content_hash,
+        licence=manifest["upstream"]["licence"],
+        functionals=functionals,
+        leakage={name: leakage(keys, release.assigned(name)) for name in splits},
+        keeps_apart={
+            name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
+            for name in splits
+        },
+        labels=suspicious(release.table(columns=COLUMNS)),
+    )
+
+
+def audit_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
+    """Heads and rows of the tables of an audit: leakage by split and level, and suspicious labels."""
+    leaks = []
+    for split, levels in found.leakage.items():
+        for level, parts in levels.items():
+            promised = level in found.keeps_apart[split]
+            shares = [_share(**parts[part]) for part in HELD_BACK]
+            leaks.append([split, LEVELS[level].title, "yes" if promised else "", *shares])
+    labels = [
+        [check.title, f"{len(found.labels[check.name]):,}", ", ".join(found.labels[check.name][:3])]
+        for check in CHECKS
+    ]
+    return [
+        (["split", "alike to train in", "kept apart", *HELD_BACK], leaks),
+        (["suspicious", "records", "such as"], labels),
+    ]
+
+
+def _share(records: int, leaking: int) -> str:
+    return f"{leaking:,} ({leaking / records:.1%})" if records else "no record"

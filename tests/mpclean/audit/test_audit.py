@@ -1,0 +1,99 @@
+"""An audit of a release, and its command."""
+
+import json
+import shutil
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import mpclean
+from mpclean.audit import audit
+from mpclean.cli import main
+from mpclean.levels import LEVELS, level_keys
+from mpclean.release.digest import file_sha256
+from mpclean.release.manifest import dump_manifest
+from mpclean.splits.add import add_split
+
+
+@pytest.fixture(scope="module")
+def release(demo_release, tmp_path_factory):
+    """A release with a split by each level; not to be changed."""
+    folder = tmp_path_factory.mktemp("audited") / "demo"
+    shutil.copytree(demo_release.path, folder)
+    for strategy in ("formula", "prototype", "chemical-system"):
+        add_split(folder, strategy, workers=1, fractions=(0.6, 0.2, 0.2))
+    return mpclean.open_release(folder)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_a_split_by_a_level_has_no_leak_there(release):
+    found = audit(release, workers=1)
+    assert list(found.leakage) == ["random", "chemical-system", "formula", "prototype"]
+    for split in ("formula", "prototype", "chemical-system"):
+        for level in (split, *LEVELS[split].implies):
+            assert level in found.keeps_apart[split]
+            for part, counts in found.leakage[split][level].items():
+                assert counts == {
+                    "records": release.manifest["more_splits"][split]["splits"][part],
+                    "leaking": 0,
+                }
+    assert found.broken == []
+    assert found.keeps_apart["random"] == ["key"]
+    assert found.leakage["random"]["prototype"]["test"]["leaking"] > 0
+
+
+def test_levels_nest(release):
+    """What is alike at a level is alike at those that it is implied by."""
+    for levels in audit(release, workers=1).leakage.values():
+        for name, level in LEVELS.items():
+            for finer in level.implies:
+                for part in ("validation", "test"):
+                    assert levels[finer][part]["leaking"] <= levels[name][part]["leaking"]
+
+
+def test_command(release):
+    done = run("audit", release.path, "--workers", 1)
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    row = next(line for line in lines if line.startswith("formula") and "reduced formula" in line)
+    assert "yes" in row
+    assert row.count("0 (0.0%)") == 2
+    assert lines[-1] == f"licence: {release.manifest['upstream']['licence']}"
+    as_json = run("audit", release.path, "--workers", 1, "--json")
+    assert json.loads(as_json.stdout) == json.loads(json.dumps(audit(release, 1).summary()))
+
+
+def test_a_broken_promise_is_found(release, tmp_path):
+    """In a split by prototype, one of two alike records of train goes to test."""
+    shutil.copytree(release.path, tmp_path / "demo")
+    path = tmp_path / "demo" / "splits" / "prototype.parquet"
+    rows = pq.read_table(path).to_pylist()
+    keys = level_keys(release, ["prototype"], workers=1).to_pylist()
+    prototype_of = {row["material_id"]: row["prototype"] for row in keys}
+    train = [row for row in rows if row["split"] == "train"]
+    counts = Counter(prototype_of[row["material_id"]] for row in train)
+    twin = next(row for row in train if counts[prototype_of[row["material_id"]]] > 1)
+    twin["split"] = "test"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    manifest = release.manifest
+    listed = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+    files = manifest["files"] | {"splits/prototype.parquet": listed}
+    (tmp_path / "demo" / "manifest.json").write_bytes(dump_manifest(manifest | {"files": files}))
+    done = run("audit", tmp_path / "demo", "--workers", 1, "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["broken"] == [{"split": "prototype", "level": "prototype"}]
+    assert done.stderr.splitlines() == [
+        "the split prototype leaks at the level prototype, which it promises to keep apart"
+    ]
+
+
+def test_no_release(tmp_path):
+    done = run("audit", tmp_path)
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,49 @@
+"""Leakage, counted against a definition that looks at every pair."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mpclean.audit.leakage import leakage
+from mpclean.schema import SPLITS
+
+
+def by_pairs(keys, split, level, part):
+    """Records of a part whose key is that of any record of train."""
+    rows = list(zip(keys[level].to_pylist(), split, strict=True))
+    train = [key for key, name in rows if name == "train"]
+    return sum(key is not None and any(key == other for other in train) for key, name in rows if name == part)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_pair(seed):
+    rng = np.random.default_rng(seed)
+    ids = [f"mp-{k:03}" for k in range(60)]
+    columns = {"fine": rng.integers(0, 80, 60).astype(str), "coarse": rng.integers(0, 12, 60).astype(str)}
+    columns["fine"] = [None if k % 7 == 0 else key for k, key in enumerate(columns["fine"])]
+    keys = pa.table({"material_id": ids, **columns})
+    split = rng.choice(SPLITS, 60)
+    order = rng.permutation(60)
+    assigned = pa.table({"material_id": np.array(ids)[order], "split": split[order]})
+    found = leakage(keys, assigned)
+    for level in ("fine", "coarse"):
+        for part in ("validation", "test"):
+            assert found[level][part] == {
+                "records": int((split == part).sum()),
+                "leaking": by_pairs(keys, split, level, part),
+            }
+
+
+def test_nothing_is_alike_to_a_record_without_a_key():
+    keys = pa.table({"material_id": ["a", "b"], "level": pa.array([None, None], pa.string())})
+    assigned = pa.table({"material_id": ["a", "b"], "split": ["train", "test"]})
+    assert leakage(keys, assigned)["level"]["test"] == {"records": 1, "leaking": 0}
+
+
+def test_records_that_a_split_leaves_out_do_not_count():
+    keys = pa.table({"material_id": ["a", "b", "c"], "level": ["x", "x", "y"]})
+    assigned = pa.table({"material_id": ["b", "c"], "split": ["test", "train"]})
+    assert leakage(keys, assigned)["level"] == {
+        "validation": {"records": 0, "leaking": 0},
+        "test": {"records": 1, "leaking": 0},
+    }
