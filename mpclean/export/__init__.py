@@ -113,9 +113,8 @@ def export(
     with staging_folder(out) as folder:
         if out.exists():
             raise UserError(f"{out} exists already; choose another --out")
-        with tqdm(
-            total=_rows(release, split, config), desc="exporting", unit=" crystals", disable=None
-        ) as bar:
+        rows = _rows(release, split, config)
+        with tqdm(total=rows, desc="exporting", unit=" crystals", disable=None) as bar:
             write(_counted(release.crystals(split, config), target, done, bar), folder / "export")
         if not done.n_crystals:
             raise UserError(f"{release.path}: no crystal to export; choose another --split or --config")

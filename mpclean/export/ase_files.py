@@ -9,15 +9,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mpclean.errors import UserError
 from mpclean.export.base import Entries
 
 
 def write_extxyz(entries: Entries, path: Path) -> None:
-    """One file, a frame for every crystal; ASE writes 8 decimals of an Angstrom."""
-    from ase.io.extxyz import write_xyz
+    """One file, a frame for every crystal; ASE writes 8 decimals of an Angstrom.
+
+    Raises
+    ------
+    UserError
+        If ASE would read an id as another one.
+    """
+    from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict, write_xyz
 
     with path.open("w", encoding="utf-8") as file:
         for crystal, labels in entries:
+            material_id = labels["material_id"]
+            read = key_val_str_to_dict(key_val_dict_to_str({"material_id": material_id}))
+            if "\n" in material_id or str(read.get("material_id")) != material_id:
+                raise UserError(f"{material_id!r}: an id that extended XYZ cannot hold; use --format jsonl")
             atoms = crystal.to_ase()
             atoms.info = labels
             write_xyz(file, atoms)

@@ -1,6 +1,8 @@
 """Folders of CIF and POSCAR files, one for every crystal, written by pymatgen.
 
-The files hold the crystal alone: its cell, and no label and no magnetic moment.
+The files hold the crystal alone: its cell, and no label and no magnetic moment. CIF lists atoms by
+element. pymatgen reads coordinates of a CIF within 1e-4 of 1/3 or 2/3 as those fractions unless it is told
+otherwise (``CifParser(path, frac_tolerance=0)``), which moves atoms of real crystals by up to 1e-3 A.
 """
 
 from __future__ import annotations

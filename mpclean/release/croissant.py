@@ -105,9 +105,10 @@ def write_croissant(manifest: Manifest) -> str:
 
 def _published(upstream: dict[str, Any]) -> str | None:
     """The day of the upstream version, which the Materials Project names its versions by."""
-    versions = upstream["stated_versions"] or [upstream["claimed_version"]]
-    day = re.match(r"v?(\d{4})[._](\d{2})[._](\d{2})", str(versions[0]))
-    return "-".join(day.groups()) if day and len(versions) == 1 else None
+    stated = upstream["stated_versions"]
+    version = upstream["database_version"] or (stated[0] if len(stated) == 1 else None)
+    day = re.match(r"v?(\d{4})[._](\d{2})[._](\d{2})", str(version))
+    return "-".join(day.groups()) if day else None
 
 
 def _licence(source: str) -> str | None:

@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 
+import mpclean
+from mpclean.crystal import Crystal
+from mpclean.documents import read_documents
+from mpclean.errors import UserError
+from mpclean.export import export
 from mpclean.sources.ase_files import open_ase
 
 ase_io = pytest.importorskip("ase.io")
@@ -41,6 +46,28 @@ def test_database(exported, same_arrays):
         assert row.key_value_pairs == {name: value for name, value in labels.items() if name != "formula"}
 
 
+@pytest.mark.parametrize("material_id", ["3961", "a b", 'a"b', "a=b", "[1,2]", "#1"])
+def test_ids_as_they_are(rock_salt, write_lines, tmp_path, material_id):
+    """A number, as ids of Perov-5 are, is one for ASE, and the same id for our own source."""
+    source = write_lines(tmp_path / "docs.jsonl", [rock_salt(0, material_id=material_id)])
+    release = mpclean.build(source=source, out=tmp_path / "r", workers=1)
+    for name, out in (("extxyz", "frames.extxyz"), ("ase-db", "crystals.db")):
+        export(release, name, tmp_path / out)
+        (batch,) = open_ase(tmp_path / out).batches()
+        assert read_documents(batch)["material_id"].to_pylist() == [material_id]
+
+
+@pytest.mark.parametrize("material_id", ["007", "1e5", "T", "a\\b", "1 2", "a\nb"])
+def test_ids_that_ase_takes_for_something_else(rock_salt, write_lines, tmp_path, material_id):
+    source = write_lines(tmp_path / "docs.jsonl", [rock_salt(0, material_id=material_id)])
+    release = mpclean.build(source=source, out=tmp_path / "r", workers=1)
+    with pytest.raises(UserError, match="an id that extended XYZ cannot hold; use --format jsonl"):
+        export(release, "extxyz", tmp_path / "frames.extxyz")
+    export(release, "ase-db", tmp_path / "crystals.db")
+    with ase_db.connect(tmp_path / "crystals.db") as database:
+        assert next(database.select()).data["material_id"] == material_id
+
+
 def test_lists_of_releases(demo_release, same_arrays):
     frames = list(demo_release.ase("test", "insulators"))
     for atoms, (crystal, labels) in zip(frames, demo_release.crystals("test", "insulators"), strict=True):
@@ -50,9 +77,6 @@ def test_lists_of_releases(demo_release, same_arrays):
 
 @pytest.mark.parametrize(("name", "out"), [("extxyz", "frames.extxyz"), ("ase-db", "crystals.db")])
 def test_our_own_source_reads_it(exported, name, out, same_arrays):
-    from mpclean.crystal import Crystal
-    from mpclean.documents import read_documents
-
     path, expected = exported(name, out, split="test")
     rows = [row for batch in open_ase(path).batches() for row in read_documents(batch).to_pylist()]
     assert len(rows) == len(expected)

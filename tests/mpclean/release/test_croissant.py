@@ -95,10 +95,10 @@ def test_fields_are_the_columns(demo_release):
     ("changes", "published"),
     [
         ({"stated_versions": ["2025.09.25"]}, "2025-09-25"),
-        ({"stated_versions": [], "claimed_version": "2021.05.13"}, "2021-05-13"),
-        ({"stated_versions": ["2025.09.25", "2021.05.13"]}, None),
-        ({"stated_versions": [], "claimed_version": "2021.05"}, None),
-        ({"stated_versions": [], "claimed_version": None}, None),
+        ({"stated_versions": ["2024.11.14", "2025.09.25"], "database_version": "2025.09.25"}, "2025-09-25"),
+        ({"stated_versions": ["2024.11.14", "2025.09.25"]}, None),
+        ({"stated_versions": ["2021.05"]}, None),
+        ({"claimed_version": "2021.05.13"}, None),  # nobody but the user says so
     ],
 )
 def test_published_when_the_upstream_was(small_release, changes, published):
