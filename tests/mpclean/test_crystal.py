@@ -1,5 +1,7 @@
 """Formulas, and the doors to other packages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -104,6 +106,32 @@ def test_ase(crystal):
     assert again.atomic_numbers.tolist() == [ATOMIC_NUMBERS["Fe"], ATOMIC_NUMBERS["O"]]
     np.testing.assert_allclose(again.lattice, crystal.lattice)
     np.testing.assert_allclose(again.frac_coords, crystal.frac_coords)  # not wrapped
+
+
+def test_to_ase(crystal):
+    atoms = crystal.to_ase()
+    assert atoms.pbc.all()
+    np.testing.assert_allclose(atoms.get_magnetic_moments(), crystal.magnetic_moments)
+    again = Crystal.from_ase(atoms)
+    np.testing.assert_allclose(again.lattice, crystal.lattice, rtol=1e-12)
+    np.testing.assert_allclose(again.frac_coords, crystal.frac_coords, atol=1e-12)
+    assert again.atomic_numbers.tolist() == crystal.atomic_numbers.tolist()
+    assert replace(crystal, magnetic_moments=None).to_ase().calc is None
+
+
+@pytest.mark.parametrize("moments", [None, [2.5, -0.1]])
+def test_from_row(crystal, moments):
+    row = {
+        "lattice": crystal.lattice.ravel().tolist(),
+        "atomic_numbers": crystal.atomic_numbers.tolist(),
+        "frac_coords": crystal.frac_coords.ravel().tolist(),
+        "magnetic_moments": moments,
+    }
+    again = Crystal.from_row(row)
+    assert again.lattice.tolist() == crystal.lattice.tolist()
+    assert again.frac_coords.tolist() == crystal.frac_coords.tolist()
+    assert again.atomic_numbers.dtype == np.uint8
+    assert (None if again.magnetic_moments is None else again.magnetic_moments.tolist()) == moments
 
 
 def test_ase_slab_is_not_periodic(crystal):

@@ -10,6 +10,7 @@ from mpclean.documents import read_documents
 from mpclean.sources.cgcnn import open_cgcnn
 
 
+@pytest.mark.filterwarnings("ignore:Issues encountered while parsing CIF")  # ideal values are as they were
 def test_as_cgcnn_reads_it(exported, same_crystal):
     """The table without a header, and `Structure.from_file` of every id."""
     folder, crystals = exported("cgcnn", "cgcnn", split="train", target="efermi")
