@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mpclean.matching import structure_classes
 from mpclean.prototypes import prototypes
 from mpclean.release.reader import CRYSTAL, Release
 
@@ -71,14 +72,20 @@ LEVELS: dict[str, Level] = {
             ("reduced_formula", "nsites", "spacegroup_number"),
             _formula_and_group,
         ),
-        Level("formula", "reduced formula", ("reduced_formula",), _reduced_formula, ("key",)),
+        Level(
+            "structure",
+            "structure (StructureMatcher)",
+            ("material_id", "reduced_formula", "nsites", *CRYSTAL),
+            structure_classes,
+        ),
+        Level("formula", "reduced formula", ("reduced_formula",), _reduced_formula, ("key", "structure")),
         Level("prototype", "prototype", CRYSTAL, prototypes),
         Level(
             "chemical-system",
             "chemical system",
             ("reduced_formula",),
             _chemical_system,
-            ("formula", "key"),
+            ("formula", "key", "structure"),
         ),
     )
 }

@@ -70,15 +70,16 @@ def _make(keys: pa.Table, seed: int, fractions: Sequence[float]) -> dict[str, pa
     return {"": by_place(keys["material_id"], grouped(keys["group"], seed, fractions))}
 
 
-#: One strategy for each level above that of equal keys.
+#: Levels that a split can be grouped by.
+_LEVELS = ("formula", "prototype", "chemical-system")
+
 STRATEGIES = tuple(
     Strategy(
-        level.name,
+        name,
         _make,
         {"seed": SEED, "fractions": FRACTIONS},
-        level.name,
-        (level.name, *level.implies),
+        level=name,
+        keeps_apart=(name, *LEVELS[name].implies),
     )
-    for level in LEVELS.values()
-    if level.name != "key"
+    for name in _LEVELS
 )

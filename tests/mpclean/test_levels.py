@@ -15,7 +15,7 @@ def test_keys_of_a_release(small_release):
     assert keys.column_names == ["material_id", *LEVELS]
     assert keys["material_id"].to_pylist() == sorted(keys["material_id"].to_pylist())
     assert {name: len(keys[name].unique()) for name in LEVELS} == {
-        "key": 20, "formula": 20, "prototype": 1, "chemical-system": 20
+        "key": 20, "structure": 1, "formula": 20, "prototype": 1, "chemical-system": 20
     }  # fmt: skip
     salts = dict(zip(keys["formula"].to_pylist(), keys["key"].to_pylist(), strict=True))
     assert salts["MgO"] == "MgO 2 225"

@@ -49,7 +49,7 @@ def test_what_it_came_from_is_recorded(release):
         "mine": {
             "strategy": "formula",
             "parameters": {"seed": 3, "fractions": [0.5, 0.3, 0.2]},
-            "keeps_apart": ["formula", "key"],
+            "keeps_apart": ["formula", "key", "structure"],
             "splits": counts["mine"],
         }
     }
@@ -92,7 +92,7 @@ def test_learning_curve_keeps_what_its_split_keeps(release):
     add_split(release.path, "learning-curve", "plain", workers=1)
     opened = mpclean.open_release(release.path)
     more = opened.manifest["more_splits"]
-    assert more["learning-curve-0.25"]["keeps_apart"] == ["formula", "key"]
+    assert more["learning-curve-0.25"]["keeps_apart"] == ["formula", "key", "structure"]
     assert more["plain-0.25"]["keeps_apart"] == []
     assert more["plain-0.25"]["parameters"] == {"seed": 0, "of": "random"}
     assert set(ids(opened, "train", "learning-curve-0.25")) < set(ids(opened, "train", "formula"))
