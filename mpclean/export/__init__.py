@@ -82,6 +82,7 @@ def export(
     split: str | None = None,
     config: str | None = None,
     target: str | None = None,
+    strategy: str | None = None,
 ) -> Exported:
     """Write crystals and labels of a release in another format; the command ``mpclean export``.
 
@@ -99,6 +100,8 @@ def export(
         Name of a configuration of the release; ``default`` by default.
     target
         Column of the labels, for the formats that hold one.
+    strategy
+        Name of the split that `split` is part of; the one that the release was built with by default.
 
     Raises
     ------
@@ -113,9 +116,11 @@ def export(
     with staging_folder(out) as folder:
         if out.exists():
             raise UserError(f"{out} exists already; choose another --out")
-        rows = _rows(release, split, config)
+        # How many rows another split has in a configuration is known when they are read.
+        rows = _rows(release, split, config) if strategy is None else None
         with tqdm(total=rows, desc="exporting", unit=" crystals", disable=None) as bar:
-            write(_counted(release.crystals(split, config), target, done, bar), folder / "export")
+            entries = release.crystals(split, config, strategy)
+            write(_counted(entries, target, done, bar), folder / "export")
         if not done.n_crystals:
             raise UserError(f"{release.path}: no crystal to export; choose another --split or --config")
         move_into_place(folder / "export", out)

@@ -125,13 +125,17 @@ class Release:
         return known[name or "default"]
 
     def to_pandas(
-        self, split: str | None = None, columns: Sequence[str] | None = None, config: str | None = None
+        self,
+        split: str | None = None,
+        columns: Sequence[str] | None = None,
+        config: str | None = None,
+        strategy: str | None = None,
     ) -> pd.DataFrame:
         """The rows of `table` as a pandas data frame."""
-        return self.table(split, columns, config).to_pandas()
+        return self.table(split, columns, config, strategy).to_pandas()
 
     def crystals(
-        self, split: str | None = None, config: str | None = None
+        self, split: str | None = None, config: str | None = None, strategy: str | None = None
     ) -> Iterator[tuple[Crystal, dict[str, Any]]]:
         """Crystals one by one, each with what is known of it: its id and labels, none of them null.
 
@@ -141,30 +145,36 @@ class Release:
             ``train``, ``validation`` or ``test``; all of them by default.
         config
             Name of a configuration; ``default`` by default.
+        strategy
+            Name of the split that `split` is part of, as for `table`.
 
         Raises
         ------
         UserError
-            If the split or the configuration is unknown, or a shard cannot be read.
+            If the split, the configuration or the strategy is unknown, or a shard cannot be read.
         """
         chosen = self.configuration(config).columns or self.manifest["columns"]
         labels = [name for name in chosen if not pa.types.is_list(COLUMNS[name].type)]
-        for batch in self.batches(split, [*CRYSTAL, *labels], config):
+        for batch in self.batches(split, [*CRYSTAL, *labels], config, strategy):
             for row in batch.to_pylist():
                 yield Crystal.from_row(row), {name: row[name] for name in labels if row[name] is not None}
 
-    def structures(self, split: str | None = None, config: str | None = None) -> Iterator[Structure]:
+    def structures(
+        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+    ) -> Iterator[Structure]:
         """The `crystals` as pymatgen structures, ids and labels in their ``properties``."""
-        for crystal, labels in self.crystals(split, config):
+        for crystal, labels in self.crystals(split, config, strategy):
             structure = crystal.to_pymatgen()
             structure.properties = labels
             yield structure
 
-    def ase(self, split: str | None = None, config: str | None = None) -> Iterator[Atoms]:
+    def ase(
+        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+    ) -> Iterator[Atoms]:
         """The `crystals` as ASE objects, ids and labels in their ``info``; needs ASE."""
         if find_spec("ase") is None:
             raise UserError("Release.ase() needs ASE: pip install 'mpclean[ase]'")
-        for crystal, labels in self.crystals(split, config):
+        for crystal, labels in self.crystals(split, config, strategy):
             atoms = crystal.to_ase()
             atoms.info = labels
             yield atoms

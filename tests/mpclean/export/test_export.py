@@ -1,5 +1,7 @@
 """What every format has in common: whole or not at all, and one clear line where it cannot be."""
 
+import json
+import shutil
 import sys
 
 import pytest
@@ -9,6 +11,7 @@ import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.export import FORMATS, Exported, export
+from mpclean.splits.add import add_split
 
 
 def arguments(name, tmp_path):
@@ -37,7 +40,7 @@ def test_equal_releases_give_equal_bytes(small_release, tmp_path, name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_nothing_half_written(small_release, tmp_path, name, monkeypatch):
-    def cut_off(split, config):
+    def cut_off(split, config, strategy):
         yield next(mpclean.Release.crystals(small_release))
         raise UserError("the shard is damaged")
 
@@ -89,6 +92,19 @@ def test_without_ase(small_release, tmp_path, name, monkeypatch):
         export(small_release, **arguments(name, tmp_path))
     with pytest.raises(UserError, match=r"ase\(\) needs ASE: pip install 'mpclean\[ase\]'"):
         next(small_release.ase())
+
+
+def test_another_split(small_release, tmp_path):
+    release = mpclean.open_release(shutil.copytree(small_release.path, tmp_path / "salts"))
+    add_split(release.path, "chemical-system", workers=1)
+    release = mpclean.open_release(release.path)
+    done = export(release, "jsonl", tmp_path / "a.jsonl", "test", strategy="chemical-system")
+    ids = [json.loads(line)["material_id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assigned = release.assigned("chemical-system").to_pylist()
+    assert set(ids) == {row["material_id"] for row in assigned if row["split"] == "test"}
+    assert len(ids) == done.n_crystals > 0
+    with pytest.raises(UserError, match="no split 'k-fold-1'; it has chemical-system, random"):
+        export(release, "jsonl", tmp_path / "b.jsonl", strategy="k-fold-1")
 
 
 def test_no_crystal(rock_salt, write_lines, tmp_path):
