@@ -37,7 +37,9 @@ def load(run: str | Path) -> Predictor:
     return load_run(run)
 
 
-def pyg_dataset(release: str | Path | Release, split: str, target: str = "formation_energy") -> CrystalGraphs:
+def pyg_dataset(
+    release: str | Path | Release, split: str, target: str = "formation_energy", strategy: str | None = None
+) -> CrystalGraphs:
     """A split of a release as a data set of PyTorch Geometric; see `ecn.pyg.CrystalGraphs` for its tensors.
 
     torch is imported here, not before.
@@ -50,6 +52,8 @@ def pyg_dataset(release: str | Path | Release, split: str, target: str = "format
         "train", "validation" or "test".
     target
         Name of a task of ``ecn fit --target``; rows without its label are left out.
+    strategy
+        Name of the split that `split` is part of, as for ``ecn fit --split``.
 
     Raises
     ------
@@ -69,4 +73,4 @@ def pyg_dataset(release: str | Path | Release, split: str, target: str = "format
     from ecn.tasks import task
 
     opened = open_release(Path(release)) if isinstance(release, str | Path) else release
-    return CrystalGraphs(load_split(opened, split, task(target)))
+    return CrystalGraphs(load_split(opened, split, task(target), strategy=strategy))

@@ -69,7 +69,8 @@ def test_classes(release):
     [
         (("valid",), "unknown split 'valid'"),
         (("train", "efermi"), "efermi is null in every row"),
-        (("train", "energy"), "energy"),
+        (("train", "energy"), "unknown target 'energy'"),
+        (("train", "formation_energy", "k-fold-1"), "no split 'k-fold-1'"),
     ],
 )
 def test_mistakes(release, choice, says):
