@@ -45,7 +45,7 @@ class Release:
 
     @property
     def content_hash(self) -> str:
-        """Hash over the rows of data, splits and ledger, hexadecimal."""
+        """Hash over the rows of data, the split that they are in, and the ledger, hexadecimal."""
         return str(self.manifest["content_hash"])
 
     def table(

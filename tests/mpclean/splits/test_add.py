@@ -4,11 +4,14 @@ import shutil
 
 import pyarrow.compute as pc
 import pytest
+from click.testing import CliRunner
 
 import mpclean
 from mpclean import UserError
+from mpclean.cli import main
 from mpclean.release.manifest import load_manifest
 from mpclean.schema import SPLITS
+from mpclean.splits import STRATEGIES
 from mpclean.splits.add import add_split
 
 
@@ -158,3 +161,23 @@ def test_killed_before_the_manifest(release, monkeypatch):
     assert release.verify() == ["extra: splits/formula.parquet"]
     add_split(release.path, "formula", workers=1)
     assert mpclean.open_release(release.path).verify() == []
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_command(release):
+    fractions = ("--fractions", 0.5, 0.25, 0.25)
+    done = run("split", release.path, "--strategy", "formula", "--name", "mine", "--seed", 7, *fractions)
+    assert done.exit_code == 0
+    counts = mpclean.open_release(release.path).manifest["more_splits"]["mine"]["splits"]
+    assert done.stdout.splitlines()[-1].split() == ["mine", *(str(counts[split]) for split in SPLITS)]
+    assert run("verify", release.path).exit_code == 0
+    again = run("split", release.path, "--strategy", "formula", "--name", "mine")
+    assert (again.exit_code, again.stdout, again.stderr.count("\n")) == (2, "", 1)
+
+
+def test_help_names_every_strategy():
+    text = " ".join(run("split", "--help").stdout.split()).replace("- ", "-")
+    assert [name for name in STRATEGIES if name not in text] == []
