@@ -183,10 +183,10 @@ def main() -> None:
         ],
         rows,
         "Forward and backward on one core, float32, default options, the same crystals "
-        f"({found['ECN S8']['training']['edges']:,} bonds among {TRAINING} of them); median of 5 steps (one of "
-        "the dense definition), memory above that of the process before the first, in a run of its own. "
-        "Training splits a batch into passes of bounded size, and so does the second comparison.\n\n"
-        + "\n".join(f"- {line}" for line in lines),
+        f"({found['ECN S8']['training']['edges']:,} bonds among {TRAINING} of them); median of 5 steps "
+        "(one of the dense definition), memory above that of the process before the first, in a run of "
+        "its own. Training splits a batch into passes of bounded size, and so does the second "
+        "comparison.\n\n" + "\n".join(f"- {line}" for line in lines),
         cases=found,
     )
 

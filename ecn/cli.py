@@ -203,7 +203,7 @@ def predict(run: Path, files: tuple[Path, ...], form: str) -> None:
             "index": k,
             "formula": prediction.formula,
             "target": model.task.name,
-            "value": None if math.isnan(prediction.value) else float(f"{prediction.value:.7g}"),
+            "value": None if math.isnan(prediction.value) else float(f"{prediction.value:.6g}"),
             "unit": prediction.unit,
             "warning": prediction.warning,
         }

@@ -329,10 +329,17 @@ def load_split(
     table = release.table(split=split, columns=columns, strategy=strategy)
     n_rows = len(table)
     if n_rows == 0:
-        raise UserError(f"{release.path}: no rows in the split {split!r}")
+        raise UserError(
+            f"{release.path}: no rows in the split {split!r}; build it from more records, or with lists that "
+            "have some (--split)"
+        )
     table = table.filter(pc.field(task.column).is_valid())
     if len(table) == 0:
-        raise UserError(f"{release.path}: {task.column} is null in every row of the split {split!r}")
+        there = ", ".join(release.manifest.get("statistics", {})) or "none"
+        raise UserError(
+            f"{release.path}: {task.column} is null in every row of the split {split!r}; "
+            f"numbers that this release has: {there}"
+        )
     if task.rows:
         table = table.filter(pc.field(task.rows))
     if len(table) == 0:

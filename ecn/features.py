@@ -74,6 +74,11 @@ def group_period_encoding(atomic_numbers: Tensor, dtype: torch.dtype) -> Tensor:
     return table[atomic_numbers - 1]
 
 
+def _require_positive(name: str, length: float) -> None:
+    if not length > 0.0:
+        raise ValueError(f"the {name} of the distance basis is {length} A; it must be positive")
+
+
 class GaussianBasis(nn.Module):
     """Distances on Gaussians, ``g_k(d) = exp(-(d - mu_k)^2 / w^2)``, without a factor of 2.
 
@@ -85,12 +90,19 @@ class GaussianBasis(nn.Module):
         The last centre, in A.
     width
         The width w, in A.
+
+    Raises
+    ------
+    ValueError
+        If a length is not positive.
     """
 
     centres: Tensor
 
     def __init__(self, n_centres: int, stop: float, width: float) -> None:
         super().__init__()
+        _require_positive("last centre", stop)
+        _require_positive("width", width)
         self.width = width
         self.register_buffer("centres", torch.linspace(0.0, stop, n_centres), persistent=False)
 
@@ -112,12 +124,18 @@ class BesselBasis(nn.Module):
         Number of functions, k = 1 ... n_centres.
     stop
         The cutoff c, in A.
+
+    Raises
+    ------
+    ValueError
+        If the cutoff is not positive.
     """
 
     k: Tensor
 
     def __init__(self, n_centres: int, stop: float) -> None:
         super().__init__()
+        _require_positive("cutoff", stop)
         self.stop = stop
         self.register_buffer("k", torch.arange(1.0, n_centres + 1.0), persistent=False)
 

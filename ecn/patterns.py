@@ -37,7 +37,9 @@ def find_pattern(lattice: str, side: int) -> CellPattern:
         )
     n_cells = side ** (2 if lattice in PLANE_POINT_GROUPS else 3)
     if n_cells > len(_SIGNS):
-        raise UserError(f"--side {side}: {n_cells} cells are too many to show; at most {len(_SIGNS)}")
+        raise UserError(
+            f"--side {side}: {n_cells} cells are too many to show; 3 is the largest in space, 7 in the plane"
+        )
     return cell_pattern(lattice, side)
 
 
@@ -88,7 +90,7 @@ def draw(pattern: CellPattern, path: Path) -> None:
     Raises
     ------
     UserError
-        If the kind of file is none that can be drawn.
+        If the kind of file is none that can be drawn, or it cannot be written.
     """
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
@@ -116,5 +118,7 @@ def draw(pattern: CellPattern, path: Path) -> None:
     figure.suptitle(f"{pattern.name}: {pattern.n_colours} colours")
     try:
         figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,7 @@ def fit(
     seed_everything(seed, verbose=False)
     network = models.build(model, {**preset.options.get(model, {}), **options})
     if getattr(network.config, "per_site", False):
-        raise UserError("--set per_site=true gives numbers of nodes, and a release has labels of crystals")
+        raise UserError("per_site gives a number for every node; ecn fit trains on one for every crystal")
     opened = open_release(release)
     train = load_split(opened, "train", goal, strategy=strategy, limit=limit, seed=seed)
     validation = load_split(opened, "validation", goal, strategy=strategy)
@@ -168,10 +169,24 @@ def fit(
         release=_identity(opened, strategy),
         featuriser={key: opened.manifest["parameters"].get(key) for key in _BOND_PARAMETERS},
     )
-    run.mkdir(parents=True)
-    checkpoint.save_config(run, config)
-    loop = _Loop(fabric, network, goal, preset, train, validation, shift, scale, time_limit)
-    return _keep_best(loop.epochs(seed), network, goal, run)
+    with _folder(run):
+        checkpoint.save_config(run, config)
+        loop = _Loop(fabric, network, goal, preset, train, validation, shift, scale, time_limit)
+        return _keep_best(loop.epochs(seed), network, goal, run)
+
+
+@contextmanager
+def _folder(run: Path) -> Iterator[None]:
+    """Make the folder of a run; it goes again, however the training ends, if no epoch was kept."""
+    try:
+        run.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{run}: cannot be made ({error.strerror}); choose another --out") from error
+    try:
+        yield
+    finally:
+        if not (run / checkpoint.WEIGHTS).exists():
+            shutil.rmtree(run)
 
 
 def _keep_best(epochs: Iterator[Epoch], network: nn.Module, goal: Task, run: Path) -> Fitted:
@@ -196,7 +211,6 @@ def _keep_best(epochs: Iterator[Epoch], network: nn.Module, goal: Task, run: Pat
         except KeyboardInterrupt:
             interrupted = True
     if best is None:
-        shutil.rmtree(run)
         raise UserError("stopped before the first epoch ended: there is nothing to keep")
     _say(
         f"{'stopped by the user' if interrupted else 'done'}: "

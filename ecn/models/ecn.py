@@ -177,7 +177,7 @@ class ECN(CrystalModel):
         unknown = int((batch.is_hubbard < 0).sum())
         if unknown and self.config.hubbard == "required":
             raise UserError(
-                f"is_hubbard is not known of {unknown} crystals of a batch; "
+                f"is_hubbard is not known of {unknown} crystals, and no file of a structure states it: "
                 "train on rows that have it, or with --set hubbard=false_if_unknown"
             )
         return batch.is_hubbard.clamp(min=0)

@@ -145,9 +145,16 @@ def test_a_training_stopped_in_its_first_epoch_leaves_nothing(release, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_diverges_is_named(release, tmp_path):
+def test_a_loss_that_diverges_is_named_and_leaves_nothing(release, tmp_path):
     with pytest.raises(UserError, match="no finite number any more; lower the learning rate"):
         fit(release, tmp_path / "run", dataclasses.replace(SHORT, learning_rate=1e30))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_be_made_is_named(release, tmp_path):
+    (tmp_path / "nacl.cif").touch()
+    with pytest.raises(UserError, match="run: cannot be made"):
+        fit(release, tmp_path / "nacl.cif" / "run")
 
 
 def test_a_run_is_never_overwritten(release, tmp_path):

@@ -133,7 +133,7 @@ def test_whether_hubbard_u_was_used_is_seen_or_asked_for():
     model = small(hubbard="required")
     assert model.site.in_features == 104 + 8
     assert (model(with_u) - model(without)).abs().min() > 1e-6
-    with pytest.raises(UserError, match="is_hubbard is not known of 1 crystals"):
+    with pytest.raises(UserError, match="is_hubbard is not known of 1 crystals, and no file"):
         model(unknown)
     filled = small(hubbard="false_if_unknown")
     torch.testing.assert_close(filled(unknown)[2], filled(without)[2])
