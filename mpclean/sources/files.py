@@ -10,6 +10,9 @@ from typing import IO
 
 from mpclean.errors import UserError
 
+# What is recognised before a path is taken for documents; `mpclean.sources.SOURCES` has them all.
+_OTHERS = "also .xyz, .extxyz and .db of ASE, and a folder of CIF files with id_prop.csv"
+
 
 def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     """The files of a snapshot: a file, or those of a folder in the order of their names.
@@ -29,12 +32,16 @@ def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.is_file() and ending(file, endings)]
         if not files:
-            raise UserError(f"{path}: no file in this folder ends in {', '.join(endings)} (or these + .gz)")
+            raise UserError(
+                f"{path}: no file in this folder ends in {', '.join(endings)} (or these + .gz), and it is no "
+                f"other kind of source; {_OTHERS}"
+            )
     elif not path.exists():
         raise UserError(f"{path}: no such file or folder")
     elif not ending(path, endings):
         raise UserError(
-            f"{path}: not a kind of file that is read here; known are {', '.join(endings)} (or these + .gz)"
+            f"{path}: not a kind of file that is read here; known are {', '.join(endings)} (or these + .gz); "
+            f"{_OTHERS}"
         )
     else:
         files = [path]
