@@ -6,6 +6,7 @@ Sections named here are those of Kaba & Ravanbakhsh 2022 (arXiv 2211.15420).
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -67,11 +68,15 @@ def group_period_encoding(atomic_numbers: Tensor, dtype: torch.dtype) -> Tensor:
     -------
     Tensor of shape (n, 39), with two ones in every row.
     """
-    table = torch.zeros(N_ELEMENTS, N_PERIODS + N_COLUMNS, dtype=dtype, device=atomic_numbers.device)
-    for z in range(N_ELEMENTS):
-        period, column = period_and_column(z + 1)
-        table[z, [period, N_PERIODS + column]] = 1.0
-    return table[atomic_numbers - 1]
+    places = _periods_and_columns().to(atomic_numbers.device)[atomic_numbers - 1]
+    period, column = places.unbind(1)
+    one_hots = (nn.functional.one_hot(period, N_PERIODS), nn.functional.one_hot(column, N_COLUMNS))
+    return torch.cat(one_hots, dim=1).to(dtype)
+
+
+@cache
+def _periods_and_columns() -> Tensor:
+    return torch.tensor([period_and_column(z) for z in range(1, N_ELEMENTS + 1)])
 
 
 def _require_positive(name: str, length: float) -> None:

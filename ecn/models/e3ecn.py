@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -12,11 +10,6 @@ from ecn.models.ecn import ECN, ECNConfig
 from ecn.nn import EdgeFunction, NodeFunction, mlp
 from ecn.sharing import CellPattern
 from ecn.supercell import ColouredGraph
-
-
-@dataclass(frozen=True)
-class E3ECNConfig(ECNConfig):
-    """Options of `E3ECN`: those of `ecn.models.ecn.ECNConfig`; group S8n is not among them."""
 
 
 class E3ECN(ECN):
@@ -37,15 +30,13 @@ class E3ECN(ECN):
     Parameters
     ----------
     config
-        Options.
+        Options, those of `ECN`; the group S8n has no colours of cells and is not among them.
 
     Raises
     ------
     ValueError
         If the group is not one of the cells.
     """
-
-    Config = E3ECNConfig
 
     def _layers(self, patterns: tuple[CellPattern, ...]) -> list[nn.Module]:
         if not patterns:

@@ -6,7 +6,8 @@ import torch
 
 from ecn.data import cell_tensors
 from ecn.groups import cell_group
-from ecn.models.e3ecn import E3ECN, E3ECNConfig, displacements
+from ecn.models.e3ecn import E3ECN, displacements
+from ecn.models.ecn import ECNConfig
 from ecn.sharing import cell_pattern
 from ecn.testing import colour_under, node_permutation, permute_nodes, permuted_graph
 from mpclean.bonding import bond_graph
@@ -36,7 +37,7 @@ def batch_of(crystals=CRYSTALS):
 
 def small(**options):
     torch.manual_seed(0)
-    return E3ECN(E3ECNConfig(width=12, n_layers=3, **options)).double()
+    return E3ECN(ECNConfig(width=12, n_layers=3, **options)).double()
 
 
 def orthogonal(seed, sign):
