@@ -237,6 +237,20 @@ def audit(release: str, workers: int | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("release")
+@click.argument("material_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print what is known as one JSON object.")
+@one_line_errors
+def explain(release: str, material_id: str, as_json: bool) -> None:
+    """Tell the life of one record: source, symmetry, bonds, every rule's verdict, splits."""
+    from mpclean.explain import describe, explain
+    from mpclean.release import open_release
+
+    life = explain(open_release(release), material_id)
+    click.echo(json.dumps(life.summary()) if as_json else describe(life))
+
+
+@main.command()
+@click.argument("release")
 @click.argument("repo", metavar="ORG/NAME")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @click.option("--private", is_flag=True, help="Make the data set a private one.")

@@ -249,7 +249,7 @@ def _build(plan: Plan, staging: Path) -> None:
     if not bonded:
         # No rule of this plan asks for bonds, but a crystal without them cannot be written.
         keys = _with_bonds(plan, staging, keys)
-        keys, dropped = partition(keys, keys["reason"].is_valid(), "record", keys["reason"], keys["detail"])
+        keys, dropped = partition(keys, keys["reason"].is_valid(), "bonds", keys["reason"], keys["detail"])
         ledger.append(dropped)
         stages.append(_stage("bonds", "with bonds", keys.num_rows, dropped.num_rows))
 

@@ -74,7 +74,6 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     manifest = release.manifest
     keys = level_keys(release, LEVELS, workers)
     more = manifest.get("more_splits", {})
-    splits = [manifest["split"]["strategy"], *sorted(more)]
     # Without duplicates no key is in two records, whatever the split.
     always = ["key"] if "duplicate" in manifest["parameters"]["rules"] else []
     functionals = {}
@@ -85,10 +84,10 @@ def audit(release: Release, workers: int | None = None) -> Audit:
         content_hash=release.content_hash,
         licence=manifest["upstream"]["licence"],
         functionals=functionals,
-        leakage={name: leakage(keys, release.assigned(name)) for name in splits},
+        leakage={name: leakage(keys, release.assigned(name)) for name in release.strategies},
         keeps_apart={
             name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
-            for name in splits
+            for name in release.strategies
         },
         labels=suspicious(release.table(columns=COLUMNS)),
     )

@@ -48,6 +48,29 @@ class Release:
         """Hash over the rows of data, the split that they are in, and the ledger, hexadecimal."""
         return str(self.manifest["content_hash"])
 
+    @property
+    def strategies(self) -> list[str]:
+        """Names of its splits: the one that it was built with first."""
+        return [self.manifest["split"]["strategy"], *sorted(self.manifest.get("more_splits", {}))]
+
+    def find(self, material_id: str) -> tuple[dict[str, Any], str] | None:
+        """The row of a record as Python values, and its place; None where it was not kept.
+
+        Raises
+        ------
+        UserError
+            If a shard cannot be read.
+        """
+        for path in sorted(name for name in self.manifest["files"] if name.startswith("data/")):
+            start = 0
+            for number, ids in enumerate(self._row_groups(path, ["material_id"])):
+                if (place := pc.index(ids["material_id"], material_id).as_py()) >= 0:
+                    (group,) = self._row_groups(path, only=number)
+                    (row,) = group.slice(place, 1).to_pylist()
+                    return row, f"{path}, row {start + place}"
+                start += ids.num_rows
+        return None
+
     def table(
         self,
         split: str | None = None,
@@ -223,11 +246,13 @@ class Release:
     def _read(self, name: str) -> pa.Table:
         return pa.concat_tables(self._row_groups(name))
 
-    def _row_groups(self, name: str, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
+    def _row_groups(
+        self, name: str, columns: Iterable[str] | None = None, only: int | None = None
+    ) -> Iterator[pa.Table]:
         path = self.path / name
         try:
             with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
+                for group in range(file.num_row_groups) if only is None else (only,):
                     yield file.read_row_group(group, columns=columns and list(columns))
         except (OSError, pa.ArrowException) as error:
             raise UserError(

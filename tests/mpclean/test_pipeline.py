@@ -239,7 +239,7 @@ def test_a_crystal_without_bonds_is_in_the_ledger_whatever_the_rules(perov_5, tm
     release = mpclean.build(version="perov-5", source=perov_5(6.0), out=tmp_path / "r", workers=1)
     assert sorted(release.table()["material_id"].to_pylist()) == ["10", "7", "9"]
     (row,) = release.ledger().to_pylist()
-    assert (row["material_id"], row["rule"], row["detail"]) == ("8", "record", "made to order")
+    assert (row["material_id"], row["rule"], row["detail"]) == ("8", "bonds", "made to order")
 
 
 # ---------------------------------------------------------------- the same bytes

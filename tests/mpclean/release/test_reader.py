@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import mpclean
@@ -234,6 +235,13 @@ def test_batches_are_row_groups(snapshot, tmp_path, monkeypatch):
     release = mpclean.build(source=snapshot, out=tmp_path / "salts", workers=1)
     assert [rows.num_rows for rows in release.batches("train")] == [5, 5, 5, 1]
     assert release.table("train").num_rows == 16
+    # A record is found in whatever row group it lies.
+    for expected in release.table().to_pylist():
+        row, place = release.find(expected["material_id"])
+        path, number = place.split(", row ")
+        assert row == expected
+        assert pq.read_table(release.path / path).slice(int(number), 1).to_pylist() == [expected]
+    assert release.find("mp-0") is None
 
 
 def test_pandas(demo_release):
