@@ -20,13 +20,12 @@ from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.downloads import fetch
 from mpclean.engine import run
 from mpclean.errors import UserError
-from mpclean.release.card import write_card
 from mpclean.release.configurations import Counts, count
-from mpclean.release.croissant import write_croissant
-from mpclean.release.digest import ContentDigest, file_sha256
-from mpclean.release.layout import CARD, CROISSANT, FORMAT_VERSION, LEDGER, LISTED, MANIFEST, split_table
-from mpclean.release.manifest import Manifest, dump_manifest
+from mpclean.release.digest import ContentDigest
+from mpclean.release.layout import FORMAT_VERSION, LEDGER, LISTED, split_table
+from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
+from mpclean.release.seal import describe_files, seal
 from mpclean.release.staging import move_into_place, require_free, staging_folder
 from mpclean.release.statistics import target_statistics
 from mpclean.release.writer import write_shards, write_table
@@ -429,19 +428,8 @@ def _write_release(
         write_table(folder / LISTED, plan.split[0])
 
     manifest = _manifest(plan, facts, columns, rows, shards, counts, digest.hexdigest())
-    (folder / CARD).write_text(write_card(manifest), encoding="utf-8")
-    manifest["files"] = _files(folder)
-    (folder / CROISSANT).write_text(write_croissant(manifest), encoding="utf-8")
-    manifest["files"] = _files(folder)
-    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
-
-
-def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    manifest["files"] = describe_files(folder)
+    seal(folder, manifest)
 
 
 def _watched(batches: Iterable[tuple[str, pa.Table]], bar: tqdm) -> Iterator[tuple[str, pa.Table]]:

@@ -18,7 +18,7 @@ from mpclean.release.statistics import (
     split_rows,
     target_rows,
 )
-from mpclean.schema import COLUMNS
+from mpclean.schema import COLUMNS, SPLITS
 
 
 def write_card(manifest: Manifest) -> str:
@@ -36,7 +36,7 @@ def write_card(manifest: Manifest) -> str:
 def _front_matter(manifest: Manifest) -> dict[str, Any]:
     upstream = manifest["upstream"]
     total = sum(manifest["splits"].values())
-    shards = {split: count for split, count in manifest["shards"].items() if count}
+    shards = {split: manifest["shards"][split] for split in SPLITS if manifest["shards"][split]}
     configs: list[dict[str, Any]] = []
     info: list[dict[str, Any]] = []
     for configuration in configurations(manifest["columns"]):
@@ -56,7 +56,10 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
                 "config_name": configuration.name,
                 "description": f"content hash {manifest['content_hash']}",
                 "version": manifest["release_version"],
-                "splits": [{"name": split, **counts[split]} for split in used],
+                "splits": [
+                    {"name": split, **{key: counts[split][key] for key in ("num_examples", "num_bytes")}}
+                    for split in used
+                ],
             }
         )
     return {
@@ -123,9 +126,9 @@ def _body(manifest: Manifest) -> str:
         )
     columns = [[f"`{name}`", COLUMNS[name].unit, COLUMNS[name].meaning] for name in manifest["columns"]]
     used = [
-        name
-        for name, splits in manifest["counts"].items()
-        if any(split["num_examples"] for split in splits.values())
+        configuration.name
+        for configuration in configurations(manifest["columns"])
+        if any(split["num_examples"] for split in manifest["counts"][configuration.name].values())
     ]
     configs = ", ".join(f"`{name}`" for name in used)
     shown = "insulators" if "insulators" in used else used[0]

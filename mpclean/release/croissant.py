@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
-from mpclean.release.layout import CARD
 from mpclean.release.manifest import Manifest
 from mpclean.schema import COLUMNS, SPLITS
 
@@ -62,6 +62,9 @@ _CONTEXT = {
 }
 
 _PARQUET = "application/x-parquet"
+
+#: Media types of the files that a release may hold, by the ends of their names.
+_FORMATS = {".parquet": _PARQUET, ".md": "text/markdown", ".html": "text/html", ".png": "image/png"}
 
 #: Croissant's names of the types of single values.
 _TYPES = {
@@ -129,7 +132,7 @@ def _files(manifest: Manifest) -> list[dict[str, Any]]:
             "name": name,
             "contentUrl": name,
             "contentSize": f"{file['bytes']} B",
-            "encodingFormat": "text/markdown" if name == CARD else _PARQUET,
+            "encodingFormat": _FORMATS[PurePosixPath(name).suffix],
             "sha256": file["sha256"],
         }
         for name, file in sorted(manifest["files"].items())

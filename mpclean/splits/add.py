@@ -12,11 +12,9 @@ import pyarrow as pa
 
 from mpclean.errors import UserError
 from mpclean.levels import level_keys
-from mpclean.release.digest import file_sha256
-from mpclean.release.layout import MANIFEST, split_table
-from mpclean.release.manifest import dump_manifest
-from mpclean.release.reader import Release, open_release
-from mpclean.release.staging import staging_folder
+from mpclean.release.amend import amended
+from mpclean.release.layout import split_table
+from mpclean.release.reader import Release
 from mpclean.release.writer import write_table
 from mpclean.schema import SPLIT, SPLITS
 from mpclean.splits import STRATEGIES, Strategy
@@ -64,10 +62,8 @@ def add_split(
         If the release, the strategy, an option or the name does not serve; nothing is
         written then.
     """
-    folder = Path(path)
-    open_release(folder)  # refuses a wrong path before anything is made beside it
-    with staging_folder(folder) as staging:
-        release = open_release(folder)
+    with amended(path) as amendment:
+        release = amendment.release
         if strategy not in STRATEGIES:
             raise UserError(f"--strategy {strategy}: no such strategy; known are {', '.join(STRATEGIES)}")
         plan = STRATEGIES[strategy]
@@ -76,28 +72,17 @@ def add_split(
         made = {f"{base}{end}": table for end, table in _tables(plan, resolved, release, workers)}
         for new in made:
             _require_name(release, new, force)
-        manifest = dict(release.manifest)
-        manifest["files"] = dict(manifest["files"])
-        manifest["more_splits"] = dict(manifest.get("more_splits", {}))
+        more = amendment.manifest.setdefault("more_splits", {})
         counts = {}
         for new, table in made.items():
-            write_table(staging / split_table(new), table)
+            write_table(amendment.folder / split_table(new), table)
             counts[new] = _counts(table)
-            manifest["more_splits"][new] = {
+            more[new] = {
                 "strategy": plan.name,
                 "parameters": resolved,
                 "keeps_apart": list(_keeps_apart(plan, resolved, release)),
                 "splits": counts[new],
             }
-            manifest["files"][split_table(new)] = {
-                "bytes": (staging / split_table(new)).stat().st_size,
-                "sha256": file_sha256(staging / split_table(new)),
-            }
-        (staging / MANIFEST).write_bytes(dump_manifest(manifest))
-        # The manifest comes last: until it is there the release is the old one, and verify names
-        # what a killed command left, which the next one with the same name replaces.
-        for file in (*map(split_table, made), MANIFEST):
-            (staging / file).replace(folder / file)
     return counts
 
 

@@ -412,7 +412,7 @@ def test_a_failed_replacement_leaves_the_old_release(snapshot, tmp_path, monkeyp
     out = tmp_path / "r"
     mpclean.build(source=snapshot, out=out, workers=1, limit=3)
     before = contents(out)
-    monkeypatch.setattr(pipeline, "write_card", lambda manifest: 1 / 0)
+    monkeypatch.setattr(pipeline, "seal", lambda folder, manifest: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mpclean.build(source=snapshot, out=out, workers=1, force=True, limit=3)
     assert contents(out) == before
