@@ -64,7 +64,13 @@ _CONTEXT = {
 _PARQUET = "application/x-parquet"
 
 #: Media types of the files that a release may hold, by the ends of their names.
-_FORMATS = {".parquet": _PARQUET, ".md": "text/markdown", ".html": "text/html", ".png": "image/png"}
+_FORMATS = {
+    ".parquet": _PARQUET,
+    ".md": "text/markdown",
+    ".json": "application/json",
+    ".html": "text/html",
+    ".png": "image/png",
+}
 
 #: Croissant's names of the types of single values.
 _TYPES = {
