@@ -1,14 +1,15 @@
 """Training and evaluation on a split that was added to a release."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from ecn import checkpoint
 from ecn.cli import main
-from mpclean import open_release
-from mpclean.release.manifest import dump_manifest
+from mpclean import build, open_release
 from mpclean.splits.add import add_split
 
 
@@ -16,15 +17,19 @@ def call(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A release with its own split and three folds of other rows; not to be changed."""
+    out = tmp_path_factory.mktemp("releases") / "demo"
+    build(version="demo", limit=60, out=out, workers=1)
+    add_split(out, "k-fold", "fold", folds=3)
+    return out
+
+
 @pytest.fixture
-def folder(make_release, rows):
-    """A release with its own split and two folds of three, both of other rows."""
-    path = make_release(**rows) / "manifest.json"
-    manifest = json.loads(path.read_bytes()) | {"split": {"strategy": "published"}}
-    path.write_bytes(dump_manifest(manifest))
-    (path.parent / "splits").mkdir()
-    add_split(path.parent, "k-fold", "fold", folds=3)
-    return path.parent
+def folder(built, tmp_path):
+    """The same, for a test to change."""
+    return Path(shutil.copytree(built, tmp_path / "release"))
 
 
 @pytest.fixture
