@@ -251,6 +251,21 @@ def explain(release: str, material_id: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("release")
+@click.option("--out", metavar="DIR", help="Folder to make.  [default: report, in the release]")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
+@one_line_errors
+def report(release: str, out: str | None, workers: int | None) -> None:
+    """Make a page to look at, with its figures: what is in a release, what left, what leaks.
+
+    The audit is part of it, which takes minutes for tens of thousands of crystals.
+    """
+    from mpclean.report import report
+
+    click.echo(str(report(release, out, workers)))
+
+
+@main.command()
+@click.argument("release")
 @click.argument("repo", metavar="ORG/NAME")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @click.option("--private", is_flag=True, help="Make the data set a private one.")

@@ -7,6 +7,7 @@ CARD = "README.md"
 CROISSANT = "croissant.json"
 LEDGER = "ledger/excluded.parquet"
 LISTED = "replay/listed.parquet"
+REPORT = "report"
 
 #: Version of the layout and of the manifest; readers refuse a higher one.
 FORMAT_VERSION = 1

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import mpclean
+from mpclean.release.layout import LEDGER, MANIFEST
+from mpclean.release.manifest import dump_manifest
+from mpclean.release.seal import describe_files
+from mpclean.report import report
+from mpclean.splits.add import add_split
+
+#: What somebody might hope that a page runs.
+HOSTILE = (
+    "</td></title><script>alert(1)</script><img src=x onerror=\"alert(2)\">'javascript:alert(3)'&amp;$\\frac$"
+)
+
+
+@pytest.fixture(scope="session")
+def hostile():
+    return HOSTILE
+
+
+@pytest.fixture(scope="session")
+def reported(demo_release, tmp_path_factory):
+    """The demo release with a second split and its report; not to be changed."""
+    folder = tmp_path_factory.mktemp("reported") / "demo"
+    shutil.copytree(demo_release.path, folder)
+    add_split(folder, "formula", workers=1)
+    report(folder, workers=1)
+    return mpclean.open_release(folder)
+
+
+@pytest.fixture(scope="session")
+def hostile_page(rock_salt, write_lines, tmp_path_factory):
+    """The page of a release with hostile strings wherever a source or a stranger could put one."""
+    folder = tmp_path_factory.mktemp("hostile")
+    documents = [rock_salt(k, material_id=f"{k}{HOSTILE}") for k in range(20)]
+    documents.append(documents[0] | {"material_id": f"again{HOSTILE}", "formation_energy_per_atom": 3.0})
+    documents[1]["formation_energy_per_atom"] = -9.0  # suspicious, and so named
+    release = mpclean.build(
+        source=write_lines(folder / "docs.jsonl", documents),
+        out=folder / HOSTILE.replace("/", "\N{BIG SOLIDUS}"),
+        workers=1,
+    )
+    ledger = release.ledger()
+    for name in ("rule", "reason", "detail"):
+        place = ledger.schema.get_field_index(name)
+        ledger = ledger.set_column(place, name, pa.array([HOSTILE] * ledger.num_rows))
+    pq.write_table(ledger, release.path / LEDGER)
+    manifest = dict(release.manifest)
+    manifest["files"] = {**manifest["files"], LEDGER: describe_files(release.path)[LEDGER]}
+    manifest["name"] = manifest["release_version"] = HOSTILE
+    manifest["upstream"] = {
+        **manifest["upstream"],
+        **dict.fromkeys(("title", "claimed_version", "source", "sha256", "licence", "citation"), HOSTILE),
+        "stated_versions": [HOSTILE],
+    }
+    manifest["parameters"] = {**manifest["parameters"], HOSTILE: HOSTILE}
+    manifest["libraries"] = {**manifest["libraries"], HOSTILE: HOSTILE}
+    manifest["stages"] = [{**stage, "title": HOSTILE} for stage in manifest["stages"]]
+    (release.path / MANIFEST).write_bytes(dump_manifest(manifest))
+    return report(release.path, workers=1)
