@@ -38,11 +38,14 @@ _LABEL_PATHS: dict[str, tuple[str, ...]] = {
 }
 _ID_PATHS = ("material_id", "task_id", "immutable_id")
 _SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number", "space_group_it_number")
-_LICENCE_PATHS = ("builder_meta.license",)
+#: Where the Materials Project states the licence of a record; others state theirs elsewhere.
+_MP_LICENCE_PATHS = ("builder_meta.license",)
+_LICENCE_PATHS = (*_MP_LICENCE_PATHS, "licence", "license")
 _VERSION_PATHS = ("builder_meta.database_version", "database_version")
 
-#: How the Materials Project writes CC BY.
+#: How the Materials Project writes CC BY, and its SPDX name.
 CC_BY = "BY-C"
+_SPDX = {CC_BY: "CC-BY-4.0"}
 
 #: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
 _NOTHING = ("", "None", "none", "null", "nan", "NaN")
@@ -123,9 +126,11 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
         raise RecordError(problem)
     if document.get("deprecated") is True:
         raise RecordError("deprecated")
+    mp_licence = _find(document, _MP_LICENCE_PATHS)
+    if mp_licence not in (None, CC_BY):
+        raise RecordError("licence other than CC BY", str(mp_licence))
     licence = _find(document, _LICENCE_PATHS)
-    if licence not in (None, CC_BY):
-        raise RecordError("licence other than CC BY", str(licence))
+    row["licence"] = None if licence is None else _SPDX.get(str(licence), str(licence))
 
     crystal = read_structure(document.get("structure"))
     row["formula"] = formula(crystal.atomic_numbers)
@@ -146,8 +151,8 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     row |= labels
     row["is_insulator"] = None if labels["band_gap"] is None else labels["band_gap"] > 0.0
     row["is_hubbard"] = _flag("is_hubbard", document.get("is_hubbard"))
-    run_type = document.get("run_type")
-    row["run_type"] = None if run_type is None else str(run_type)
+    for name in ("run_type", "correction_scheme"):
+        row[name] = None if document.get(name) is None else str(document[name])
 
 
 def _find(document: dict[str, Any], paths: Iterable[str]) -> Any:

@@ -117,7 +117,18 @@ def _known(document: bytes | None) -> dict[str, Any] | None:
     known = {key: value for part in parts for key, value in part.items()}
     if known.get("material_id") is None and isinstance(known.get("entry_id"), str):
         known["material_id"] = known["entry_id"].removesuffix(f"-{known.get('run_type')}")
+    known["correction_scheme"] = _correction_scheme(known.get("energy_adjustments"))
     return known
+
+
+def _correction_scheme(adjustments: Any) -> str | None:
+    """The class of pymatgen that corrected an energy; None for one that is as it was computed."""
+    schemes = {
+        str(entry["cls"]["@class"])
+        for entry in (adjustments if isinstance(adjustments, list) else [])
+        if isinstance(entry, dict) and isinstance(entry.get("cls"), dict) and entry["cls"].get("@class")
+    }
+    return ", ".join(sorted(schemes)) or None
 
 
 def _survey(records: Source, functional: str) -> tuple[dict[int, str], dict[int, float]]:

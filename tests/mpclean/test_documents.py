@@ -55,6 +55,20 @@ def in_cell(structure, matrix):
     return structure | {"lattice": {"matrix": np.array(matrix).tolist()}}
 
 
+@pytest.mark.parametrize(
+    ("stated", "licence"),
+    [
+        ({}, None),
+        ({"license": "MIT"}, "MIT"),
+        ({"licence": "CC0-1.0"}, "CC0-1.0"),
+        ({"license": "BY-C"}, "CC-BY-4.0"),
+    ],
+)
+def test_licence_that_a_record_states_itself(document, stated, licence):
+    (row,) = read(document | stated)
+    assert (row["reason"], row["licence"]) == (None, licence)
+
+
 def test_summary_style(document):
     (row,) = read(
         document
@@ -66,14 +80,17 @@ def test_summary_style(document):
             "band_gap": 1.5,
             "total_magnetization": -3.0,
             "symmetry": {"number": 62, "symbol": "Pnma"},
-            "builder_meta": {"database_version": "2023.11.1"},
+            "builder_meta": {"database_version": "2023.11.1", "license": "BY-C"},
             "is_hubbard": True,
+            "run_type": "GGA+U",
         }
     )
     assert row["reason"] is None
     assert row["detail"] is None
     assert row["material_id"] == "mp-149"
     assert row["database_version"] == "2023.11.1"
+    assert row["licence"] == "CC-BY-4.0"
+    assert row["run_type"] == "GGA+U"
     assert row["formula"] == "Fe1 O1"
     assert row["spacegroup_source"] == 62
     assert row["lattice"] == [3, 0, 0, 0, 4, 0, 0.5, 0, 5]

@@ -104,6 +104,8 @@ READ: dict[str, Any] = {
     "is_hubbard": "yes",
     "run_type": "other",
     "builder_meta": {"database_version": "7"},
+    "license": "MIT",
+    "correction_scheme": "other",
     "deprecated": True,
 }
 
@@ -119,7 +121,7 @@ UNUSED_BY_REASON = {
     ),
     "total energies, and what follows from the hull beside the energy above it": (
         "energy_per_atom uncorrected_energy_per_atom final_energy final_energy_per_atom energy correction "
-        "energy_adjustments equilibrium_reaction_energy_per_atom decomposes_to is_stable is_compatible "
+        "equilibrium_reaction_energy_per_atom decomposes_to is_stable is_compatible "
     ),
     "electrons beyond the gap, the Fermi energy and the total moment": (
         "cbm vbm is_gap_direct is_metal es_source_calc_id bandstructure band_structure "
@@ -140,7 +142,7 @@ UNUSED_BY_REASON = {
         "doi_bibtex sbxd sbxn entry_id property_name has has_props warnings deprecation_reasons "
         "fields_not_requested last_updated created_at updated_at _id _bt _meta @module @version "
     ),
-    "read by the source of entries itself": "@class data parameters license",
+    "read by the source of entries itself": "@class data parameters energy_adjustments",
 }
 UNUSED = frozenset(key for keys in UNUSED_BY_REASON.values() for key in keys.split())
 

@@ -57,6 +57,24 @@ def test_an_entry_as_pymatgen_writes_it(read):
     assert row["is_hubbard"] is True
     assert row["formation_energy_per_atom"] == pytest.approx((-12.0 - 1.0 + 2.0 + 5.0) / 2)
     assert row["e_above_hull"] is None  # a hull of what happens to be in a file is none
+    assert (row["run_type"], row["licence"], row["correction_scheme"]) == ("GGA+U", "CC-BY-4.0", None)
+
+
+@pytest.mark.parametrize(
+    ("adjustments", "scheme"),
+    [
+        (["MaterialsProject2020Compatibility"] * 2, "MaterialsProject2020Compatibility"),
+        (["Two", "One"], "One, Two"),
+        ([None], None),
+    ],
+)
+def test_the_scheme_that_corrected_an_energy(read, adjustments, scheme):
+    corrected = entry("mp-9", ["Fe", "O"], -12.0)
+    corrected["energy_adjustments"] = [
+        {"@class": "CompositionEnergyAdjustment", "cls": name and {"@class": name}} for name in adjustments
+    ]
+    rows = read(*ELEMENTS, corrected)
+    assert [row["correction_scheme"] for row in rows] == [None] * 4 + [scheme]
 
 
 def test_elements_are_relative_to_the_lowest(read):
