@@ -250,6 +250,57 @@ def explain(release: str, material_id: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="UNIT=VALUE",
+    help="Difference up to which numbers are the same, as in eV/atom=0.001; that in A is also the one of "
+    "structures and bonds.  [default: A=0.001, muB=0.01, else 1e-6]",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print every difference as one JSON object.")
+@one_line_errors
+def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Compare two releases, or a release and a snapshot.
+
+    Ends with status 0 where no record differs and 1 where one does.
+    """
+    from mpclean.diff import diff, diff_tables
+    from mpclean.release.statistics import render
+
+    found = diff(a, b, _tolerances(tolerances), workers)
+    if as_json:
+        click.echo(json.dumps(found.summary()))
+    else:
+        for table in diff_tables(found):
+            click.echo(render(table) + "\n")
+        within = ", ".join(f"{value:g} {unit}".rstrip() for unit, value in found.tolerance.items())
+        click.echo(f"the same are numbers within {within}")
+        click.echo(found.conclusion)
+    if found:
+        sys.exit(1)
+
+
+def _tolerances(given: tuple[str, ...]) -> dict[str, float]:
+    """The options ``UNIT=VALUE`` by unit."""
+    tolerances = {}
+    for text in given:
+        unit, _, value = text.rpartition("=")
+        try:
+            tolerances[unit] = float(value)
+        except ValueError:
+            tolerances[unit] = -1.0
+        if not (unit and 0.0 <= tolerances[unit] < float("inf")):
+            raise UserError(
+                f"--tolerance {text}: UNIT=VALUE with a number of 0 or more is needed, as A=0.001"
+            )
+    return tolerances
+
+
+@main.command()
 @click.argument("release")
 @click.option("--out", metavar="DIR", help="Folder to make.  [default: report, in the release]")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")

@@ -14,7 +14,7 @@ from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
 # Heads of columns that hold words; all others hold numbers.
 _WORDS = (
     *("stage", "split", "target", "unit", "column", "meaning", "published list", "what", "value"),
-    *("alike to train in", "kept apart", "suspicious", "such as"),
+    *("alike to train in", "kept apart", "suspicious", "difference", "such as"),
     *("version", "release", "sources", "what is published", "title", "published count", "file", "sha256"),
 )
 

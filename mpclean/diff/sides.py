@@ -1,0 +1,133 @@
+"""The two sides of a comparison: a release, or a snapshot that one could be built from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mpclean.canonical import canonical_cell
+from mpclean.crystal import Crystal
+from mpclean.engine import run
+from mpclean.errors import UserError
+from mpclean.release.layout import MANIFEST
+from mpclean.release.reader import CRYSTAL, Release, open_release
+from mpclean.rules import RULES
+from mpclean.schema import COLUMNS, KEY, LEDGER, PREPARED
+from mpclean.sources import SOURCES, Source, open_source, recognise
+from mpclean.work import PrepareTask, prepare, read
+
+
+@dataclass
+class Snapshot:
+    """A snapshot, read once; what it knows is which records can be read, and their crystals and labels.
+
+    Attributes
+    ----------
+    origin
+        Its path, or the name of a source.
+    source
+        The source.
+    workers
+        Processes for the work on crystals.
+    readable
+        Ids of the records that can be read, once `batches` is at its end.
+    ledger
+        The records that cannot, as the rule `record` of a build has them; likewise.
+    """
+
+    origin: str
+    source: Source
+    workers: int
+    readable: pa.ChunkedArray = field(default_factory=lambda: pa.chunked_array([], pa.string()))
+    ledger: pa.Table = field(default_factory=LEDGER.empty_table)
+
+    @property
+    def columns(self) -> list[str]:
+        """What is known of its records."""
+        return [name for name in PREPARED.names if name != "position"]
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Its readable records with the `columns`, in their canonical cells."""
+        keys = []
+        with tempfile.TemporaryDirectory() as folder:
+            for key, rows in run(_crystals, self._tasks(Path(folder)), self.workers):
+                keys.append(key)
+                yield pa.Table.from_batches([rows])
+        kept, self.ledger = RULES["record"].apply(pa.Table.from_batches(keys, schema=KEY))
+        self.readable = kept["material_id"]
+
+    def _tasks(self, folder: Path) -> Iterator[PrepareTask]:
+        position = 0
+        for number, batch in enumerate(self.source.batches()):
+            yield PrepareTask(batch, position, folder / f"{number}.arrow")
+            position += batch.num_rows
+
+
+Side = Release | Snapshot
+
+
+def open_sides(a: str | Path, b: str | Path, workers: int | None = None) -> tuple[Side, Side]:
+    """Open both sides of a comparison.
+
+    Parameters
+    ----------
+    a, b
+        A release, or a snapshot as ``mpclean build --source`` takes it, which is read with the options
+        that the release was built with.
+    workers
+        Processes for the work on the crystals of a snapshot; the number of usable cores by default.
+
+    Raises
+    ------
+    UserError
+        If a side cannot be opened, or none is a release.
+    """
+    releases = {path: open_release(path) for path in (a, b) if (Path(path) / MANIFEST).is_file()}
+    if not releases:
+        raise UserError(
+            f"neither {a} nor {b} is a release; build one of them first: mpclean build --source {a} --out DIR"
+        )
+    (parameters, *_) = (release.manifest["parameters"] for release in releases.values())
+    first, second = (releases.get(path) or _snapshot(path, parameters, workers) for path in (a, b))
+    return first, second
+
+
+def _snapshot(path: str | Path, parameters: dict[str, Any], workers: int | None) -> Snapshot:
+    place = None if str(path) in SOURCES else Path(path)
+    name = str(path) if place is None else recognise(place)
+    takes = SOURCES[name].name_options if place is None else SOURCES[name].options
+    options = {option: parameters.get(option) for option in takes}
+    return Snapshot(str(path), open_source(name, place, **options), workers or len(os.sched_getaffinity(0)))
+
+
+def facts(side: Side) -> dict[str, Any]:
+    """What tells a side from another."""
+    if isinstance(side, Snapshot):
+        return {"snapshot": side.origin, "sha256": side.source.identity.sha256}
+    return {
+        "release": str(side.path),
+        "release_version": side.manifest["release_version"],
+        "content_hash": side.content_hash,
+    }
+
+
+def _crystals(task: PrepareTask) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Keys of a batch of documents, and its readable records as a release would have them."""
+    keys = prepare(task)
+    rows = read(task.path)
+    task.path.unlink()
+    cells = [
+        canonical_cell(Crystal.from_row(row), row["bravais_lattice"]).crystal
+        for row in rows.select([*CRYSTAL, "bravais_lattice"]).to_pylist()
+    ]
+    columns = {name: rows[name] for name in PREPARED.names if name != "position"}
+    for name in CRYSTAL:
+        values = [getattr(cell, name) for cell in cells]
+        columns[name] = pa.array([v if v is None else v.ravel() for v in values], COLUMNS[name].type)
+    return keys, pa.RecordBatch.from_pydict(columns)
