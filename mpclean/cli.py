@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -22,19 +22,23 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except UserError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(2)
         except BrokenPipeError:
             raise  # the reader of our output has gone, and click knows what to do
+        except UserError as error:
+            _end(f"Error: {error}", error, 2)
         except OSError as error:
-            click.echo(f"Error: {error.filename or ''}: {error.strerror or error}", err=True)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo("Interrupted; nothing was written.", err=True)
-            sys.exit(130)
+            said = str(error.strerror or error)
+            _end(f"Error: {error.filename}: {said}" if error.filename else f"Error: {said}", error, 2)
+        except KeyboardInterrupt as error:
+            _end("Interrupted; nothing was written.", error, 130)
 
     return wrapped
+
+
+def _end(message: str, error: BaseException, status: int) -> NoReturn:
+    """Say why, and what is left of the work, in one line."""
+    click.echo(" ".join((message, *getattr(error, "__notes__", ()))), err=True)
+    sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

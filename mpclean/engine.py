@@ -1,7 +1,10 @@
-"""How per-crystal work is mapped over batches: here, or in local worker processes.
+"""How per-crystal work is mapped over batches: here, in local processes, or on a Dask cluster.
 
-The seam is a function from a task to a result; results come back in the order of the tasks,
-and only a few tasks are under way at a time, so that a source of any length streams.
+The seam is a function from a task to a result, which both travel: a worker needs no disk in
+common with who asks. Results come back in the order of the tasks, and only a few tasks are
+under way at a time, so that a source of any length streams. A worker that dies costs time: its
+task is begun again, and one that nobody survives is cut into its records, of which the guilty
+one is given up.
 """
 
 from __future__ import annotations
@@ -10,16 +13,18 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from typing import Any, Generic, Protocol, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from mpclean.errors import UserError
+from mpclean.errors import UnfinishedError, UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,23 +32,45 @@ Result = TypeVar("Result")
 #: Tasks under way per worker: enough to keep it busy while results are collected in order.
 _AHEAD = 4
 
+#: The last guard, s: a task that takes longer has hung. What a crystal may cost is bounded by
+#: points, not by time, and a batch of the hardest ones takes minutes.
+LONGEST = 3600.0
 
-def _begin() -> None:
-    """Prepare a worker: the parent alone answers to Ctrl-C, and matrices are too small for threads."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+#: The same for a task of one record, s.
+LONGEST_RECORD = 300.0
 
+#: Records that may be given up in one pass; when more end their workers, it is the machine.
+MOST_LOST = 16
 
-def _end_with_parent() -> None:
-    """A killed parent cannot send its workers home; without it they would wait for tasks for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+#: How long a cluster may take to answer, s.
+_ANSWER = 10
 
 
-def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Rescue(Generic[Task, Result]):
+    """What to do about a task that ends every worker that takes it.
+
+    Attributes
+    ----------
+    parts
+        Tasks of one record each that make up a task.
+    lost
+        The result of a task of one record that is given up, from the task and the reason why.
+    join
+        The result of a task from those of its parts.
+    """
+
+    parts: Callable[[Task], Sequence[Task]]
+    lost: Callable[[Task, str], Result]
+    join: Callable[[Sequence[Result]], Result]
+
+
+def run(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int | str,
+    rescue: Rescue[Task, Result] | None = None,
+) -> Iterator[Result]:
     """Apply a function to every task, results in the order of the tasks.
 
     Parameters
@@ -53,35 +80,245 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int)
     tasks
         Read lazily.
     workers
-        Processes; 1 works in this process.
+        Local processes; 1 works in this process, where nothing can be begun again. Or the address
+        of the scheduler of a Dask cluster, as in ``tcp://host:8786``.
+    rescue
+        What to do about a task that ends its workers; without it that is an error.
 
     Raises
     ------
     Exception
         What `function` raised, at its place in the order; tasks not yet begun are dropped.
+    UnfinishedError
+        If workers keep dying, or a cluster is lost.
     UserError
-        If a worker process died.
+        If a cluster does not answer.
     """
-    if workers <= 1:
+    if workers == 1:
         with threadpool_limits(1):
             yield from map(function, tasks)
         return
-    # Not forked: the parent may hold threads of Arrow, and a fork of those can hang.
-    context = multiprocessing.get_context("spawn")
-    pending: deque[Future[Result]] = deque()
+    pool: _Pool = _Cluster(workers) if isinstance(workers, str) else _Processes(workers)
     remaining = iter(tasks)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+    given_up = 0
+
+    def insist(task: Task, began: _Promise, limit: float = LONGEST) -> Result:
+        """The result of a task, whatever it costs."""
+        nonlocal given_up
         try:
-            for task in islice(remaining, workers * _AHEAD):
-                pending.append(pool.submit(function, task))
-            while pending:
-                result = pending.popleft().result()
-                for task in islice(remaining, 1):
-                    pending.append(pool.submit(function, task))
-                yield result
-        except BrokenProcessPool as error:
+            return began.result()
+        except _HungError as error:
+            reason = str(error)
+        except _LostError:
+            try:
+                return pool.submit(function, task, limit).result()
+            except _LostError as error:
+                reason = str(error)
+        parts = rescue.parts(task) if rescue else [task]
+        if rescue and len(parts) > 1:
+            begun = [(part, pool.submit(function, part, LONGEST_RECORD)) for part in parts]
+            return rescue.join([insist(part, future, LONGEST_RECORD) for part, future in begun])
+        given_up += 1
+        if rescue is None or given_up > MOST_LOST:
+            raise UnfinishedError(
+                "worker processes keep dying, most likely for want of memory; try again with fewer --workers"
+            )
+        return rescue.lost(task, reason)
+
+    pending: deque[tuple[Task, _Promise]] = deque()
+    try:
+        for task in islice(remaining, pool.size * _AHEAD):
+            pending.append((task, pool.submit(function, task, LONGEST)))
+        while pending:
+            result = insist(*pending.popleft())
+            for task in islice(remaining, 1):
+                pending.append((task, pool.submit(function, task, LONGEST)))
+            yield result
+    finally:
+        pool.close()
+
+
+class _LostError(Exception):
+    """The worker died that had a task."""
+
+
+class _HungError(_LostError):
+    """The worker had a task for longer than it may take."""
+
+
+class _Promise(Protocol):
+    def result(self) -> Any:
+        """Wait for what the function returned or raised; `_LostError` where its worker did not return."""
+
+
+class _Pool(Protocol):
+    """Workers, and how many tasks they work on at once."""
+
+    size: int
+
+    def submit(self, function: Callable[[Any], Any], task: Any, limit: float) -> _Promise:
+        """Begin a task as soon as a worker is free; it may take so long, s."""
+
+    def close(self) -> None:
+        """Send the workers home, whatever they are at."""
+
+
+# ---------------------------------------------------------------- local processes
+
+
+class _Processes:
+    """Worker processes of this machine, each with a thread here that hands it one task at a time.
+
+    So it is known which task a worker had when it died, and the others go on.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._threads = ThreadPoolExecutor(size)
+        self._own = threading.local()
+        self._workers: list[_Worker] = []
+
+    def submit(self, function: Callable[[Any], Any], task: Any, limit: float) -> _Promise:
+        return self._threads.submit(self._call, function, task, limit)
+
+    def _call(self, function: Callable[[Any], Any], task: Any, limit: float) -> Any:
+        worker = getattr(self._own, "worker", None)
+        if worker is None:
+            worker = self._own.worker = _Worker()
+            self._workers.append(worker)
+        try:
+            return worker.call(function, task, limit)
+        except _LostError:
+            self._own.worker = None
+            self._workers.remove(worker)
+            raise
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in list(self._workers):
+            worker.kill()  # and so their threads stop waiting for them
+        self._threads.shutdown(wait=True)
+        for worker in self._workers:
+            worker.end()
+
+
+class _Worker:
+    """A process that applies functions to tasks, one after the other."""
+
+    def __init__(self) -> None:
+        # Not forked: the parent may hold threads of Arrow, and a fork of those can hang.
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_work, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
+
+    def call(self, function: Callable[[Any], Any], task: Any, limit: float) -> Any:
+        try:
+            self._connection.send((function, task))
+            if not self._connection.poll(limit):
+                self.end()
+                raise _HungError(f"the work on it takes longer than {limit:.0f} s")
+            returned, value = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self.end()
+            raise _LostError("the work on it ends its process") from error
+        if returned:
+            return value
+        raise value
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> None:
+        """End the process, whatever it is at, and leave nothing of it."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+def _work(connection: Connection) -> None:
+    """What a worker process does, until its parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers to Ctrl-C
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with threadpool_limits(1):  # matrices are too small for threads
+        while True:
+            try:
+                function, task = connection.recv()
+            except EOFError:
+                return
+            try:
+                reply = True, function(task)
+            except Exception as error:  # noqa: BLE001 - the parent raises it
+                error.add_note("in a worker process:\n" + traceback.format_exc())
+                reply = False, error
+            connection.send(reply)
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot send its workers home; without it they would go on for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+# ---------------------------------------------------------------- a Dask cluster
+
+
+class _Cluster:
+    """A Dask cluster that is there already."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise UserError("--scheduler needs Dask: pip install 'mpclean[dask]'") from None
+        try:
+            self._client = Client(address, timeout=_ANSWER, set_as_default=False)
+        except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
-                "a worker process died, most likely for want of memory; try again with fewer --workers"
+                f"{address}: no Dask scheduler answers there; start one with dask-scheduler, or leave out "
+                "--scheduler to work in processes of this machine"
             ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self.size = sum(self._client.nthreads().values())
+        if not self.size:
+            self.close()
+            raise UserError(f"{address}: the cluster has no worker; start some with: dask worker {address}")
+
+    def submit(self, function: Callable[[Any], Any], task: Any, limit: float) -> _Promise:
+        return _OnCluster(self._client.submit(_one_at_a_time, function, task, pure=False), limit)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _OnCluster:
+    """A task on a cluster, which begins it again itself where a worker died (``allowed-failures``)."""
+
+    def __init__(self, future: Any, limit: float) -> None:
+        self._future = future
+        self._limit = limit
+
+    def result(self) -> Any:
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+
+        try:
+            return self._future.result(self._limit)
+        except KilledWorker as error:
+            raise _LostError("the work on it ends its process") from error
+        except (CancelledError, TimeoutError) as error:
+            raise UnfinishedError(
+                f"the Dask cluster returned nothing ({type(error).__name__}); see that it has workers"
+            ) from error
+
+
+_ONE = threading.Lock()
+
+
+def _one_at_a_time(function: Callable[[Any], Any], task: Any) -> Any:
+    """Work on a task in a thread of a Dask worker; the libraries below are made for processes."""
+    with _ONE, threadpool_limits(1):
+        return function(task)

@@ -8,3 +8,7 @@ class UserError(Exception):
 
     The message names the file, the record where there is one, and the way out.
     """
+
+
+class UnfinishedError(UserError):
+    """Work that came to no end for want of machines; the same command can go on with it."""

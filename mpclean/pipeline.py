@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from tqdm import tqdm
 from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
 from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.downloads import fetch
-from mpclean.engine import run
 from mpclean.errors import UserError
+from mpclean.passes import Passes
 from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest
 from mpclean.release.layout import FORMAT_VERSION, LEDGER, LISTED, split_table
@@ -34,19 +34,17 @@ from mpclean.rules import RULES
 from mpclean.rules.base import partition
 from mpclean.rules.duplicate import left_by_source_formula
 from mpclean.rules.size import MAX_ATOMS
-from mpclean.schema import BONDS, KEY, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS, TARGETS
+from mpclean.schema import BONDED, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.splits import published, read_split, shuffled
 from mpclean.splits.base import FRACTIONS, SEED
+from mpclean.unfinished import LIBRARIES, unfinished
 from mpclean.versions import Version, find_version
-from mpclean.work import BONDED, Bonds, BondTask, PrepareTask, bond, prepare, read
+from mpclean.work import Bonds
 
 #: Longest edge of a graph of all neighbours within a radius, A (Perov-5).
 RADIUS_CUTOFF = 5.0
-
-#: Packages whose version can change a result; recorded in the manifest.
-_LIBRARIES = ("mpclean", "moyopy", "numpy", "pyarrow", "pymatgen", "scipy", "spglib")
 
 
 @dataclass(frozen=True)
@@ -142,9 +140,17 @@ def build(
     plan = _plan(version, source, out, split, min_area, workers, limit, allow_version_drift, options)
     with staging_folder(plan.out) as folder:
         require_free(plan.out, force)
-        _build(plan, folder)
-        move_into_place(folder / "release", plan.out)
+        with unfinished(plan.out, _depends_on(plan)) as batches:
+            _build(plan, Passes(batches, plan.source, plan.bonds, plan.limit, plan.workers), folder)
+            move_into_place(folder / "release", plan.out)
     return open_release(plan.out)
+
+
+def _depends_on(plan: Plan) -> dict[str, Any]:
+    """What the work on crystals depends on; not what comes after it, nor who does it, nor where."""
+    others = ("source", "origin", "out", "split", "workers")
+    facts = {entry.name: getattr(plan, entry.name) for entry in fields(plan) if entry.name not in others}
+    return facts | {"identity": plan.source.identity, "parameters": dict(plan.source.parameters)}
 
 
 def _plan(
@@ -221,15 +227,10 @@ def _chosen_split(split: str | Path | None, source: Source, version: Version) ->
     )
 
 
-def _build(plan: Plan, staging: Path) -> None:
-    keys = _prepare(plan, staging)
-    differ = pc.fill_null(pc.not_equal(keys["spacegroup_source"], keys["spacegroup_computed"]), False)
-    spacegroups = {
-        "stated": len(keys) - keys["spacegroup_source"].null_count,
-        "differ": sorted(keys["material_id"].filter(differ).drop_null().to_pylist()),
-    }
-    stated = pc.unique(keys["database_version"].drop_null()).to_pylist()
-
+def _build(plan: Plan, passes: Passes, staging: Path) -> None:
+    passes.prepare(None if plan.drift else plan.version.require)
+    keys = passes.keys()
+    stated_versions, spacegroups = passes.stated()
     stages = [_stage("records", "records read", keys.num_rows, None)]
     by_source_formula = None
     ledger = []
@@ -237,7 +238,7 @@ def _build(plan: Plan, staging: Path) -> None:
     bonded = False
     for rule in rules:
         if rule.needs_bonds and not bonded:
-            keys, bonded = _with_bonds(plan, staging, keys), True
+            keys, bonded = passes.bond(keys), True
         if rule.name == "duplicate":
             by_source_formula = left_by_source_formula(keys)
         keys, dropped = rule.apply(keys)
@@ -247,7 +248,7 @@ def _build(plan: Plan, staging: Path) -> None:
             raise UserError(_nothing_readable(plan.origin, dropped))
     if not bonded:
         # No rule of this plan asks for bonds, but a crystal without them cannot be written.
-        keys = _with_bonds(plan, staging, keys)
+        keys = passes.bond(keys)
         keys, dropped = partition(keys, keys["reason"].is_valid(), "bonds", keys["reason"], keys["detail"])
         ledger.append(dropped)
         stages.append(_stage("bonds", "with bonds", keys.num_rows, dropped.num_rows))
@@ -269,12 +270,13 @@ def _build(plan: Plan, staging: Path) -> None:
     )
     if not keys.num_rows:
         raise UserError(f"{plan.origin}: no record is on the lists of the split; give another --split")
-    labels = _labels(staging, keys["position"])
+    labels = passes.labels(keys["position"])
     insulators = pc.sum(labels["is_insulator"]).as_py() or 0
     stages.append(_stage("insulators", "of these insulators", insulators, None))
 
     _write_release(
         plan,
+        passes,
         staging,
         keys,
         assigned,
@@ -290,7 +292,7 @@ def _build(plan: Plan, staging: Path) -> None:
             "left_by_source_formula": by_source_formula,
             "split": {"strategy": strategy, "description": description},
             "replay": compare(plan.split[0], keys, excluded) if plan.split and plan.version.lists else None,
-            "stated_versions": sorted(stated),
+            "stated_versions": stated_versions,
         },
     )
 
@@ -317,80 +319,9 @@ def _describe_random() -> str:
     return f"Python's random.seed({SEED}) and random.shuffle on the ids in string order, then {shares}."
 
 
-def _prepare(plan: Plan, staging: Path) -> pa.Table:
-    """First pass: every record read, in its primitive cell, in a file; its key in memory."""
-    folder = staging / "prepared"
-    folder.mkdir()
-
-    def tasks() -> Iterator[PrepareTask]:
-        position = 0
-        for number, batch in enumerate(plan.source.batches()):
-            if plan.limit is not None:
-                batch = batch.slice(0, plan.limit - position)
-            yield PrepareTask(batch, position, folder / f"{number:06d}.arrow")
-            position += batch.num_rows
-            if plan.limit is not None and position >= plan.limit:
-                return
-
-    total = plan.source.n_documents
-    if plan.limit is not None:
-        total = plan.limit if total is None else min(total, plan.limit)
-    batches = []
-    with tqdm(total=total, desc="reading", unit=" records", disable=None) as bar:
-        for batch in run(prepare, tasks(), plan.workers):
-            if not plan.drift:
-                for stated in pc.unique(batch["database_version"].drop_null()).to_pylist():
-                    plan.version.require(stated)
-            batches.append(batch)
-            bar.update(batch.num_rows)
-    return pa.Table.from_batches(batches, schema=KEY)
-
-
-def _with_bonds(plan: Plan, staging: Path, keys: pa.Table) -> pa.Table:
-    """Second pass: bonds of the records that are left; their keys with the columns of `BONDS`."""
-    folder = staging / "bonded"
-    folder.mkdir()
-    tasks = (
-        BondTask(path, positions, folder / path.name, plan.bonds)
-        for path, positions in _by_file(staging / "prepared", keys["position"].to_numpy())
-    )
-    batches = []
-    with tqdm(total=keys.num_rows, desc="bonding", unit=" crystals", disable=None) as bar:
-        for batch in run(bond, tasks, plan.workers):
-            batches.append(batch)
-            bar.update(batch.num_rows)
-    bonds = pa.Table.from_batches(batches, schema=BONDS)
-    kept = keys.drop_columns(["reason", "detail"])
-    for name in BONDS.names[1:]:
-        kept = kept.append_column(name, bonds[name])
-    return kept
-
-
-def _by_file(folder: Path, positions: np.ndarray) -> Iterator[tuple[Path, np.ndarray]]:
-    """Sorted positions with the file of the first pass that holds them."""
-    for path in sorted(folder.iterdir()):
-        held = read(path, ["position"])["position"].to_numpy()
-        if len(held):
-            low, high = np.searchsorted(positions, [held[0], held[-1] + 1])
-            if high > low:
-                yield path, positions[low:high]
-
-
-def _survivors(staging: Path, positions: pa.ChunkedArray) -> Iterator[pa.Table]:
-    """Rows of the second pass at these positions, file by file."""
-    for path, wanted in _by_file(staging / "bonded", positions.to_numpy()):
-        batch = read(path)
-        mask = pc.is_in(batch["position"], pa.array(wanted))
-        yield pa.Table.from_batches([batch]).filter(mask)
-
-
-def _labels(staging: Path, positions: pa.ChunkedArray) -> pa.Table:
-    names = [*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS, "is_insulator"]
-    return pa.concat_tables([rows.select(names) for rows in _survivors(staging, positions)])
-
-
 def _write_release(
     plan: Plan,
+    passes: Passes,
     staging: Path,
     keys: pa.Table,
     assigned: pa.Table,
@@ -405,7 +336,7 @@ def _write_release(
     counts: Counts = {}
 
     def batches() -> Iterator[tuple[str, pa.Table]]:
-        for table in _survivors(staging, keys["position"]):
+        for table in passes.bonded(keys["position"]):
             split = np.array([split_of[material_id] for material_id in table["material_id"].to_pylist()])
             for name in SPLITS:
                 part = table.filter(pa.array(split == name)).select(columns)
@@ -413,13 +344,11 @@ def _write_release(
                     count(counts, name, part)
                     yield name, part
 
-    size = sum(path.stat().st_size for path in (staging / "bonded").iterdir())
     digest = ContentDigest()
     with tqdm(total=keys.num_rows, desc="writing", unit=" crystals", disable=None) as bar:
         schema = pa.schema([field for field in BONDED if field.name in columns])
-        shards = write_shards(
-            folder, _watched(batches(), bar), rows, size / max(keys.num_rows, 1), schema, digest
-        )
+        size = passes.bytes_bonded / max(keys.num_rows, 1)
+        shards = write_shards(folder, _watched(batches(), bar), rows, size, schema, digest)
     digest.update("splits", assigned)
     digest.update("ledger", ledger.cast(LEDGER_SCHEMA))
     write_table(folder / split_table(facts["split"]["strategy"]), assigned.cast(SPLIT))
@@ -478,7 +407,7 @@ def _manifest(
             "limit": plan.limit,
             **plan.source.parameters,
         },
-        "libraries": {name: package_version(name) for name in _LIBRARIES},
+        "libraries": {name: package_version(name) for name in LIBRARIES},
         "stages": facts["stages"],
         "left_by_source_formula": facts["left_by_source_formula"],
         "spacegroups": facts["spacegroups"],

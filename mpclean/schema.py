@@ -5,6 +5,7 @@ tables made of them, on the way from a source to a release:
 
 * a *record*: one crystal as a source gave it, read into arrays (`RECORD`);
 * a *prepared* record: the same in its primitive cell (`PREPARED`), and its `KEY`;
+* a *bonded* record: the same in its canonical cell, with its bonds (`BONDED`);
 * a *release row*: one crystal that is kept, with its bonds (`RELEASE`);
 * a *ledger row*: one record that left, with the rule and the reason (`LEDGER`).
 """
@@ -171,19 +172,20 @@ RECORD = schema(
 
 #: What global steps need to know of a record: all that is held in memory for the whole source.
 KEY = schema(
-    *("position", "material_id", "formula", "cell_formula", "nsites"),
-    *("spacegroup_number", "spacegroup_computed", "spacegroup_source"),
-    *("formation_energy_per_atom", "database_version", "reason", "detail"),
+    *("position", "material_id", "formula", "cell_formula", "nsites", "spacegroup_number"),
+    *("formation_energy_per_atom", "reason", "detail"),
 )
 
 #: What the rules about bonds need to know of a record.
 BONDS = schema("position", "dimensionality", "n_components", "n_isolated", "reason", "detail")
 
-#: A record with its primitive cell, between the two passes over the crystals.
+#: A record with its primitive cell or the reason why it has none, between the two passes over the crystals.
 PREPARED = schema(
-    *("position", "material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
+    *("position", "material_id", "formula", "cell_formula", "reduced_formula", "nsites"),
+    *("spacegroup_number", "spacegroup_computed", "spacegroup_source"),
     *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),
     *_LABELS,
+    *("reason", "detail"),
 )
 
 #: One crystal that is kept. `SOURCE_LABELS` and `SOURCE_WORDS` follow where the source has them.
@@ -194,6 +196,9 @@ RELEASE = schema(
     *("formation_energy_per_atom", "efermi", "band_gap", "magnetization_per_atom", "e_above_hull"),
     *("is_insulator", "is_hubbard"),
 )
+
+#: A release row that does not know its split yet, with its place in the source, after the second pass.
+BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS, *BONDS.names[1:])
 
 #: One record that left.
 LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference")

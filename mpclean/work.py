@@ -5,14 +5,13 @@ Two passes, because duplicates leave before bonds are worth finding:
 1. `prepare`: documents become records in their primitive cell, with space groups.
 2. `bond`: survivors get their canonical cell, their bond graph and its topology.
 
-Each pass writes what it made of a batch into a file of its own and hands back only the
-columns that global steps need.
+A pass is a function of what it is given, which need not be on the machine that asked for it:
+files are written by who asked (`mpclean.passes`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,10 +30,7 @@ from mpclean.bonding import (
 from mpclean.canonical import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
 from mpclean.crystal import Crystal, formula, reduced_formula
 from mpclean.documents import read_documents
-from mpclean.schema import BONDS, COLUMNS, KEY, PREPARED, RELEASE, SOURCE_LABELS, SOURCE_WORDS, schema
-
-#: A release row that does not know its split yet, with its place in the source.
-BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS)
+from mpclean.schema import BONDED, COLUMNS, PREPARED
 
 _CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
 _FOUND = (*_CELL, "cell_formula", "reduced_formula", "nsites", "bravais_lattice", "spacegroup_computed")
@@ -79,21 +75,29 @@ class Bonds:
 
 @dataclass(frozen=True)
 class PrepareTask:
-    """A batch of documents, the position of its first one, and where to write it."""
+    """A batch of documents, and the position of its first one."""
 
     documents: pa.RecordBatch
     position: int
-    path: Path
+
+    def parts(self) -> list[PrepareTask]:
+        """The same work as tasks of one record each."""
+        return [
+            PrepareTask(self.documents.slice(row, 1), self.position + row)
+            for row in range(self.documents.num_rows)
+        ]
 
 
 @dataclass(frozen=True)
 class BondTask:
-    """A file that `prepare` wrote, the positions (K,) that survived, and where to write them."""
+    """Rows of a batch that `prepare` made, those that survived, and how bonds are found."""
 
-    prepared: Path
-    positions: NDArray[np.int64]
-    path: Path
+    prepared: pa.RecordBatch
     bonds: Bonds
+
+    def parts(self) -> list[BondTask]:
+        """The same work as tasks of one record each."""
+        return [replace(self, prepared=self.prepared.slice(row, 1)) for row in range(self.prepared.num_rows)]
 
 
 def prepare(task: PrepareTask) -> pa.RecordBatch:
@@ -101,7 +105,7 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
 
     Returns
     -------
-    A batch of `mpclean.schema.KEY`, row for row; records with a reason are not in the file.
+    A batch of `mpclean.schema.PREPARED`, row for row; a record with a reason has no cell.
     """
     records = read_documents(task.documents)
     position = pa.array(np.arange(task.position, task.position + records.num_rows))
@@ -135,10 +139,13 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
     columns["reason"] = pc.if_else(nameless, "no space group found", pa.array(reason, pa.string()))
     columns["detail"] = pc.if_else(nameless, pa.array(location), pa.array(detail, pa.string()))
     columns["position"] = position
-    keys = pa.RecordBatch.from_arrays([columns[name] for name in KEY.names], schema=KEY)
-    prepared = pa.RecordBatch.from_arrays([columns[name] for name in PREPARED.names], schema=PREPARED)
-    _write(task.path, prepared.filter(columns["reason"].is_null()))
-    return keys
+    return pa.RecordBatch.from_arrays([columns[name] for name in PREPARED.names], schema=PREPARED)
+
+
+def lost_record(task: PrepareTask, reason: str) -> pa.RecordBatch:
+    """What `prepare` would return of the one record of a task that could not be finished."""
+    row = {"position": task.position, "reason": reason, "detail": task.documents["location"][0].as_py()}
+    return pa.RecordBatch.from_pylist([row], schema=PREPARED)
 
 
 def bond(task: BondTask) -> pa.RecordBatch:
@@ -146,11 +153,9 @@ def bond(task: BondTask) -> pa.RecordBatch:
 
     Returns
     -------
-    A batch of `mpclean.schema.BONDS`, one row per survivor; those with a reason are not in
-    the file.
+    A batch of `mpclean.schema.BONDED`, row for row; a crystal with a reason has no bonds.
     """
-    prepared = read(task.prepared)
-    prepared = prepared.filter(pc.is_in(prepared["position"], pa.array(task.positions)))
+    prepared = task.prepared
     cells: list[Crystal] = []
     graphs: list[BondGraph] = []
     reason: list[str | None] = []
@@ -196,33 +201,23 @@ def bond(task: BondTask) -> pa.RecordBatch:
         columns[name] = pa.ListArray.from_arrays(
             pa.array(offsets * width, pa.int32()), pa.array(values).cast(item, safe=name != "edge_length")
         )
-    _write(task.path, pa.RecordBatch.from_arrays([columns[name] for name in BONDED.names], schema=BONDED))
+    columns["dimensionality"] = pa.array(connected.dimensionality)
+    columns["n_components"] = pa.array(connected.n_components)
+    columns["n_isolated"] = pa.array(connected.n_isolated)
 
-    whole = np.nonzero(good.to_numpy(zero_copy_only=False))[0]
-    scattered = {
-        "position": prepared["position"],
-        "dimensionality": _scatter(connected.dimensionality, whole, len(reason)),
-        "n_components": _scatter(connected.n_components, whole, len(reason)),
-        "n_isolated": _scatter(connected.n_isolated, whole, len(reason)),
-        "reason": pa.array(reason, pa.string()),
-        "detail": pa.array(detail, pa.string()),
-    }
-    return pa.RecordBatch.from_arrays([scattered[name] for name in BONDS.names], schema=BONDS)
-
-
-def read(path: Path, columns: list[str] | None = None) -> pa.RecordBatch:
-    """Read a batch that a pass wrote, or some of its columns."""
-    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
-        batch = reader.get_batch(0)
-        return batch if columns is None else batch.select(columns)
+    # Crystals without bonds go back to their places, and have nothing but the reason why.
+    whole = good.to_numpy(zero_copy_only=False)
+    place = pa.array(np.cumsum(whole) - 1, mask=~whole)
+    columns = {name: column.take(place) for name, column in columns.items()}
+    columns["position"] = prepared["position"]
+    columns["reason"], columns["detail"] = pa.array(reason, pa.string()), pa.array(detail, pa.string())
+    return pa.RecordBatch.from_arrays([columns[name] for name in BONDED.names], schema=BONDED)
 
 
-def _write(path: Path, batch: pa.RecordBatch) -> None:
-    """Write a batch so that the file is either whole or not there."""
-    partial = path.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-        writer.write_batch(batch)
-    partial.replace(path)
+def lost_crystal(task: BondTask, reason: str) -> pa.RecordBatch:
+    """What `bond` would return of the one crystal of a task that could not be finished."""
+    row = {"position": task.prepared["position"][0].as_py(), "reason": reason, "detail": ""}
+    return pa.RecordBatch.from_pylist([row], schema=BONDED)
 
 
 def _crystals(batch: pa.RecordBatch) -> list[Crystal]:
@@ -250,12 +245,3 @@ def _lists(name: str, rows: list[NDArray | None]) -> pa.Array:
 
 def _concatenate(arrays: list[NDArray], empty: tuple[int, ...]) -> NDArray:
     return np.concatenate(arrays) if arrays else np.zeros(empty, dtype=np.int64)
-
-
-def _scatter(values: NDArray, rows: NDArray[np.int64], n: int) -> pa.Array:
-    """Values at their rows of n, null elsewhere."""
-    placed = np.zeros(n, dtype=values.dtype)
-    placed[rows] = values
-    missing = np.ones(n, dtype=bool)
-    missing[rows] = False
-    return pa.array(placed, mask=missing)

@@ -32,10 +32,10 @@ def staging_folder(out: Path) -> Iterator[Path]:
     if out.name in ("", ".."):
         raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = _beside(out, "building")
+    folder = beside(out, "building")
     with _lock(out):
-        if _beside(out, "replaced").exists() and not out.exists():
-            _beside(out, "replaced").rename(out)  # a command was killed between its last two steps
+        if beside(out, "replaced").exists() and not out.exists():
+            beside(out, "replaced").rename(out)  # a command was killed between its last two steps
         shutil.rmtree(folder, ignore_errors=True)  # what a killed command left
         folder.mkdir()
         try:
@@ -79,7 +79,7 @@ def move_into_place(new: Path, out: Path) -> None:
     out
         Where it belongs.
     """
-    old = _beside(out, "replaced")
+    old = beside(out, "replaced")
     if old.is_dir():
         shutil.rmtree(old)
     old.unlink(missing_ok=True)
@@ -89,14 +89,15 @@ def move_into_place(new: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _beside(out: Path, role: str) -> Path:
+def beside(out: Path, role: str) -> Path:
+    """A place beside a release, on the same disk, hidden and named after it."""
     return out.parent / f".{out.name}.{role}"
 
 
 @contextmanager
 def _lock(out: Path) -> Iterator[None]:
     """Hold the one lock on a target; it goes with the process, however that ends."""
-    path = _beside(out, "lock")
+    path = beside(out, "lock")
     while True:
         with path.open("w") as lock:
             try:

@@ -2,11 +2,14 @@
 
 import math
 import os
+import signal
+from itertools import chain
 
 import pytest
 
-from mpclean.engine import _AHEAD, run
-from mpclean.errors import UserError
+from mpclean import engine
+from mpclean.engine import _AHEAD, Rescue, run
+from mpclean.errors import UnfinishedError
 
 
 class Counting:
@@ -74,6 +77,71 @@ def test_error_of_the_tasks_themselves(workers):
         list(run(math.sqrt, tasks(), workers))
 
 
-def test_dead_worker():
-    with pytest.raises(UserError, match=r"a worker process died, .*; try again with fewer --workers"):
-        list(run(os._exit, [1], 2))
+# ---------------------------------------------------------------- workers that die
+
+OS = "__import__('os')"
+DIE = f"{OS}._exit(1)"
+
+
+def die_once(mark, value):
+    """An expression that ends its process the first time it is evaluated."""
+    return f"{value} if {OS}.path.exists({str(mark)!r}) else ({OS}.mkdir({str(mark)!r}), {DIE})"
+
+
+def parts(task):
+    return task.split("+")
+
+
+def join(results):
+    return [*chain(*results)]
+
+
+RESCUE = Rescue(parts, lambda task, reason: [f"{task[:3]}: {reason}"], join)
+
+
+def test_a_worker_that_dies_costs_time_and_nothing_else(tmp_path):
+    tasks = [str(n) for n in range(20)]
+    tasks[3], tasks[11] = die_once(tmp_path / "a", 3), die_once(tmp_path / "b", 11)
+    assert list(run(eval, tasks, 2)) == list(range(20))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_worker_killed_from_outside(tmp_path):
+    tasks = [f"({OS}.getpid(), {n})" for n in range(40)]
+    found = []
+    for pid, n in run(eval, tasks, 2):
+        if n == 5:
+            os.kill(pid, signal.SIGKILL)
+        found.append(n)
+    assert found == list(range(40))
+
+
+def test_a_task_that_ends_every_worker():
+    with pytest.raises(UnfinishedError, match=r"worker processes keep dying, .* with fewer --workers"):
+        list(run(eval, ["1", DIE, "2"], 2))
+
+
+def test_the_guilty_record_is_found_and_the_others_are_kept():
+    tasks = ["[1]+[2]", f"[3]+[{DIE}]+[5]", "[6]", f"[{DIE}]"]
+    reason = "[__: the work on it ends its process"
+    assert list(run(eval, tasks, 2, RESCUE)) == [[1, 2], [3, reason, 5], [6], [reason]]
+
+
+def test_a_record_that_hangs(monkeypatch):
+    monkeypatch.setattr(engine, "LONGEST", 3.0)
+    monkeypatch.setattr(engine, "LONGEST_RECORD", 3.0)
+    hang = "__import__('time').sleep(600)"
+    found = list(run(eval, ["[1]", f"[2]+[{hang}]", "[4]"], 2, RESCUE))
+    assert found == [[1], [2, "[__: the work on it takes longer than 3 s"], [4]]
+
+
+def test_when_everything_dies_it_is_the_machine(monkeypatch):
+    monkeypatch.setattr(engine, "MOST_LOST", 2)
+    with pytest.raises(UnfinishedError):
+        list(run(eval, [f"[{DIE}]"] * 4, 2, RESCUE))
+
+
+def test_where_an_error_was_raised_in_a_worker_is_said():
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(run(eval, ["1/0"], 2))
+    assert "in a worker process:" in caught.value.__notes__[0]

@@ -430,7 +430,7 @@ pipeline.build(source=sys.argv[1], out=sys.argv[2], workers=1, force=True, limit
 """
 
 
-@pytest.mark.parametrize("where", ["pipeline._with_bonds", "pipeline.move_into_place"])
+@pytest.mark.parametrize("where", ["pipeline.Passes.bond", "pipeline.move_into_place"])
 @pytest.mark.slow
 def test_a_killed_build_leaves_the_old_release_or_none(snapshot, tmp_path, where):
     out = tmp_path / "r"

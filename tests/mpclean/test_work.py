@@ -9,24 +9,24 @@ import pytest
 from mpclean.bonding import bond_graph, radius_graph
 from mpclean.canonical import canonical_cell
 from mpclean.documents import read_structure
-from mpclean.schema import BONDS, KEY
+from mpclean.schema import BONDED, PREPARED
 from mpclean.sources import DOCUMENTS
-from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare, read
+from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare
 
 
 @pytest.fixture
-def passes(tmp_path):
-    """Both passes over documents, all readable ones surviving; what each returns and its file."""
+def passes():
+    """Both passes over documents, all readable ones surviving; what each returns, and the good rows."""
 
     def run(documents, kind="voronoi", position=1000):
         rows = [
             {"location": f"line {n}", "document": json.dumps(d).encode()} for n, d in enumerate(documents)
         ]
         batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENTS)
-        keys = prepare(PrepareTask(batch, position, tmp_path / "prepared"))
-        positions = keys.filter(keys["reason"].is_null())["position"].to_numpy()
-        found = bond(BondTask(tmp_path / "prepared", positions, tmp_path / "bonded", Bonds(kind, 1e-4, 4.0)))
-        return keys, found, read(tmp_path / "bonded")
+        prepared = prepare(PrepareTask(batch, position))
+        survivors = prepared.filter(prepared["reason"].is_null())
+        found = bond(BondTask(survivors, Bonds(kind, 1e-4, 4.0)))
+        return prepared, found, found.filter(found["reason"].is_null())
 
     return run
 
@@ -42,7 +42,7 @@ def test_keys(passes, rock_salt):
         for k in (0, 1)
     ]
     keys, _, rows = passes([rock_salt(0, symmetry={"number": 216}), {"material_id": "mp-9"}, conventional])
-    assert keys.schema == KEY
+    assert keys.schema == PREPARED
     assert keys["position"].to_pylist() == [1000, 1001, 1002]
     assert keys["cell_formula"].to_pylist() == ["Mg1 O1", None, "Mg1 Se1"]
     assert keys["spacegroup_number"].to_pylist() == [216, None, 225]
@@ -59,7 +59,7 @@ def test_keys(passes, rock_salt):
 def test_rows_are_the_canonical_cell_and_its_graph(passes, rock_salt, kind):
     documents = [rock_salt(n) for n in range(5)]
     keys, found, rows = passes(documents, kind)
-    assert found.schema == BONDS
+    assert found.schema == BONDED
     assert found["position"].to_pylist() == keys["position"].to_pylist() == rows["position"].to_pylist()
     for document, row in zip(documents, rows.to_pylist(), strict=True):
         cell = canonical_cell(read_structure(document["structure"]))

@@ -1,0 +1,185 @@
+"""The two passes over the crystals of a source, and what a build reads back from their files.
+
+Only keys are held in memory. Everything else of a record lies in the file of its batch, and a
+batch that has its file is not worked on again (`mpclean.unfinished`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mpclean.engine import Rescue, run
+from mpclean.schema import BONDS, KEY, SOURCE_LABELS, SOURCE_WORDS, TARGETS
+from mpclean.sources import Source
+from mpclean.unfinished import BatchFiles
+from mpclean.work import Bonds, BondTask, PrepareTask, bond, lost_crystal, lost_record, prepare
+
+
+class Passes:
+    """The passes of one build.
+
+    Parameters
+    ----------
+    folder
+        Where the finished batches of both lie.
+    source
+        Where records come from.
+    bonds
+        How bonds are found.
+    limit
+        Read this many records only; None for all.
+    workers
+        As `mpclean.engine.run` takes it.
+    """
+
+    def __init__(
+        self, folder: Path, source: Source, bonds: Bonds, limit: int | None, workers: int | str
+    ) -> None:
+        self._prepared = BatchFiles(folder / "prepared")
+        self._bonded = BatchFiles(folder / "bonded")
+        self._source = source
+        self._bonds = bonds
+        self._limit = limit
+        self._workers = workers
+
+    def prepare(self, require: Callable[[str], None] | None) -> None:
+        """First pass: every record in its primitive cell, or with the reason why it has none.
+
+        Parameters
+        ----------
+        require
+            Called with every version that records state; raises where it is the wrong one.
+        """
+        if self._prepared.whole:
+            return
+        total = self._source.n_documents
+        if self._limit is not None:
+            total = self._limit if total is None else min(total, self._limit)
+        numbers: deque[int] = deque()
+        with tqdm(total=total, desc="reading", unit=" records", disable=None) as bar:
+
+            def tasks() -> Iterator[PrepareTask]:
+                position = 0
+                for number, batch in enumerate(self._source.batches()):
+                    if self._limit is not None:
+                        batch = batch.slice(0, self._limit - position)
+                    if number in self._prepared:
+                        bar.update(batch.num_rows)
+                    else:
+                        numbers.append(number)
+                        yield PrepareTask(batch, position)
+                    position += batch.num_rows
+                    if self._limit is not None and position >= self._limit:
+                        return
+
+            rescue = Rescue(PrepareTask.parts, lost_record, _join)
+            for batch in run(prepare, tasks(), self._workers, rescue):
+                if require is not None:
+                    for stated in pc.unique(batch["database_version"].drop_null()).to_pylist():
+                        require(stated)
+                self._prepared.write(numbers.popleft(), batch)
+                bar.update(batch.num_rows)
+        self._prepared.end()
+
+    def keys(self) -> pa.Table:
+        """What the rules need to know of every record, `KEY`, in the order of the source."""
+        return _table(self._prepared, KEY)
+
+    def stated(self) -> tuple[list[str], dict[str, Any]]:
+        """What records state themselves.
+
+        Returns
+        -------
+        versions
+            The database versions, sorted.
+        spacegroups
+            How many state a space group, and the ids of those that state another than was found.
+        """
+        versions: set[str] = set()
+        n_stated = 0
+        differ: list[str] = []
+        for number in self._prepared:
+            ids, stated, computed, version = self._prepared.read(
+                number, ["material_id", "spacegroup_source", "spacegroup_computed", "database_version"]
+            )
+            versions |= set(pc.unique(version.drop_null()).to_pylist())
+            n_stated += len(stated) - stated.null_count
+            other = pc.fill_null(pc.not_equal(stated, computed), False)
+            differ += ids.filter(other).drop_null().to_pylist()
+        return sorted(versions), {"stated": n_stated, "differ": sorted(differ)}
+
+    def bond(self, keys: pa.Table) -> pa.Table:
+        """Second pass: bonds of the records that are left.
+
+        Parameters
+        ----------
+        keys
+            Table with the columns of `KEY`, in the order of the source.
+
+        Returns
+        -------
+        The keys, their reasons replaced by the columns of `BONDS`.
+        """
+        numbers: deque[int] = deque()
+        with tqdm(total=keys.num_rows, desc="bonding", unit=" crystals", disable=None) as bar:
+
+            def tasks() -> Iterator[BondTask]:
+                for number, rows in _by_batch(self._prepared, keys["position"].to_numpy()):
+                    if number in self._bonded:
+                        bar.update(len(rows))
+                    else:
+                        numbers.append(number)
+                        yield BondTask(self._prepared.read(number).take(pa.array(rows)), self._bonds)
+
+            rescue = Rescue(BondTask.parts, lost_crystal, _join)
+            for batch in run(bond, tasks(), self._workers, rescue):
+                self._bonded.write(numbers.popleft(), batch)
+                bar.update(batch.num_rows)
+        bonds = _table(self._bonded, BONDS)
+        assert bonds["position"].equals(keys["position"]), "the bonds are not those of the records"
+        kept = keys.drop_columns(["reason", "detail"])
+        for name in BONDS.names[1:]:
+            kept = kept.append_column(name, bonds[name])
+        return kept
+
+    def bonded(self, positions: pa.ChunkedArray, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Rows of the second pass at sorted positions, batch by batch, or some columns of them."""
+        for number, rows in _by_batch(self._bonded, positions.to_numpy()):
+            batch = self._bonded.read(number, columns)
+            yield pa.Table.from_batches([batch.take(pa.array(rows))])
+
+    def labels(self, positions: pa.ChunkedArray) -> pa.Table:
+        """Labels of the rows at sorted positions."""
+        names = [*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS, "is_insulator"]
+        return pa.concat_tables(self.bonded(positions, names))
+
+    @property
+    def bytes_bonded(self) -> int:
+        """Size of what the second pass wrote, before compression."""
+        return self._bonded.size
+
+
+def _join(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.concat_batches(batches)
+
+
+def _table(files: BatchFiles, schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches([files.read(number, schema.names) for number in files], schema=schema)
+
+
+def _by_batch(files: BatchFiles, positions: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """The numbers of the batches that hold some of these sorted positions, and their rows there."""
+    for number in files:
+        held = files.read(number, ["position"])["position"].to_numpy()
+        low, high = np.searchsorted(positions, [held[0], held[-1] + 1])
+        if high > low:
+            yield number, np.searchsorted(held, positions[low:high])
