@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecn.errors import UserError
+from ecn.files import replace_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,7 +100,8 @@ class Checkpoint:
 
 def save_config(run: Path, config: RunConfig) -> None:
     """Write ``config.json`` of a run."""
-    (run / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n")
+    text = json.dumps(asdict(config), indent=2) + "\n"
+    replace_file(run / CONFIG, lambda path: path.write_text(text))
 
 
 def save_weights(run: Path, model: nn.Module, epoch: int, score: float) -> None:
@@ -108,9 +110,7 @@ def save_weights(run: Path, model: nn.Module, epoch: int, score: float) -> None:
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {"epoch": str(epoch), "score": repr(score), "digest": _digest(weights)}
-    partial = run / f"{WEIGHTS}.partial"
-    save_file(weights, partial, metadata=header)
-    partial.replace(run / WEIGHTS)
+    replace_file(run / WEIGHTS, lambda path: save_file(weights, path, metadata=header))
 
 
 def load(run: Path) -> Checkpoint:
@@ -130,7 +130,7 @@ def load(run: Path) -> Checkpoint:
 
     from ecn.models import build
 
-    config = _load_config(run)
+    config = load_config(run)
     path = run / WEIGHTS
     if not path.is_file():
         raise UserError(f"{run}: no {WEIGHTS}; its training ended before the first epoch did")
@@ -149,7 +149,14 @@ def load(run: Path) -> Checkpoint:
     return Checkpoint(run, config, model.eval(), epoch, digest)
 
 
-def _load_config(run: Path) -> RunConfig:
+def load_config(run: Path) -> RunConfig:
+    """Read ``config.json`` of a run.
+
+    Raises
+    ------
+    UserError
+        If it is no run, was written by a later version, or is damaged.
+    """
     path = run / CONFIG
     if not path.is_file():
         raise UserError(f"{run}: no run of `ecn fit`, for it has no {CONFIG}")

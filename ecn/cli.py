@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import math
 import sys
@@ -14,12 +13,15 @@ import click
 
 from ecn.errors import UserError
 from ecn.models import MODELS
-from ecn.presets import PRESETS
+from ecn.presets import LOGGERS, PRESETS, changed, from_yaml, to_yaml, training_settings
 
 if TYPE_CHECKING:
     from ecn.evaluation import Evaluation
+    from ecn.training import Fitted
 
 _SPLITS = ("train", "validation", "test")
+
+_DEFAULT = click.core.ParameterSource.DEFAULT
 
 
 class _Group(click.Group):
@@ -39,8 +41,12 @@ def main() -> None:
     """Equivariant crystal networks: fit them to a release, evaluate them, predict with them."""
 
 
+#: Options of ``ecn fit`` that a resumed run may be given; all others are those it began with.
+_OF_RESUMED = ("release", "resumed", "device", "loggers")
+
+
 @main.command()
-@click.argument("release", type=click.Path(path_type=Path))
+@click.argument("release", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--target",
     default="formation_energy",
@@ -56,9 +62,25 @@ def main() -> None:
 )
 @click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
 @click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Settings from a YAML file instead, such as `ecn presets NAME` prints.",
+)
+@click.option(
     "--epochs", type=click.IntRange(min=1), help="Passes over the training rows, instead of the preset's."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Crystals per step, instead of the preset's.")
+@click.option(
+    "--batch-edges", type=click.IntRange(min=1), help="Bonds and atoms per step instead of crystals."
+)
+@click.option(
+    "--max-edges", type=click.IntRange(min=1), help="Edges in memory at a time, where a batch does not fit."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["32-true", "bf16-mixed", "16-mixed", "64-true"]),
+    help="Of the arithmetic, instead of the preset's.",
+)
 @click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), help="Fixes weights, order and draws.")
 @click.option(
     "--symmetry-breaking/--no-symmetry-breaking",
@@ -70,7 +92,8 @@ def main() -> None:
     "assignments",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Any other option of the model, as `ecn models` lists them; may be repeated.",
+    help="Any other setting, as `ecn presets` lists them, or option of the model, as `ecn models` does; "
+    "may be repeated.",
 )
 @click.option(
     "--split",
@@ -82,48 +105,98 @@ def main() -> None:
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="End after so many minutes.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option(
+    "--log",
+    "loggers",
+    multiple=True,
+    default=["tensorboard"],
+    type=click.Choice([*LOGGERS, "none"]),
+    help="Beside metrics.csv; may be repeated.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the run [default: a new one under runs/]."
 )
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Go on with a run that was stopped or killed; RELEASE only where it was moved.",
+)
+@click.pass_context
 def fit(
+    context: click.Context,
+    release: Path | None,
+    resumed: Path | None,
+    device: str,
+    loggers: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Train a model on RELEASE; the last line of output names the run.
+
+    With torchrun, on all devices that it starts processes for:
+    torchrun --nproc-per-node 4 --no-python ecn fit RELEASE
+    """
+    from ecn.training import is_first, resume
+
+    loggers = tuple(name for name in loggers if name != "none")
+    if resumed is not None:
+        given = [o for o in context.command.params if context.get_parameter_source(o.name or "") != _DEFAULT]
+        others = [option.opts[0] for option in given if option.name not in _OF_RESUMED]
+        if others:
+            raise UserError(f"--resume goes on with the settings of the run: leave out {', '.join(others)}")
+        run, fitted = resumed, resume(resumed, device=device, release=release, loggers=loggers)
+    elif release is None:
+        raise click.MissingParameter(param_type="argument", param_hint="'RELEASE'", ctx=context)
+    else:
+        run, fitted = _fit_anew(release, device, loggers, **settings)
+    if is_first():
+        click.echo(run)
+    if fitted.interrupted:
+        sys.exit(130)  # what a shell expects after Ctrl-C, so that a script stops too
+
+
+def _fit_anew(
     release: Path,
+    device: str,
+    loggers: tuple[str, ...],
+    *,
     target: str,
     model: str,
-    group: str | None,
     preset: str,
-    epochs: int | None,
-    batch_size: int | None,
-    seed: int,
-    symmetry_breaking: bool | None,
+    config: Path | None,
     assignments: tuple[str, ...],
     strategy: str | None,
+    out: Path | None,
+    seed: int,
     limit: int | None,
     time_limit: float | None,
-    device: str,
-    out: Path | None,
-) -> None:
-    """Train a model on RELEASE; the last line of output names the run."""
+    group: str | None,
+    symmetry_breaking: bool | None,
+    **settings: Any,
+) -> tuple[Path, Fitted]:
+    """A new run with its settings: those of a preset or a file, then those of the command line."""
     from ecn.training import fit, new_run
 
-    settings = dataclasses.replace(PRESETS[preset], **_given(epochs=epochs, batch_size=batch_size))
-    options = _given(group=group, symmetry_breaking=symmetry_breaking) | dict(map(_assignment, assignments))
+    chosen = PRESETS[preset] if config is None else from_yaml(config)
+    known = training_settings(chosen)
+    assigned = dict(map(_assignment, assignments))
+    of_training = _given(**settings) | {name: assigned.pop(name) for name in known if name in assigned}
     run = out or new_run(release, target)
-    fitted = fit(
+    return run, fit(
         release,
         run,
         target=target,
         model=model,
-        options=options,
-        preset_name=preset,
-        preset=settings,
+        options=_given(group=group, symmetry_breaking=symmetry_breaking) | assigned,
+        preset_name=preset if config is None else config.stem,
+        preset=changed(chosen, "--set", **of_training),
         seed=seed,
         device=device,
         strategy=strategy,
         limit=limit,
         time_limit=time_limit,
+        loggers=loggers,
     )
-    click.echo(run)
-    if fitted.interrupted:
-        sys.exit(130)  # what a shell expects after Ctrl-C, so that a script stops too
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -241,12 +314,20 @@ def patterns(lattice: str, side: int, figure: Path | None) -> None:
 
 @main.command()
 def models() -> None:
-    """List the models with their options, and the presets."""
+    """List the models with their options."""
     from ecn.models import describe
 
     click.echo("\n\n".join(map(describe, MODELS)))
+
+
+@main.command()
+@click.argument("name", required=False, type=click.Choice(list(PRESETS)))
+def presets(name: str | None) -> None:
+    """List the presets, or print the preset NAME as a file for `ecn fit --config`."""
+    if name is not None:
+        click.echo(to_yaml(PRESETS[name]), nl=False)
+        return
     for name, preset in PRESETS.items():
-        settings = {k: v for k, v in dataclasses.asdict(preset).items() if k != "options"}
-        click.echo(f"\npreset {name}: " + ", ".join(f"{k} {v}" for k, v in settings.items()))
+        click.echo(f"{name}: " + ", ".join(f"{k} {v}" for k, v in training_settings(preset).items()))
         for model, options in preset.options.items():
             click.echo(f"  {model}: " + ", ".join(f"{k} {v}" for k, v in options.items()))

@@ -6,7 +6,7 @@ batch is gathered by tensor operations on the device: there is no Python object 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +70,9 @@ class CrystalTensors:
     def __len__(self) -> int:
         return len(self.atom_start) - 1
 
-    def to(self, device: torch.device | str) -> CrystalTensors:
-        """The same crystals on another device."""
-        return CrystalTensors(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> CrystalTensors:
+        """The same crystals on another device, and their real numbers in another precision."""
+        return CrystalTensors(**{f.name: _moved(getattr(self, f.name), device, dtype) for f in fields(self)})
 
     def batch(self, index: Tensor) -> CrystalBatch:
         """Gather crystals.
@@ -114,14 +114,44 @@ class CrystalTensors:
         -------
         Parts of `index`, none of them empty.
         """
-        starts = self.atom_start + self.edge_start
-        work = starts[index + 1] - starts[index]
+        work = self._work(index)
         end = torch.cumsum(work, 0)
         total = int(end[-1])
         n_parts = -(-total // max_edges)
         part = (2 * end - work) * n_parts // (2 * total)  # by the middle of a crystal's share
         counts = torch.bincount(part, minlength=n_parts).tolist()
         return [p for p in torch.split(index, counts) if len(p)]
+
+    def fill(self, index: Tensor, max_edges: int) -> Iterator[Tensor]:
+        """Split crystals into consecutive batches, each filled up to a number of bonds and atoms.
+
+        Parameters
+        ----------
+        index
+            Shape (B,), int64.
+        max_edges
+            Bonds and atoms of a batch at most; a crystal that has more is a batch of its own.
+
+        Yields
+        ------
+        Parts of `index`, none of them empty.
+        """
+        end = torch.cumsum(self._work(index), 0).cpu().numpy()
+        start = 0
+        while start < len(index):
+            before = end[start - 1] if start else 0
+            stop = max(start + 1, int(np.searchsorted(end, before + max_edges, side="right")))
+            yield index[start:stop]
+            start = stop
+
+    def _work(self, index: Tensor) -> Tensor:
+        """Bonds and atoms of crystals: what their passes cost."""
+        starts = self.atom_start + self.edge_start
+        return starts[index + 1] - starts[index]
+
+
+def _moved(tensor: Tensor, device: torch.device | str, dtype: torch.dtype | None) -> Tensor:
+    return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
 
 def _ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -255,9 +285,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device | str) -> Dataset:
-        """The same rows on another device."""
-        return Dataset(self.material_ids, self.crystals.to(device), self.labels.to(device), self.n_left_out)
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:
+        """The same rows on another device, and their real numbers in another precision."""
+        crystals, labels = self.crystals.to(device, dtype), _moved(self.labels, device, dtype)
+        return Dataset(self.material_ids, crystals, labels, self.n_left_out)
 
 
 def open_release(path: Path) -> Release:

@@ -29,7 +29,12 @@ def max_edges(model: CrystalModel, device: torch.device) -> int:
 
 
 @torch.inference_mode()
-def outputs(model: Callable[[CrystalBatch], Tensor], crystals: CrystalTensors, max_edges: int) -> Tensor:
+def outputs(
+    model: Callable[[CrystalBatch], Tensor],
+    crystals: CrystalTensors,
+    max_edges: int,
+    index: Tensor | None = None,
+) -> Tensor:
     """The output of a model for every crystal, in their order.
 
     Parameters
@@ -40,13 +45,16 @@ def outputs(model: Callable[[CrystalBatch], Tensor], crystals: CrystalTensors, m
         K crystals.
     max_edges
         Bonds and atoms in one pass.
+    index
+        The crystals wanted, (K,) int64; all of them by default.
 
     Returns
     -------
     Tensor of shape (K,).
     """
-    everything = torch.arange(len(crystals), device=crystals.atom_start.device)
-    return torch.cat([model(crystals.batch(part)) for part in crystals.passes(everything, max_edges)])
+    if index is None:
+        index = torch.arange(len(crystals), device=crystals.atom_start.device)
+    return torch.cat([model(crystals.batch(part)) for part in crystals.passes(index, max_edges)])
 
 
 @dataclass(frozen=True)

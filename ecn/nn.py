@@ -93,7 +93,7 @@ class ColouredMessagePassing(nn.Module):
                 along = e[places].repeat_interleave(graph.copies, dim=0)
                 sums.append((target, function(torch.cat([x[target], x[source], along], dim=1))))
         target, messages = (torch.cat(part) for part in zip(*sums, strict=True))
-        m = messages.new_zeros(len(x), messages.shape[1]).index_add(0, target, messages)
+        m = x.new_zeros(len(x), messages.shape[1]).index_add(0, target, messages.to(x.dtype))
         inputs = torch.cat([m, x], dim=1)
         if node_colour is None:
             return self.node_functions[0](inputs)
@@ -162,7 +162,8 @@ class GatedMessage(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         """Gradients of v, W2, b2, w and b."""
-        v, z, weight, gate_weight, gate_bias = ctx.saved_tensors
+        v, z, *parameters = ctx.saved_tensors
+        weight, gate_weight, gate_bias = (p.to(v.dtype) for p in parameters)  # in mixed precision v is half
         (g,) = gradients
         m = silu(z)
         s = torch.sigmoid(linear(m, gate_weight, gate_bias))
@@ -296,7 +297,7 @@ class EdgeFunction(nn.Module):
         """The messages summed at every node: shape (N, node_width); see `messages`."""
         total = torch.zeros_like(x)
         for _, edges, message in self.messages(x, e, graph, same_atom=same_atom):
-            total = total.index_add(0, graph.target[edges], message)
+            total = total.index_add(0, graph.target[edges], message.to(total.dtype))
         return total
 
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+import textwrap
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
+
+import yaml
+
+from ecn import settings
+from ecn.errors import UserError
+
+#: Where the numbers of a training may go besides ``metrics.csv``, see `ecn.training.logs`.
+LOGGERS = ("tensorboard", "wandb")
 
 
 @dataclass(frozen=True)
@@ -18,22 +29,39 @@ class Preset:
     """Passes over the training rows, at most."""
     batch_size: int = 128
     """Crystals per step."""
+    batch_edges: int | None = None
+    """Bonds and atoms of primitive cells per step at most, instead of a number of crystals."""
+    max_edges: int | None = None
+    """Edges of the model's own graph that are held in memory at a time: a step is made of as many
+    passes as that takes, whose gradients are accumulated. Null for what suits the device."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    """Of the arithmetic: single, half where it does no harm (mixed), or double."""
+    loss: Literal["mse", "l1", "huber"] = "mse"
+    """Of numeric targets: squared or absolute errors, or squared ones up to 1 and absolute ones
+    beyond (in units of the deviation, where the target is standardised)."""
+    standardise: bool = False
+    """Whether a numeric target is learned in units of its deviation, about its mean."""
     learning_rate: float = 1e-3
     """Of AdamW, at the start."""
     weight_decay: float = 1e-15
     """Of AdamW."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient of a step; a longer one is scaled down to it."""
     schedule: Literal["plateau", "cosine"] = "plateau"
     """How the learning rate falls: by a factor where the validation score has stalled for a
-    number of epochs, or along a half cosine to zero over the steps (or the time) allowed."""
+    number of epochs, or along a half cosine to zero over the epochs (or the time) allowed."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate rises linearly from zero."""
     plateau_factor: float = 0.5
     """Factor on the learning rate where the validation score has stalled."""
     plateau_patience: int = 25
     """Epochs without a better validation score before the learning rate falls."""
     min_learning_rate: float = 1e-6
     """Training ends when a plateau has brought the learning rate down to this."""
-    standardise: bool = False
-    """Whether a numeric target is learned in units of its deviation, about its mean."""
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    average_decay: float | None = None
+    """Decay per step of the running average of the weights that is validated and kept instead of
+    the weights themselves, such as 0.999."""
+    options: dict[str, Any] = field(default_factory=dict)
     """Options of the models, by their names in `ecn.models.MODELS`; a model that is not named
     has the defaults of its ``Config``, which are those of its own paper."""
 
@@ -66,3 +94,73 @@ PRESETS = {
         options={"ecn": {"width": 64, "n_layers": 3, "symmetry_breaking": False}},
     ),
 }
+
+
+def training_settings(preset: Preset) -> dict[str, Any]:
+    """The settings of a preset but for the options of models."""
+    return {name: value for name, value in asdict(preset).items() if name != "options"}
+
+
+def changed(preset: Preset, owner: str, **values: Any) -> Preset:
+    """A preset with other values.
+
+    Parameters
+    ----------
+    preset
+        What to start from.
+    owner
+        What the values come from, for messages.
+    values
+        By the names of its fields.
+
+    Raises
+    ------
+    UserError
+        If there is no such setting, or it cannot have such a value.
+    """
+    settings.check(owner, Preset, values, may_be_zero=["plateau_patience"])
+    new = replace(preset, **values)
+    for name in ("learning_rate", "clip_norm"):
+        value = getattr(new, name)
+        if value is not None and not value > 0.0:
+            raise UserError(f"{owner}: {name} = {value} is not positive")
+    if new.average_decay is not None and not 0.0 < new.average_decay < 1.0:
+        raise UserError(f"{owner}: average_decay = {new.average_decay} is not between 0 and 1")
+    return new
+
+
+def to_yaml(preset: Preset) -> str:
+    """A preset as the file that ``ecn fit --config`` reads, with what every setting means."""
+    lines = []
+    for name, value in asdict(preset).items():
+        lines += textwrap.wrap(
+            settings.meanings(Preset)[name], 100, initial_indent="# ", subsequent_indent="# "
+        )
+        lines.append(yaml.safe_dump({name: value}, sort_keys=False).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as everywhere else; YAML 1.1 wants 1.0e-3."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def from_yaml(path: Path) -> Preset:
+    """Read a file of settings; those that it leaves out are the preset's named ``paper``.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or a setting is unknown or has no such value.
+    """
+    try:
+        values = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: no settings; `ecn presets fast` prints a file of them")
+    return changed(PRESETS["paper"], str(path), **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,12 @@ from ecn.errors import UserError
 from mpclean.schema import COLUMNS, SOURCE_LABELS, TARGETS
 
 Metrics = dict[str, Any]
+
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse": functional.mse_loss,
+    "l1": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
 
 
 @dataclass(frozen=True)
@@ -60,16 +67,23 @@ class Task:
         """What the best epoch is chosen by, with its unit; lower is better."""
         return "cross entropy" if self.is_classifier else f"MAE ({self.unit})"
 
-    def loss(self, output: Tensor, label: Tensor) -> Tensor:
-        """Mean squared error, or binary cross entropy on logits; both of shape (B,)."""
+    def loss(self, output: Tensor, label: Tensor, kind: str = "mse") -> Tensor:
+        """The sum of the losses of rows, both of shape (B,): a scalar.
+
+        Parameters
+        ----------
+        output, label
+            In the units of the training; logits, and 0 or 1, for a class.
+        kind
+            Of numbers, see `ecn.presets.Preset.loss`; a class has the binary cross entropy.
+        """
         if self.is_classifier:
-            return functional.binary_cross_entropy_with_logits(output, label)
-        return functional.mse_loss(output, label)
+            return functional.binary_cross_entropy_with_logits(output, label, reduction="sum")
+        return _LOSSES[kind](output, label, reduction="sum")
 
     def score(self, output: Tensor, label: Tensor) -> float:
         """What the best epoch is chosen by, over all rows at once; lower is better."""
-        score = self.loss if self.is_classifier else functional.l1_loss
-        return float(score(output, label))
+        return float(self.loss(output, label, "l1")) / len(label)
 
     def value(self, output: Tensor) -> Tensor:
         """What is reported for an output: the number itself, or a probability."""

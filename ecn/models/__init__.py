@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from ecn.errors import UserError
+from ecn.settings import check, in_words
 
 if TYPE_CHECKING:
     from ecn.models.base import CrystalModel
@@ -42,14 +42,7 @@ def build(name: str, options: dict[str, Any]) -> CrystalModel:
         raise UserError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
     module, attribute = MODELS[name]
     model = getattr(import_module(module), attribute)
-    types = get_type_hints(model.Config)
-    for option, value in options.items():
-        if option not in types:
-            raise UserError(f"model {name!r} has no option {option}; it has {', '.join(types)}")
-        if not _is_one(value, types[option]):
-            raise UserError(f"model {name!r}: {option} = {value!r} is not {_in_words(types[option])}")
-        if types[option] is int and value < 1:  # counts of something, all of them
-            raise UserError(f"model {name!r}: {option} = {value!r} is less than 1")
+    check(f"model {name!r}", model.Config, options)
     try:
         return model(model.Config(**options))
     except ValueError as error:
@@ -69,22 +62,5 @@ def describe(name: str) -> str:
     lines = [f"{name}: {(model.__doc__ or '').splitlines()[0]}"]
     for option, kind in get_type_hints(model.Config).items():
         default = model.Config.__dataclass_fields__[option].default
-        lines.append(f"  {option} = {default}" + (f"  ({_in_words(kind)})" if get_args(kind) else ""))
+        lines.append(f"  {option} = {default}" + (f"  ({in_words(kind)})" if get_args(kind) else ""))
     return "\n".join(lines)
-
-
-def _is_one(value: Any, kind: Any) -> bool:
-    """Whether a value from a command line or from JSON is of the type of an option."""
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if get_origin(kind) is UnionType:
-        return any(_is_one(value, part) for part in get_args(kind))
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def _in_words(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, get_args(kind)))
-    return f"of type {getattr(kind, '__name__', kind)}"

@@ -171,6 +171,13 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
         (["fit", "{release}", "--epochs", "0"], "0 is not in the range"),
         (["fit", "{release}", "--device", "abacus", "--out", "{tmp}/run"], "device 'abacus'"),
         (["fit", "{release}", "--out", "{run}"], "exists already"),
+        (["fit"], "Missing argument 'RELEASE'"),
+        (["fit", "--resume", "{tmp}"], "no run of `ecn fit`"),
+        (["fit", "--resume", "{run}"], "its training is over"),
+        (["fit", "--resume", "{run}", "--seed", "1", "--epochs", "2"], "leave out --epochs, --seed"),
+        (["fit", "{release}", "--set", "loss=l3"], "--set: loss = 'l3' is not one of mse, l1, huber"),
+        (["fit", "{release}", "--set", "learning_rate=-1"], "learning_rate = -1 is not positive"),
+        (["fit", "{release}", "--config", "{tmp}/none.yaml"], "none.yaml: cannot be read"),
         (["evaluate", "{tmp}"], "no run of `ecn fit`"),
         (["evaluate", "{run}", "--release", "{tmp}"], "not a release"),
         (["evaluate", "{run}", "--device", "abacus"], "device 'abacus'"),
@@ -215,6 +222,24 @@ def test_patterns_of_the_plane_and_of_larger_sides():
 
 def test_models_and_presets_are_listed():
     listed = call("models").stdout
-    for name in (*MODELS, *(f"preset {name}" for name in PRESETS)):
+    for name in MODELS:
         assert f"\n{name}: " in f"\n{listed}"
     assert "  elements = one_hot  (one of one_hot, group_period)" in listed
+    listed = call("presets").stdout
+    assert all(f"\n{name}: " in f"\n{listed}" for name in PRESETS)
+
+
+def test_a_preset_is_a_file_and_back(release, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(call("presets", "fast").stdout.replace("epochs: 30", "epochs: 1"))
+    run = call(
+        "fit", release, "--config", path, "--set", "loss=l1", "--device", "cpu", "--out", tmp_path / "run"
+    )
+    assert run.exit_code == 0, run.output
+    config = checkpoint.load(tmp_path / "run").config
+    assert config.preset == "mine"
+    assert (config.training["epochs"], config.training["loss"], config.model_options["width"]) == (
+        1,
+        "l1",
+        64,
+    )

@@ -38,10 +38,10 @@ def test_an_unknown_target_is_named():
         task("colour")
 
 
-def test_errors_are_absolute_and_squares_are_means():
+def test_errors_are_absolute_and_squares_are_summed():
     energy = TASKS["formation_energy"]
     output, label = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 0.0])
-    assert float(energy.loss(output, label)) == 5.0
+    assert float(energy.loss(output, label)) == 10.0
     assert energy.score(output, label) == 2.0
     assert energy.metrics(output, label, train_mean=-1.0) == {"mae": 2.0, "mae_mean_predictor": 1.0}
 

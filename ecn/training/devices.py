@@ -1,0 +1,95 @@
+"""Devices that train together, and the signals that end a training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from tqdm import tqdm
+
+from ecn.errors import UserError
+
+
+def start_fabric(device: str, precision: Any) -> Fabric:
+    """One device, or all of those that ``torchrun`` started processes for, on any number of machines.
+
+    Parameters
+    ----------
+    device
+        Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
+    precision
+        As Fabric names it.
+
+    Raises
+    ------
+    UserError
+        If there is no such device.
+    """
+    try:
+        if not torch.distributed.is_torchelastic_launched():
+            return Fabric(accelerator=device, devices=1, precision=precision)
+        from lightning.fabric.strategies import DDPStrategy
+
+        n_local, n = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        # Functions of colours that no bond of a batch has get no gradient in it.
+        strategy = DDPStrategy(find_unused_parameters=True)
+        fabric = Fabric(
+            accelerator=device,
+            devices=n_local,
+            num_nodes=n // n_local,
+            strategy=strategy,
+            precision=precision,
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"device {device!r}: {str(error).splitlines()[0]}") from error
+    return fabric
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks: the only one, or the first of ``torchrun``."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def say(line: str) -> None:
+    """Tell the user, beside the progress bar."""
+    if is_first():
+        tqdm.write(line, file=sys.stderr)
+
+
+class Stop:
+    """Whether the user, or the scheduler of a cluster, asked for the end."""
+
+    asked = False
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """Note Ctrl-C and SIGTERM instead of dying of them, so that a step under way is finished and saved.
+
+    A second Ctrl-C ends the process as usual, unless it is one of several: ``torchrun`` repeats the first.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():  # no other may handle signals
+        yield stop
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if stop.asked and number == signal.SIGINT and "LOCAL_RANK" not in os.environ:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

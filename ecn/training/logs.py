@@ -1,0 +1,128 @@
+"""Where the numbers of a training go: ``metrics.csv``, TensorBoard, Weights & Biases."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Protocol
+
+from ecn.checkpoint import METRICS, RunConfig
+from ecn.errors import UserError
+from ecn.files import replace_file
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch; a line of ``metrics.csv``."""
+
+    epoch: int
+    """From 1."""
+    train_loss: float
+    """Mean over the rows, while they were trained on."""
+    validation_score: float
+    """After the epoch; see `ecn.tasks.Task.score`."""
+    learning_rate: float
+    """At the end of the epoch."""
+    seconds: float
+    """Of this epoch, its validation included."""
+
+
+def write_metrics(run: Path, epochs: Sequence[Epoch]) -> None:
+    """Write ``metrics.csv`` anew: a line for every epoch so far."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow([column.name for column in fields(Epoch)])
+    table.writerows(asdict(epoch).values() for epoch in epochs)
+    replace_file(run / METRICS, lambda path: path.write_text(text.getvalue(), newline=""))
+
+
+class Logger(Protocol):
+    """What takes the numbers of an epoch."""
+
+    def log(self, epoch: Epoch) -> None:
+        """Take one more epoch."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+def open_loggers(names: Sequence[str], run: Path, config: RunConfig, n_epochs: int) -> list[Logger]:
+    """Open loggers by their names.
+
+    Parameters
+    ----------
+    names
+        Of `ecn.presets.LOGGERS`.
+    run
+        Folder of the run.
+    config
+        What the run is made of.
+    n_epochs
+        Epochs that are logged already; a resumed run goes on after them.
+
+    Raises
+    ------
+    UserError
+        If the package of a logger is not installed.
+    """
+    known: dict[str, Callable[..., Logger]] = {"tensorboard": _TensorBoard, "wandb": _WeightsAndBiases}
+    return [known[name](run, config, n_epochs) for name in names]
+
+
+def _values(epoch: Epoch) -> dict[str, float]:
+    return {name: value for name, value in asdict(epoch).items() if name != "epoch"}
+
+
+class _TensorBoard:
+    """Event files in the folder ``tensorboard`` of the run."""
+
+    def __init__(self, run: Path, config: RunConfig, n_epochs: int) -> None:
+        from lightning.fabric.loggers import TensorBoardLogger
+
+        try:
+            # What a killed run logged after the state that it goes on from is taken back.
+            self._logger = TensorBoardLogger(run, "tensorboard", "", purge_step=n_epochs + 1)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                "TensorBoard is not installed: pip install tensorboard, or choose --log none"
+            ) from error
+
+    def log(self, epoch: Epoch) -> None:
+        self._logger.log_metrics(_values(epoch), epoch.epoch)
+        self._logger.experiment.flush()
+
+    def close(self) -> None:
+        self._logger.finalize("success")
+
+
+class _WeightsAndBiases:
+    """A run of the project ``ecn`` under the name of the run's folder.
+
+    The account is that of ``wandb login``; the key is never ours to read or to write.
+    """
+
+    def __init__(self, run: Path, config: RunConfig, n_epochs: int) -> None:
+        try:
+            import wandb
+        except ModuleNotFoundError as error:
+            raise UserError("Weights & Biases is not installed: pip install 'mpclean[wandb]'") from error
+        identity = run / "wandb.id"  # by which a resumed run is found again
+        if not identity.exists():
+            identity.write_text(wandb.util.generate_id())
+        self._run = wandb.init(
+            project="ecn",
+            name=run.name,
+            id=identity.read_text(),
+            resume="allow",
+            dir=str(run),
+            config=asdict(config),
+        )
+
+    def log(self, epoch: Epoch) -> None:
+        self._run.log(_values(epoch), step=epoch.epoch)
+
+    def close(self) -> None:
+        self._run.finish()

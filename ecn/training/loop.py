@@ -1,0 +1,328 @@
+"""The loop itself: steps and epochs, from fresh weights or from a state to the end of the schedule."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from ecn.batch import CrystalBatch
+from ecn.data import Dataset
+from ecn.errors import UserError
+from ecn.evaluation import max_edges, outputs
+from ecn.models.base import CrystalModel
+from ecn.presets import Preset
+from ecn.tasks import Task
+from ecn.training.devices import Stop, is_first
+from ecn.training.logs import Epoch
+from ecn.training.schedule import Schedule
+from ecn.training.state import derived_seed
+
+#: Seconds of training between two states that are saved within an epoch.
+_SAVE_EVERY = 300.0
+
+
+class Objective(nn.Module):
+    """A network with its loss: what is differentiated, and what devices exchange the gradients of."""
+
+    def __init__(self, network: CrystalModel, goal: Task, kind: str) -> None:
+        super().__init__()
+        self.network, self.goal, self.kind = network, goal, kind
+
+    def forward(self, batch: CrystalBatch, labels: Tensor) -> Tensor:
+        """The sum of the losses of a batch, in the precision of the labels."""
+        return self.goal.loss(self.network(batch).to(labels.dtype), labels, self.kind)
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    epoch: int = 1
+    """The one under way."""
+    batches: int = 0
+    """Steps of that epoch that are over."""
+    rows: int = 0
+    """Rows that they took."""
+    step: int = 0
+    """Steps since the start."""
+    seconds: float = 0.0
+    """Spent training before this process."""
+    epoch_seconds: float = 0.0
+    """Of that, within the epoch under way."""
+    history: list[Epoch] = field(default_factory=list)
+    """The epochs that are over."""
+    over: bool = False
+    """Whether the schedule, or the time, is at its end."""
+
+
+class Loop:
+    """One training.
+
+    Parameters
+    ----------
+    fabric
+        The devices.
+    network
+        With fresh weights; trained in place.
+    goal
+        The target.
+    preset
+        The settings.
+    train, validation
+        The rows.
+    shift, scale
+        The network learns ``(label - shift) / scale``.
+    seed
+        Fixes the order of the rows and what is drawn.
+    time_limit
+        Minutes of training after which it ends.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: CrystalModel,
+        goal: Task,
+        preset: Preset,
+        train: Dataset,
+        validation: Dataset,
+        *,
+        shift: float,
+        scale: float,
+        seed: int,
+        time_limit: float | None,
+    ) -> None:
+        self.fabric, self.goal, self.preset = fabric, goal, preset
+        self.shift, self.scale, self.seed, self.time_limit = shift, scale, seed, time_limit
+        self.n_rows = len(train)
+        objective = Objective(network, goal, preset.loss)
+        optimizer = AdamW(objective.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
+        self.objective, self.optimizer = fabric.setup(objective, optimizer)
+        self.network = network
+        self.averaged = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(preset.average_decay))
+            if preset.average_decay
+            else None
+        )
+        self.schedule = Schedule(preset)
+        dtype = torch.float64 if preset.precision == "64-true" else torch.float32
+        self.train, self.validation = (data.to(fabric.device, dtype) for data in (train, validation))
+        self.edges = (
+            preset.max_edges // network.copies if preset.max_edges else max_edges(network, fabric.device)
+        )
+        self.progress = Progress()
+        self.total = torch.zeros((), dtype=torch.float64, device=fabric.device)
+        self.started = time.monotonic()
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and kept: the trained one, or the average of its weights."""
+        return self.averaged.module if self.averaged else self.network
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed training needs to know; devices that train together ask for it together."""
+        progress = asdict(self.progress) | {"seconds": self._spent(), "epoch_seconds": self._spent_in_epoch()}
+        return {
+            "progress": progress,
+            "total": self._total(),
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged else {},
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`."""
+        history = [Epoch(**epoch) for epoch in state["progress"]["history"]]
+        self.progress = Progress(**state["progress"] | {"history": history})
+        if self.fabric.global_rank == 0:  # the sum of all devices
+            self.total.copy_(state["total"])
+        self.network.load_state_dict(state["network"])
+        if self.averaged:
+            self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.started = time.monotonic()
+
+    def epochs(self, save: Callable[[], None], stop: Stop) -> Iterator[Epoch]:
+        """Train; yield after every epoch, when `result` holds its weights.
+
+        Parameters
+        ----------
+        save
+            Called now and then within an epoch, to save the state.
+        stop
+            When it is asked for, the state is saved after the step under way, and no epoch follows.
+
+        Raises
+        ------
+        UserError
+            If the loss stops being finite, or a pass does not fit in the memory of the device.
+        """
+        while self.progress.epoch <= self.preset.epochs and not self.progress.over:
+            try:
+                over = self._train_epoch(save, stop)
+                if stop.asked:
+                    save()
+                    return
+                score = self._validate()
+            except RuntimeError as error:
+                self._refuse_if_out_of_memory(error)
+                raise
+            train_loss, rate = self._mean_loss(), float(self.optimizer.param_groups[0]["lr"])
+            if not (math.isfinite(score) and math.isfinite(train_loss)):
+                raise UserError(self._diverged())
+            epoch = Epoch(self.progress.epoch, train_loss, score, rate, self._spent_in_epoch())
+            self._begin_epoch(epoch, over or self.schedule.after_epoch(score))
+            yield epoch
+
+    def _begin_epoch(self, last: Epoch, over: bool) -> None:
+        progress = self.progress
+        progress.history.append(last)
+        progress.over = over
+        progress.epoch, progress.batches, progress.rows = progress.epoch + 1, 0, 0
+        progress.seconds, progress.epoch_seconds, self.started = self._spent(), 0.0, time.monotonic()
+        self.total.zero_()
+
+    def _train_epoch(self, save: Callable[[], None], stop: Stop) -> bool:
+        """Go through the rows that are left of the epoch; whether the time is over."""
+        progress, saved = self.progress, time.monotonic()
+        self.objective.train()
+        name = f"epoch {progress.epoch}"
+        with tqdm(
+            total=self.n_rows, initial=progress.rows, desc=name, unit="crystal", leave=False,
+            disable=None if is_first() else True,
+        ) as bar:  # fmt: skip
+            for number, index in enumerate(self._batches()):
+                if number < progress.batches:
+                    continue
+                due = time.monotonic() - saved > _SAVE_EVERY
+                done, stop.asked, due = self._agree(self._done(), stop.asked, due)
+                if stop.asked or (done >= 1.0 and progress.step > 0):
+                    return True
+                if due:
+                    saved = time.monotonic()
+                    if not math.isfinite(self._mean_loss()):
+                        raise UserError(self._diverged())
+                    save()
+                position = progress.epoch - 1 + (progress.rows + len(index)) / self.n_rows
+                self._step(index, self.schedule.rate(done, position))
+                progress.batches, progress.rows, progress.step = (
+                    number + 1,
+                    progress.rows + len(index),
+                    progress.step + 1,
+                )
+                bar.update(len(index))
+        done, stop.asked, _ = self._agree(self._done(), stop.asked, False)
+        return done >= 1.0
+
+    def _batches(self) -> Iterator[Tensor]:
+        """The rows of every step of the epoch under way, in an order that the seed fixes."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.progress.epoch))
+        order = torch.randperm(self.n_rows, generator=generator).to(self.fabric.device)
+        if self.preset.batch_edges is None:
+            return iter(order.split(self.preset.batch_size))
+        return self.train.crystals.fill(order, self.preset.batch_edges)
+
+    def _step(self, index: Tensor, rate: float) -> None:
+        """One step: the gradients of the passes that its rows take, summed, then the optimizer."""
+        fabric, rank = self.fabric, self.fabric.global_rank
+        # What a step draws (dropout) follows from its number: no state of a generator need be kept.
+        torch.manual_seed(derived_seed(self.seed, rank, self.progress.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        share, weight = index[rank :: fabric.world_size], 1.0
+        if len(share) == 0:  # devices wait for one another: one without a row takes any, for nothing
+            share, weight = index[:1], 0.0
+        # Devices average their gradients, and the loss of a batch is a mean over its rows.
+        weight *= fabric.world_size / len(index)
+        parts = self.train.crystals.passes(share, self.edges)
+        for k, part in enumerate(parts):
+            with fabric.no_backward_sync(self.objective, enabled=k < len(parts) - 1):
+                labels = (self.train.labels[part] - self.shift) / self.scale
+                loss = self.objective(self.train.crystals.batch(part), labels)
+                fabric.backward(loss * weight)
+            self.total += loss.detach() * (weight > 0)
+        if self.preset.clip_norm is not None:
+            fabric.clip_gradients(
+                self.objective, self.optimizer, max_norm=self.preset.clip_norm, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        if self.averaged:
+            self.averaged.update_parameters(self.network)
+
+    def _total(self) -> Tensor:
+        return self._together(self.total.clone(), "sum")
+
+    def _mean_loss(self) -> float:
+        return float(self._total()) / max(1, self.progress.rows)
+
+    def _validate(self) -> float:
+        """The validation score, every device predicting its share of the rows."""
+        network, data = self.result, self.validation
+        was_training = network.training
+        network.eval()
+        share = torch.arange(self.fabric.global_rank, len(data), self.fabric.world_size)
+        share = share.to(self.fabric.device)
+        output = torch.zeros_like(data.labels)
+        with self.fabric.autocast():
+            output[share] = outputs(network, data.crystals, self.edges, share).to(output.dtype)
+        output = self._together(output, "sum")
+        network.train(was_training)
+        return self.goal.score(self.shift + self.scale * output, data.labels)
+
+    def _agree(self, done: float, *flags: bool) -> tuple[Any, ...]:
+        """What devices agree on, since their clocks and signals differ: the most of each."""
+        if self.fabric.world_size > 1:
+            ours = torch.tensor([done, *flags], dtype=torch.float64, device=self.fabric.device)
+            done, *most = self._together(ours, "max").tolist()
+            flags = tuple(map(bool, most))
+        return done, *flags
+
+    def _together(self, ours: Tensor, how: str) -> Tensor:
+        """The sum or the maximum over the devices of a tensor that each has."""
+        result = self.fabric.all_reduce(ours, reduce_op=how)
+        assert isinstance(result, Tensor)
+        return result
+
+    def _done(self) -> float:
+        """How much of the training is over: of its epochs, or of the time allowed."""
+        progress = self.progress
+        done = (progress.epoch - 1 + progress.rows / self.n_rows) / self.preset.epochs
+        if self.time_limit is None:
+            return done
+        return max(done, self._spent() / (60.0 * self.time_limit))
+
+    def _spent(self) -> float:
+        return self.progress.seconds + time.monotonic() - self.started
+
+    def _spent_in_epoch(self) -> float:
+        return self.progress.epoch_seconds + time.monotonic() - self.started
+
+    def _diverged(self) -> str:
+        best = min(self.progress.history, key=lambda epoch: epoch.validation_score, default=None)
+        kept = f" (epoch {best.epoch}, the best so far, is kept)" if best else ""
+        epoch = self.progress.epoch
+        return f"epoch {epoch}: the loss is no finite number any more; lower the learning rate{kept}"
+
+    def _refuse_if_out_of_memory(self, error: RuntimeError) -> None:
+        """Name the way out, if memory is what an error of torch is about."""
+        # On a CPU it is a plain RuntimeError of the allocator.
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise UserError(
+                f"a pass of {self.edges * self.network.copies:,} edges does not fit in the memory of "
+                f"{self.fabric.device}; bound it with a smaller --max-edges"
+            ) from error

@@ -1,0 +1,331 @@
+"""A training as a run on disk: how it begins, goes on after it was stopped, and ends."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.fabric import Fabric, seed_everything
+
+from ecn import checkpoint, models
+from ecn.data import Dataset, load_split, open_release, split_identity
+from ecn.errors import UserError
+from ecn.files import PARTIAL
+from ecn.models.base import CrystalModel
+from ecn.presets import PRESETS, Preset, changed, training_settings
+from ecn.tasks import Task, task
+from ecn.training.devices import is_first, say, start_fabric, stop_signals
+from ecn.training.logs import Epoch, open_loggers, write_metrics
+from ecn.training.loop import Loop
+from ecn.training.state import STATE, load_state, save_state
+
+if TYPE_CHECKING:
+    from mpclean.release import Release
+
+#: Fewer training rows than this are a mistake: a deviation of labels needs two.
+MIN_ROWS = 2
+
+#: Entries of a release's manifest that say how a crystal became a graph.
+_BOND_PARAMETERS = ("bonds", "min_area", "cutoff")
+
+#: Entries of a run's configuration that may differ when it is resumed.
+_MAY_DIFFER = ("packages", "format_version")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a training ended."""
+
+    best: Epoch | None
+    """The epoch that was kept; None where the user ended it before the first was over."""
+    interrupted: bool
+    """Whether the user ended it."""
+
+
+def new_run(release: Path, target: str) -> Path:
+    """A folder under ``runs/`` that does not exist yet: release, target and a number.
+
+    Parameters
+    ----------
+    release
+        Folder of the release.
+    target
+        Name of the target.
+    """
+    numbers = (Path("runs") / f"{release.resolve().name}-{target}-{k}" for k in itertools.count(1))
+    return next(path for path in numbers if not path.exists())
+
+
+def fit(
+    release: Path,
+    run: Path,
+    *,
+    target: str,
+    model: str,
+    options: dict[str, Any],
+    preset_name: str,
+    preset: Preset,
+    seed: int,
+    device: str,
+    strategy: str | None = None,
+    limit: int | None = None,
+    time_limit: float | None = None,
+    loggers: Sequence[str] = (),
+) -> Fitted:
+    """Train a model on the train rows of a release and keep its best epoch.
+
+    Parameters
+    ----------
+    release
+        Folder of the release.
+    run
+        Folder to make for the run.
+    target
+        As `ecn.tasks.task` takes it.
+    model
+        One of `ecn.models.MODELS`.
+    options
+        Options of the model that differ from those of the preset.
+    preset_name, preset
+        The settings, and the name of those they started from.
+    seed
+        Fixes weights, order and draws: equal seeds give equal runs on a CPU.
+    device
+        Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
+    strategy
+        Name of the split to train on, of those of the release; the one that it was built with by
+        default.
+    limit
+        Train on so many rows, drawn at random.
+    time_limit
+        End after so many minutes of training.
+    loggers
+        Of `ecn.presets.LOGGERS`.
+
+    Returns
+    -------
+    How it ended; the run itself is for `ecn.checkpoint.load`.
+
+    Raises
+    ------
+    UserError
+        If the release, the target or an option does not serve, if `run` exists, or if the
+        loss stops being finite.
+    """
+    if is_first() and run.exists():
+        raise UserError(f"{run}: exists already; choose another --out, remove it, or --resume it")
+    goal = task(target)
+    network = _network(model, {**preset.options.get(model, {}), **options}, seed)
+    if getattr(network.config, "per_site", False):
+        raise UserError("per_site gives a number for every node; ecn fit trains on one for every crystal")
+    opened = open_release(release)
+    train = load_split(opened, "train", goal, strategy=strategy, limit=limit, seed=seed)
+    validation = load_split(opened, "validation", goal, strategy=strategy)
+    if len(train) < MIN_ROWS:
+        raise UserError(
+            f"{release}: {len(train)} training rows with {goal.column}, at least {MIN_ROWS} are needed"
+        )
+    fabric = start_fabric(device, preset.precision)
+    shift, scale = _standard(train, goal) if preset.standardise else (0.0, 1.0)
+    config = checkpoint.RunConfig(
+        target=goal.name,
+        unit=goal.unit,
+        model=model,
+        model_options=asdict(network.config),
+        preset=preset_name,
+        training=training_settings(preset),
+        seed=seed,
+        limit=limit,
+        time_limit=time_limit,
+        shift=shift,
+        scale=scale,
+        train_mean=float(train.labels.double().mean()),
+        n_train=len(train),
+        n_validation=len(validation),
+        release=_identity(opened, strategy),
+        featuriser={key: opened.manifest["parameters"].get(key) for key in _BOND_PARAMETERS},
+    )
+    with _folder(run):
+        if is_first():
+            checkpoint.save_config(run, config)
+        return _train(fabric, run, config, network, train, validation, loggers)
+
+
+def resume(run: Path, *, device: str, release: Path | None = None, loggers: Sequence[str] = ()) -> Fitted:
+    """Go on with a training that was stopped or killed, to the weights that it would have had.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    device
+        As for `fit`; on another device than before, numbers differ in their last digits.
+    release
+        Where the release is now; where it was by default.
+    loggers
+        As for `fit`.
+
+    Raises
+    ------
+    UserError
+        If it is no run, its training is over, its settings were changed, or the release is not the
+        one that it was trained on.
+    """
+    config = checkpoint.load_config(run)
+    if (run / checkpoint.WEIGHTS).exists() and not (run / STATE).exists():
+        raise UserError(f"{run}: its training is over; there is nothing to resume")
+    path = release or Path(config.release["path"])
+    opened = open_release(path)
+    strategy = config.release["split"]
+    for name, value in {"content_hash": opened.content_hash, **split_identity(opened, strategy)}.items():
+        if config.release[name] != value:
+            raise UserError(
+                f"{path}: not the release that {run} was trained on, or not its split ({name} differs); "
+                "name that one, or train a new run"
+            )
+    goal = task(config.target)
+    network = _network(config.model, config.model_options, config.seed)
+    train = load_split(opened, "train", goal, strategy=strategy, limit=config.limit, seed=config.seed)
+    validation = load_split(opened, "validation", goal, strategy=strategy)
+    fabric = start_fabric(device, config.training["precision"])
+    for left_over in run.glob(f"*{PARTIAL}") if is_first() else ():
+        left_over.unlink()
+    return _train(fabric, run, config, network, train, validation, loggers)
+
+
+def _network(model: str, options: dict[str, Any], seed: int) -> CrystalModel:
+    seed_everything(seed, verbose=False)
+    return models.build(model, options)
+
+
+@contextmanager
+def _folder(run: Path) -> Iterator[None]:
+    """Make the folder of a run; it goes again, however the training ends, if it holds nothing to keep."""
+    if not is_first():
+        yield
+        return
+    try:
+        run.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{run}: cannot be made ({error.strerror}); choose another --out") from error
+    try:
+        yield
+    except BaseException as error:
+        resumable = (run / STATE).exists() and not isinstance(error, UserError)
+        if not resumable and not (run / checkpoint.WEIGHTS).exists():
+            shutil.rmtree(run)
+        raise
+
+
+def _train(
+    fabric: Fabric,
+    run: Path,
+    config: checkpoint.RunConfig,
+    network: CrystalModel,
+    train: Dataset,
+    validation: Dataset,
+    loggers: Sequence[str],
+) -> Fitted:
+    """Train to the end from fresh weights, or from the state of the run where it has one."""
+    goal = task(config.target)
+    for split, data in (("train", train), ("validation", validation)):
+        say(f"{split}: {len(data)} crystals; {data.n_left_out} rows {goal.excluded} left out")
+    loop = Loop(
+        fabric, network, goal, changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training),
+        train, validation, shift=config.shift, scale=config.scale, seed=config.seed,
+        time_limit=config.time_limit,
+    )  # fmt: skip
+    settings = {name: value for name, value in asdict(config).items() if name not in _MAY_DIFFER}
+    if (run / STATE).exists():
+        state = load_state(run / STATE)
+        _require_equal(run, state["settings"], settings)
+        loop.load_state_dict(state["loop"])
+        say(f"{run}: goes on in epoch {loop.progress.epoch}, after {loop.progress.rows} crystals of it")
+
+    def save() -> None:
+        if is_first():
+            save_state(run / STATE, {"settings": settings, "loop": loop.state_dict()})
+
+    fabric.barrier()
+    history = loop.progress.history
+    if is_first():
+        write_metrics(run, history)  # a killed process may not have come to it
+    opened = open_loggers(loggers, run, config, len(history)) if is_first() else []
+    best = min(history, key=_score, default=None)
+    with stop_signals() as stop:
+        for epoch in loop.epochs(save, stop):
+            better = best is None or epoch.validation_score < best.validation_score
+            if better:
+                best = epoch
+                if is_first():
+                    checkpoint.save_weights(run, loop.result, epoch.epoch, epoch.validation_score)
+            save()
+            if is_first():
+                write_metrics(run, history)
+            for logger in opened:
+                logger.log(epoch)
+            _report(goal, epoch, better)
+    for logger in opened:
+        logger.close()
+    return _end(run, goal, best, stop.asked)
+
+
+def _score(epoch: Epoch) -> float:
+    return epoch.validation_score
+
+
+def _require_equal(run: Path, saved: dict[str, Any], found: dict[str, Any]) -> None:
+    differing = sorted(name for name in found if saved.get(name) != found[name])
+    if differing:
+        raise UserError(
+            f"{run / checkpoint.CONFIG}: changed since the training began ({', '.join(differing)}); "
+            "restore it, or train a new run with other settings"
+        )
+
+
+def _report(goal: Task, epoch: Epoch, better: bool) -> None:
+    say(
+        f"epoch {epoch.epoch}: validation {goal.score_name} {epoch.validation_score:.4f}, "
+        f"train loss {epoch.train_loss:.4g}, learning rate {epoch.learning_rate:.2g}, "
+        f"{epoch.seconds:.1f} s{' (best)' if better else ''}"
+    )
+
+
+def _end(run: Path, goal: Task, best: Epoch | None, interrupted: bool) -> Fitted:
+    """Say how a training ended; its state is kept only where there is something to resume."""
+    kept = (
+        f"best epoch {best.epoch}, validation {goal.score_name} {best.validation_score:.4f}" if best else ""
+    )
+    if interrupted:
+        say(f"stopped by the user{': ' * bool(best)}{kept}; go on with: ecn fit --resume {run}")
+    else:
+        say(f"done: {kept}")
+        if is_first():
+            (run / STATE).unlink()
+    return Fitted(best, interrupted)
+
+
+def _standard(train: Dataset, goal: Task) -> tuple[float, float]:
+    """Mean and deviation of a numeric target; logits stay as they are."""
+    if goal.is_classifier:
+        return 0.0, 1.0
+    deviation, mean = torch.std_mean(train.labels.double())
+    return float(mean), float(deviation) or 1.0
+
+
+def _identity(release: Release, strategy: str | None) -> dict[str, Any]:
+    manifest = release.manifest
+    return {
+        "path": str(Path(release.path).resolve()),
+        "name": manifest["name"],
+        "version": manifest["release_version"],
+        "content_hash": release.content_hash,
+        "synthetic": manifest["upstream"]["synthetic"],
+        **split_identity(release, strategy),
+    }
