@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +12,14 @@ import pyarrow as pa
 
 from mpclean.canonical import canonical_cell
 from mpclean.crystal import Crystal
-from mpclean.engine import run
+from mpclean.engine import Rescue, run
 from mpclean.errors import UserError
 from mpclean.release.layout import MANIFEST
 from mpclean.release.reader import CRYSTAL, Release, open_release
 from mpclean.rules import RULES
 from mpclean.schema import COLUMNS, KEY, LEDGER, PREPARED
 from mpclean.sources import SOURCES, Source, open_source, recognise
-from mpclean.work import PrepareTask, prepare, read
+from mpclean.work import PrepareTask, lost_record, prepare
 
 
 @dataclass
@@ -50,22 +49,22 @@ class Snapshot:
     @property
     def columns(self) -> list[str]:
         """What is known of its records."""
-        return [name for name in PREPARED.names if name != "position"]
+        return PREPARED.names
 
     def batches(self) -> Iterator[pa.Table]:
         """Its readable records with the `columns`, in their canonical cells."""
         keys = []
-        with tempfile.TemporaryDirectory() as folder:
-            for key, rows in run(_crystals, self._tasks(Path(folder)), self.workers):
-                keys.append(key)
-                yield pa.Table.from_batches([rows])
+        rescue = Rescue(PrepareTask.parts, lost_record, pa.concat_batches)
+        for batch in run(_crystals, self._tasks(), self.workers, rescue):
+            keys.append(batch.select(KEY.names))
+            yield pa.Table.from_batches([batch.filter(batch["reason"].is_null())])
         kept, self.ledger = RULES["record"].apply(pa.Table.from_batches(keys, schema=KEY))
         self.readable = kept["material_id"]
 
-    def _tasks(self, folder: Path) -> Iterator[PrepareTask]:
+    def _tasks(self) -> Iterator[PrepareTask]:
         position = 0
-        for number, batch in enumerate(self.source.batches()):
-            yield PrepareTask(batch, position, folder / f"{number}.arrow")
+        for batch in self.source.batches():
+            yield PrepareTask(batch, position)
             position += batch.num_rows
 
 
@@ -117,17 +116,16 @@ def facts(side: Side) -> dict[str, Any]:
     }
 
 
-def _crystals(task: PrepareTask) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Keys of a batch of documents, and its readable records as a release would have them."""
-    keys = prepare(task)
-    rows = read(task.path)
-    task.path.unlink()
+def _crystals(task: PrepareTask) -> pa.RecordBatch:
+    """What `mpclean.work.prepare` makes of a batch of documents, in the canonical cells of a release."""
+    batch = prepare(task)
+    rows = batch.select([*CRYSTAL, "bravais_lattice"]).to_pylist()
     cells = [
-        canonical_cell(Crystal.from_row(row), row["bravais_lattice"]).crystal
-        for row in rows.select([*CRYSTAL, "bravais_lattice"]).to_pylist()
+        canonical_cell(Crystal.from_row(row), row["bravais_lattice"]).crystal if row["lattice"] else None
+        for row in rows
     ]
-    columns = {name: rows[name] for name in PREPARED.names if name != "position"}
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name in CRYSTAL:
-        values = [getattr(cell, name) for cell in cells]
+        values = [getattr(cell, name, None) for cell in cells]
         columns[name] = pa.array([v if v is None else v.ravel() for v in values], COLUMNS[name].type)
-    return keys, pa.RecordBatch.from_pydict(columns)
+    return pa.RecordBatch.from_pydict(columns, schema=PREPARED)
