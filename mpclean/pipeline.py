@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -342,13 +342,16 @@ def _write_release(
                 part = table.filter(pa.array(split == name)).select(columns)
                 if part.num_rows:
                     count(counts, name, part)
-                    yield name, part
+                    digest.update(f"data/{name}", part)
+                    yield f"data/{name}", part
+                    bar.update(part.num_rows)
 
     digest = ContentDigest()
     with tqdm(total=keys.num_rows, desc="writing", unit=" crystals", disable=None) as bar:
         schema = pa.schema([field for field in BONDED if field.name in columns])
+        rows_of = {f"data/{split}": n for split, n in rows.items()}
         size = passes.bytes_bonded / max(keys.num_rows, 1)
-        shards = write_shards(folder, _watched(batches(), bar), rows, size, schema, digest)
+        shards = write_shards(folder, batches(), rows_of, size, schema)
     digest.update("splits", assigned)
     digest.update("ledger", ledger.cast(LEDGER_SCHEMA))
     write_table(folder / split_table(facts["split"]["strategy"]), assigned.cast(SPLIT))
@@ -356,15 +359,10 @@ def _write_release(
     if plan.split is not None and facts["replay"] is not None:
         write_table(folder / LISTED, plan.split[0])
 
+    shards = {split: shards[f"data/{split}"] for split in SPLITS}
     manifest = _manifest(plan, facts, columns, rows, shards, counts, digest.hexdigest())
     manifest["files"] = describe_files(folder)
     seal(folder, manifest)
-
-
-def _watched(batches: Iterable[tuple[str, pa.Table]], bar: tqdm) -> Iterator[tuple[str, pa.Table]]:
-    for split, table in batches:
-        yield split, table
-        bar.update(table.num_rows)
 
 
 def _manifest(

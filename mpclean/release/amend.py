@@ -70,8 +70,8 @@ def amended(path: str | Path) -> Iterator[Amendment]:
         shutil.copytree(target, new, symlinks=True, copy_function=_link)
         files = amendment.manifest["files"]
         for name in amendment.removed:
-            (new / name).unlink()
-            del files[name]
+            (new / name).unlink(missing_ok=True)
+            files.pop(name, None)
         for name, entry in describe_files(added).items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (added / name).replace(new / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -12,6 +13,7 @@ from mpclean.release.manifest import Manifest
 from mpclean.release.statistics import (
     coverage,
     funnel_rows,
+    more_split_rows,
     render,
     replay_notes,
     replay_rows,
@@ -36,29 +38,20 @@ def write_card(manifest: Manifest) -> str:
 def _front_matter(manifest: Manifest) -> dict[str, Any]:
     upstream = manifest["upstream"]
     total = sum(manifest["splits"].values())
-    shards = {split: manifest["shards"][split] for split in SPLITS if manifest["shards"][split]}
     configs: list[dict[str, Any]] = []
     info: list[dict[str, Any]] = []
-    for configuration in configurations(manifest["columns"]):
-        counts = manifest["counts"][configuration.name]
-        # A split without rows has no shard, and an empty one makes load_dataset fail.
-        used = [split for split in shards if counts[split]["num_examples"]]
-        if not used:
-            continue
-        files = [
-            {"split": split, "path": [shard(split, k, shards[split]) for k in range(shards[split])]}
-            for split in used
-        ]
-        head = {"config_name": configuration.name} | ({"default": True} if not configs else {})
-        configs.append(head | {"data_files": files} | configuration.card_entry())
+    for name, options, description, parts in _configurations(manifest):
+        head = {"config_name": name} | ({"default": True} if not configs else {})
+        files = [{"split": split, "path": part["files"]} for split, part in parts.items()]
+        configs.append(head | {"data_files": files} | options)
         info.append(
             {
-                "config_name": configuration.name,
-                "description": f"content hash {manifest['content_hash']}",
+                "config_name": name,
+                "description": description,
                 "version": manifest["release_version"],
                 "splits": [
-                    {"name": split, **{key: counts[split][key] for key in ("num_examples", "num_bytes")}}
-                    for split in used
+                    {"name": split, **{key: part[key] for key in ("num_examples", "num_bytes")}}
+                    for split, part in parts.items()
                 ],
             }
         )
@@ -78,6 +71,29 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
         "configs": configs,
         "dataset_info": info,
     }
+
+
+def _configurations(
+    manifest: Manifest,
+) -> Iterator[tuple[str, dict[str, Any], str, dict[str, dict[str, Any]]]]:
+    """Name, options, description and parts of all that ``load_dataset`` can be asked for.
+
+    Parts are those with rows, ``{"num_examples", "num_bytes", "files"}``: an empty one makes
+    ``load_dataset`` fail. What a description hashes is what the cache of datasets goes by.
+    """
+    content = f"content hash {manifest['content_hash']}"
+    for configuration in configurations(manifest["columns"]):
+        counts = manifest["counts"][configuration.name]
+        parts = {
+            split: counts[split] | {"files": [shard(f"data/{split}", k, n) for k in range(n)]}
+            for split in SPLITS
+            if (n := manifest["shards"][split]) and counts[split]["num_examples"]
+        }
+        if parts:
+            yield configuration.name, configuration.card_entry(), content, parts
+    for name, entry in sorted(manifest.get("more_splits", {}).items()):
+        parts = {split: entry["rows"][split] for split in SPLITS if split in entry["rows"]}
+        yield name, {}, f"{content}, split {entry['content_hash']}", parts
 
 
 #: Sources whose records are those of the Materials Project.
@@ -108,6 +124,17 @@ The list is in `replay/listed.parquet`; with the ledger it gives the reason of e
 """
 
 
+def _more_splits(manifest: Manifest) -> str:
+    table = more_split_rows(manifest)
+    if not table[1]:
+        return ""
+    return f"""{render(table, "github")}
+
+Each of these is a configuration too, with all columns, on files of its own under `splits/`.
+
+"""
+
+
 def _body(manifest: Manifest) -> str:
     upstream = manifest["upstream"]
     stated = ", ".join(upstream["stated_versions"]) or "none"
@@ -125,11 +152,7 @@ def _body(manifest: Manifest) -> str:
             f"Edges join every pair of atoms at most {parameters['cutoff']:g} A apart, through every image."
         )
     columns = [[f"`{name}`", COLUMNS[name].unit, COLUMNS[name].meaning] for name in manifest["columns"]]
-    used = [
-        configuration.name
-        for configuration in configurations(manifest["columns"])
-        if any(split["num_examples"] for split in manifest["counts"][configuration.name].values())
-    ]
+    used = [name for name, *_ in _configurations(manifest)]
     configs = ", ".join(f"`{name}`" for name in used)
     shown = "insulators" if "insulators" in used else used[0]
     return f"""# {manifest["name"]} {manifest["release_version"]}
@@ -167,7 +190,7 @@ Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}
 
 {render(split_rows(manifest), "github")}
 
-## Targets
+{_more_splits(manifest)}## Targets
 
 {render(target_rows(manifest), "github")}
 

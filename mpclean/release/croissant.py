@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from mpclean.release.manifest import Manifest
+from mpclean.release.statistics import described
 from mpclean.schema import COLUMNS, SPLITS
 
 #: The context that the specification asks for.
@@ -106,8 +109,10 @@ def write_croissant(manifest: Manifest) -> str:
         "license": _licence(upstream["licence"]),
         "creator": _creator(upstream),
         "citeAs": upstream["citation"],
-        "distribution": [*_files(manifest), _shards()],
-        "recordSet": [_splits(manifest), _crystals(manifest)],
+        "distribution": [*_files(manifest), *(cut.file_set() for cut in _cuts(manifest))],
+        "recordSet": [
+            record_set for cut in _cuts(manifest) for record_set in (cut.splits(), cut.crystals(manifest))
+        ],
     }
     return json.dumps({k: v for k, v in stated.items() if v is not None}, indent=2, ensure_ascii=False) + "\n"
 
@@ -145,73 +150,123 @@ def _files(manifest: Manifest) -> list[dict[str, Any]]:
     ]
 
 
-def _shards() -> dict[str, Any]:
-    return {
-        "@type": "cr:FileSet",
-        "@id": "shards",
-        "name": "shards",
-        "description": "The shards of all splits.",
-        "encodingFormat": _PARQUET,
-        "includes": "data/*.parquet",
-    }
+@dataclass(frozen=True)
+class _Cut:
+    """One split of the crystals: the one of the build, or one that was added on rows of its own.
+
+    Attributes
+    ----------
+    suffix
+        What the names of its sets end in.
+    description
+        How it was made.
+    files
+        Names of its files, or what stands for them.
+    pattern
+        Regular expression of the names of its files, whose one group is the part.
+    used
+        Parts that have rows.
+    """
+
+    suffix: str
+    description: str
+    files: list[str]
+    pattern: str
+    used: list[str]
+
+    def file_set(self) -> dict[str, Any]:
+        return {
+            "@type": "cr:FileSet",
+            "@id": f"shards{self.suffix}",
+            "name": f"shards{self.suffix}",
+            "description": "The shards of all parts of a split.",
+            "encodingFormat": _PARQUET,
+            "includes": self.files,
+        }
+
+    def splits(self) -> dict[str, Any]:
+        name = f"splits{self.suffix}"
+        return {
+            "@type": "cr:RecordSet",
+            "@id": name,
+            "name": name,
+            "dataType": "cr:Split",
+            "description": self.description,
+            "key": {"@id": f"{name}/name"},
+            "field": [
+                {
+                    "@type": "cr:Field",
+                    "@id": f"{name}/name",
+                    "name": "name",
+                    "description": COLUMNS["split"].meaning,
+                    "dataType": "sc:Text",
+                }
+            ],
+            "data": [{f"{name}/name": split} for split in self.used],
+        }
+
+    def crystals(self, manifest: Manifest) -> dict[str, Any]:
+        name = f"crystals{self.suffix}"
+        split = {
+            "@type": "cr:Field",
+            "@id": f"{name}/split",
+            "name": "split",
+            "description": COLUMNS["split"].meaning,
+            "dataType": "sc:Text",
+            "references": {"field": {"@id": f"splits{self.suffix}/name"}},
+            "source": {
+                "fileSet": {"@id": f"shards{self.suffix}"},
+                "extract": {"fileProperty": "fullpath"},
+                "transform": {"regex": self.pattern},
+            },
+        }
+        return {
+            "@type": "cr:RecordSet",
+            "@id": name,
+            "name": name,
+            "description": "One record for every crystal that is kept.",
+            "key": {"@id": f"{name}/material_id"},
+            "field": [split, *(self._field(column) for column in manifest["columns"])],
+        }
+
+    def _field(self, name: str) -> dict[str, Any]:
+        column = COLUMNS[name]
+        is_list = pa.types.is_list(column.type)
+        return {
+            "@type": "cr:Field",
+            "@id": f"crystals{self.suffix}/{name}",
+            "name": name,
+            "description": column.meaning + (f", {column.unit}" if column.unit else ""),
+            "dataType": _TYPES[column.type.value_type if is_list else column.type],
+            **({"isArray": True, "arrayShape": "-1"} if is_list else {}),
+            "source": {"fileSet": {"@id": f"shards{self.suffix}"}, "extract": {"column": name}},
+        }
 
 
-def _splits(manifest: Manifest) -> dict[str, Any]:
-    used = [split for split in SPLITS if manifest["splits"][split]]
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "splits",
-        "name": "splits",
-        "dataType": "cr:Split",
-        "description": f"Strategy: {manifest['split']['strategy']}. {manifest['split']['description']}",
-        "key": {"@id": "splits/name"},
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": "splits/name",
-                "name": "name",
-                "description": COLUMNS["split"].meaning,
-                "dataType": "sc:Text",
-            }
-        ],
-        "data": [{"splits/name": split} for split in used],
-    }
+def _cuts(manifest: Manifest) -> Iterator[_Cut]:
+    """The split of the build, and every one that was added."""
+    yield _Cut(
+        "",
+        f"Strategy: {manifest['split']['strategy']}. {manifest['split']['description']}",
+        ["data/*.parquet"],
+        _pattern("data/", ""),
+        [split for split in SPLITS if manifest["splits"][split]],
+    )
+    more = manifest.get("more_splits", {})
+    for name, entry in sorted(more.items()):
+        # The name of a file has the part in each of the splits that were made together.
+        together = sorted(other for other in more if more[other]["made_as"] == entry["made_as"])
+        before = together.index(name)
+        folder = f"splits/{entry['made_as']}"
+        yield _Cut(
+            f"-{name}",
+            described(entry),
+            [file for split in SPLITS if split in entry["rows"] for file in entry["rows"][split]["files"]],
+            _pattern(re.escape(f"{folder}/") + before * ".+_", (len(together) - 1 - before) * "_.+"),
+            [split for split in SPLITS if split in entry["rows"]],
+        )
 
 
-def _crystals(manifest: Manifest) -> dict[str, Any]:
-    split = {
-        "@type": "cr:Field",
-        "@id": "crystals/split",
-        "name": "split",
-        "description": COLUMNS["split"].meaning,
-        "dataType": "sc:Text",
-        "references": {"field": {"@id": "splits/name"}},
-        "source": {
-            "fileSet": {"@id": "shards"},
-            "extract": {"fileProperty": "fullpath"},
-            # mlcroissant applies it twice, the second time to what it found, and makes a glob of it.
-            "transform": {"regex": f"(?:data/)?({'|'.join(SPLITS)})(?:-.+parquet)?$"},
-        },
-    }
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "crystals",
-        "name": "crystals",
-        "description": "One record for every crystal that is kept.",
-        "key": {"@id": "crystals/material_id"},
-        "field": [split, *map(_field, manifest["columns"])],
-    }
-
-
-def _field(name: str) -> dict[str, Any]:
-    column = COLUMNS[name]
-    is_list = pa.types.is_list(column.type)
-    return {
-        "@type": "cr:Field",
-        "@id": f"crystals/{name}",
-        "name": name,
-        "description": column.meaning + (f", {column.unit}" if column.unit else ""),
-        "dataType": _TYPES[column.type.value_type if is_list else column.type],
-        **({"isArray": True, "arrayShape": "-1"} if is_list else {}),
-        "source": {"fileSet": {"@id": "shards"}, "extract": {"column": name}},
-    }
+def _pattern(before: str, after: str) -> str:
+    # mlcroissant applies it twice, the second time to what it found, and makes a glob of it.
+    return f"(?:{before})?({'|'.join(SPLITS)})(?:{after}-.+parquet)?$"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MANIFEST = "manifest.json"
 CARD = "README.md"
 CROISSANT = "croissant.json"
@@ -19,11 +21,20 @@ SHARD_BYTES = 500_000_000
 ROW_GROUP = 4096
 
 
-def shard(split: str, index: int, count: int) -> str:
-    """Path of a shard in a release: ``data/train-00000-of-00002.parquet``."""
-    return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
+def shard(rows: str, index: int, count: int) -> str:
+    """Path of a shard of some rows: ``data/train-00000-of-00002.parquet`` of ``data/train``."""
+    return f"{rows}-{index:05d}-of-{count:05d}.parquet"
 
 
 def split_table(strategy: str) -> str:
     """Path of the table that says which record is in which split by a strategy."""
     return f"splits/{strategy}.parquet"
+
+
+def split_rows(made_as: str, parts: Sequence[str | None]) -> str:
+    """What `shard` calls the rows that are in these parts of the splits that were made together.
+
+    The splits are in the order of their names: ``splits/k-fold/train_test_validation`` is what the
+    second of three folds tests on, ``splits/learning-curve/none_none_train`` what only the half has.
+    """
+    return f"splits/{made_as}/{'_'.join(part or 'none' for part in parts)}"

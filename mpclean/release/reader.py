@@ -216,9 +216,8 @@ class Release:
         UserError
             If the release has no such split, or it cannot be read.
         """
-        known = [name for name in self.manifest["files"] if name.startswith("splits/")]
-        if split_table(strategy) not in known:
-            names = ", ".join(sorted(Path(name).name.removesuffix(".parquet") for name in known))
+        if strategy not in self.strategies:
+            names = ", ".join(self.strategies)
             raise UserError(
                 f"{self.path}: no split {strategy!r}; it has {names}, and mpclean split adds others"
             )

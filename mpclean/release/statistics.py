@@ -14,7 +14,15 @@ from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
 # Heads of columns that hold words; all others hold numbers.
 _WORDS = (
     *("stage", "split", "target", "unit", "column", "meaning", "published list", "what", "value"),
-    *("alike to train in", "kept apart", "suspicious", "difference", "such as"),
+    *(
+        "added split",
+        "how it was made",
+        "alike to train in",
+        "kept apart",
+        "suspicious",
+        "difference",
+        "such as",
+    ),
     *("version", "release", "sources", "what is published", "title", "published count", "file", "sha256"),
 )
 
@@ -74,6 +82,28 @@ def split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
         [name, f"{manifest['splits'][name]:,}", f"{published.get(name, 0):,}"][: len(head)] for name in SPLITS
     ]
     return head, rows
+
+
+def more_split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+    """Head and rows of the table of the splits that were added."""
+    rows = [
+        [f"`{name}`", described(entry), *(f"{entry['splits'][split]:,}" for split in SPLITS)]
+        for name, entry in sorted(manifest.get("more_splits", {}).items())
+    ]
+    return ["added split", "how it was made", *SPLITS], rows
+
+
+def described(entry: dict[str, Any]) -> str:
+    """How an added split was made, in a sentence, from its entry of ``more_splits``."""
+    options = [f"{name} {_words(value)}" for name, value in sorted(entry["parameters"].items())]
+    apart = ", ".join(entry["keeps_apart"])
+    return "; ".join(
+        [f"strategy {entry['strategy']}", *options, *([f"keeps apart: {apart}"] if apart else [])]
+    )
+
+
+def _words(value: Any) -> str:
+    return " / ".join(f"{share:g}" for share in value) if isinstance(value, list) else str(value)
 
 
 def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:

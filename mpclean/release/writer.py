@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mpclean.release.digest import ContentDigest
 from mpclean.release.layout import ROW_GROUP, SHARD_BYTES, shard
-from mpclean.schema import COLUMNS, SPLITS
+from mpclean.schema import COLUMNS
 
 
 def described(schema: pa.Schema) -> pa.Schema:
@@ -44,14 +43,14 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 class ShardWriter:
-    """Writes rows of one split into shards of equal numbers of rows.
+    """Writes rows into shards of equal numbers of rows.
 
     Parameters
     ----------
     folder
         The release.
-    split
-        Name of the split.
+    name
+        Where the shards lie in it, as in ``data/train``.
     rows
         Rows that will come.
     size
@@ -60,10 +59,10 @@ class ShardWriter:
         Their columns.
     """
 
-    def __init__(self, folder: Path, split: str, rows: int, size: int, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, name: str, rows: int, size: int, schema: pa.Schema) -> None:
         self.count = max(1, math.ceil(size / SHARD_BYTES)) if rows else 0
         self._folder = folder
-        self._split = split
+        self._name = name
         self._rows_per_shard = math.ceil(rows / self.count) if rows else 0
         self._schema = schema
         self._pending: list[pa.Table] = []
@@ -94,7 +93,7 @@ class ShardWriter:
         self._pending = [table.slice(size)]
         self._n_pending -= size
         if self._writer is None:
-            path = self._folder / shard(self._split, self._written // self._rows_per_shard, self.count)
+            path = self._folder / shard(self._name, self._written // self._rows_per_shard, self.count)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = _writer(path, self._schema)
         self._writer.write_table(table.slice(0, size), row_group_size=size)
@@ -110,41 +109,32 @@ def write_shards(
     rows: dict[str, int],
     size_per_row: float,
     schema: pa.Schema,
-    digest: ContentDigest,
 ) -> dict[str, int]:
-    """Write the shards of all splits in one pass.
+    """Write shards of several names in one pass.
 
     Parameters
     ----------
     folder
         The release.
     batches
-        ``(split, rows)`` in the order of the source.
+        Rows with the name of the shards that they go to, as in ``data/train``, in any order.
     rows
-        Rows of each split.
+        Rows of every name.
     size_per_row
         Mean size of a row before compression, bytes.
     schema
-        Columns of the release.
-    digest
-        Takes in every row.
+        Columns of the rows.
 
     Returns
     -------
-    Number of shards of each split.
+    Number of shards of every name.
     """
     writers = {
-        split: ShardWriter(folder, split, rows[split], int(rows[split] * size_per_row), schema)
-        for split in SPLITS
+        name: ShardWriter(folder, name, count, int(count * size_per_row), schema)
+        for name, count in rows.items()
     }
-    for split, table in _hashed(batches, digest):
-        writers[split].write(table)
+    for name, table in batches:
+        writers[name].write(table)
     for writer in writers.values():
         writer.close()
-    return {split: writer.count for split, writer in writers.items()}
-
-
-def _hashed(batches: Iterable[tuple[str, pa.Table]], digest: ContentDigest) -> Iterator[tuple[str, pa.Table]]:
-    for split, table in batches:
-        digest.update(f"data/{split}", table)
-        yield split, table
+    return {name: writer.count for name, writer in writers.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import pyarrow as pa
 from mpclean.errors import UserError
 from mpclean.levels import level_keys
 from mpclean.release.amend import amended
+from mpclean.release.configurations import configurations
+from mpclean.release.digest import ContentDigest
 from mpclean.release.layout import split_table
 from mpclean.release.reader import Release
 from mpclean.release.writer import write_table
 from mpclean.schema import SPLIT, SPLITS
 from mpclean.splits import STRATEGIES, Strategy
+from mpclean.splits.rows import write_rows
 
 
 def add_split(
@@ -32,7 +35,8 @@ def add_split(
     """Split a release once more; the command ``mpclean split``.
 
     The ids in string order, the strategy and its options decide the split. It becomes a file
-    ``splits/NAME.parquet`` that the manifest lists with its hash and with what it came from.
+    ``splits/NAME.parquet``, and a configuration NAME of ``datasets.load_dataset`` on rows of its own
+    (`mpclean.splits.rows`); manifest, card and Croissant say what it came from and what it holds.
     The content hash stays: it is over the data, the split that the shards are in, and the ledger.
 
     Parameters
@@ -69,21 +73,27 @@ def add_split(
         plan = STRATEGIES[strategy]
         resolved = _resolve(plan, options, release)
         base = plan.name if name is None else name
+        replaced = _replaced(release, base, force)
         made = {f"{base}{end}": table for end, table in _tables(plan, resolved, release, workers)}
-        for new in made:
-            _require_name(release, new, force)
+        _require_free(release, base, made, replaced)
         more = amendment.manifest.setdefault("more_splits", {})
-        counts = {}
+        for old in replaced:
+            entry = more.pop(old)
+            files = {file for part in entry["rows"].values() for file in part["files"]}
+            amendment.removed |= {split_table(old), *files}
+        written = write_rows(amendment.folder, release, base, made)
         for new, table in made.items():
             write_table(amendment.folder / split_table(new), table)
-            counts[new] = _counts(table)
             more[new] = {
+                "made_as": base,
                 "strategy": plan.name,
                 "parameters": resolved,
                 "keeps_apart": list(_keeps_apart(plan, resolved, release)),
-                "splits": counts[new],
+                "content_hash": _content_hash(table),
+                "splits": _counts(table),
+                "rows": written[new],
             }
-    return counts
+    return {new: more[new]["splits"] for new in made}
 
 
 def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[str, Any]:
@@ -117,21 +127,53 @@ def _tables(
         yield end, table.cast(SPLIT)
 
 
-def _require_name(release: Release, name: str, force: bool) -> None:
-    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise UserError(f"--name {name}: letters, digits and . _ - are the characters of a name")
-    if name == release.manifest["split"]["strategy"]:
-        raise UserError(f"{release.path}: was built with the split {name!r}; give another --name")
-    if name in release.manifest.get("more_splits", {}) and not force:
+def _replaced(release: Release, base: str, force: bool) -> list[str]:
+    """Names of the splits that leave for those of a name: all that were made with it.
+
+    Raises
+    ------
+    UserError
+        If the name is none, stands for something else, or is taken and may not be replaced.
+    """
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", base) or base.endswith(".parquet"):
+        raise UserError(f"--name {base}: letters, digits and . _ - are the characters of a name")
+    old = [name for name, entry in _more(release).items() if entry["made_as"] == base]
+    if old and not force:
         raise UserError(
-            f"{release.path}: has a split {name!r} already; give another --name, or replace it with --force"
+            f"{release.path}: has a split {base!r} already; give another --name, or replace it with --force"
         )
+    for name, entry in _more(release).items():
+        if entry["parameters"].get("of") in old:
+            raise UserError(f"{release.path}: {name!r} is a part of {base!r}; give another --name")
+    return old
+
+
+def _require_free(release: Release, base: str, made: Iterable[str], replaced: list[str]) -> None:
+    """Refuse names that stand for something else in a release or in ``load_dataset``."""
+    others = {name: f"has a split {name!r}" for name in _more(release) if name not in replaced}
+    for entry in configurations(release.manifest["columns"]):
+        others[entry.name] = f"has a configuration {entry.name!r}"
+    own = release.manifest["split"]["strategy"]
+    others[own] = f"was built with the split {own!r}"
+    for name in (base, *made):
+        if name in others:
+            raise UserError(f"{release.path}: {others[name]}; give another --name")
+
+
+def _more(release: Release) -> dict[str, dict[str, Any]]:
+    return release.manifest.get("more_splits", {})
 
 
 def _keeps_apart(plan: Strategy, options: dict[str, Any], release: Release) -> tuple[str, ...]:
     """What a strategy promises; a part of another split keeps what that one does."""
-    more = release.manifest.get("more_splits", {})
+    more = _more(release)
     return tuple(more[options["of"]]["keeps_apart"]) if options.get("of") in more else plan.keeps_apart
+
+
+def _content_hash(table: pa.Table) -> str:
+    digest = ContentDigest()
+    digest.update("split", table)
+    return digest.hexdigest()
 
 
 def _counts(table: pa.Table) -> dict[str, int]:

@@ -13,6 +13,9 @@ from mpclean.splits.base import SEED, Strategy, by_place
 #: Folds if not told otherwise.
 FOLDS = 5
 
+#: More folds make files of rows whose names, which say the part in every fold, are too long.
+MAX_FOLDS = 30
+
 
 def _make(keys: pa.Table, seed: int, folds: int) -> dict[str, pa.Table]:
     """One split per fold, ``-1`` to ``-k``: the fold is test, the next is validation, the rest is train.
@@ -20,10 +23,12 @@ def _make(keys: pa.Table, seed: int, folds: int) -> dict[str, pa.Table]:
     Raises
     ------
     UserError
-        If there are fewer than three folds, or fewer records than folds.
+        If there are fewer than three folds or too many, or fewer records than folds.
     """
-    if not 3 <= folds <= len(keys):
-        raise UserError(f"--folds {folds}: at least 3 and at most one per record ({len(keys):,})")
+    if not 3 <= folds <= min(MAX_FOLDS, len(keys)):
+        raise UserError(
+            f"--folds {folds}: at least 3, at most {MAX_FOLDS} and one per record ({len(keys):,})"
+        )
     order = list(range(len(keys)))
     Random(seed).shuffle(order)  # noqa: S311 - reproducibility is the point
     fold = np.empty(len(keys), dtype=np.int64)

@@ -1,12 +1,15 @@
 """The dataset card says what a reader must know, and its head is valid."""
 
 import re
+import shutil
+from pathlib import Path
 
 import yaml
 
 import mpclean
 from mpclean.documents import read_structure
-from mpclean.schema import TARGETS
+from mpclean.schema import SPLITS, TARGETS
+from mpclean.splits.add import add_split
 
 
 def split_card(release):
@@ -110,3 +113,24 @@ def test_the_sources_space_group_counts(rock_salt, write_lines, tmp_path):
         "mp-3": 225,
     }
     assert release.manifest["spacegroups"]["differ"] == ["mp-2"]
+
+
+def test_added_splits_are_told_with_their_counts(small_release, tmp_path):
+    path = Path(shutil.copytree(small_release.path, tmp_path / "salts"))
+    _, before = split_card(small_release)
+    add_split(path, "formula", "mine", fractions=(0.5, 0.3, 0.2), workers=1)
+    release = mpclean.open_release(path)
+    head, body = split_card(release)
+    made = "strategy formula; fractions 0.5 / 0.3 / 0.2; seed 0; keeps apart: formula, key, structure"
+    counts = release.manifest["more_splits"]["mine"]["splits"]
+    cells = [r"\| `mine`", re.escape(made), *(str(counts[split]) for split in SPLITS)]
+    assert re.search(r" +\| +".join(cells), body)
+    assert "`mine`" in next(line for line in body.splitlines() if line.startswith("- Configurations: "))
+    assert "added split" not in before
+    (info,) = [info for info in head["dataset_info"] if info["config_name"] == "mine"]
+    assert {part["name"]: part["num_examples"] for part in info["splits"]} == counts
+    add_split(path, "formula", "mine", fractions=(0.5, 0.3, 0.2), seed=1, workers=1, force=True)
+    head, _ = split_card(release)
+    assert [i["description"] for i in head["dataset_info"] if i["config_name"] == "mine"] != [
+        info["description"]
+    ]

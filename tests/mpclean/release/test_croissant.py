@@ -1,7 +1,9 @@
 """`croissant.json`: what mlcroissant finds in it and reads through it."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import mpclean
 from mpclean.release.croissant import write_croissant
 from mpclean.schema import COLUMNS, SPLITS
+from mpclean.splits.add import add_split
 
 mlcroissant = pytest.importorskip("mlcroissant")
 
@@ -127,3 +130,55 @@ def test_splits_without_rows(rock_salt, write_lines, tmp_path):
     release = mpclean.build(source=source, out=tmp_path / "r", split=split, workers=1)
     assert [record["splits/name"] for record in opened(release).records("splits")] == ["train", "test"]
     assert len(list(opened(release).records("crystals"))) == 3
+
+
+@pytest.fixture(scope="module")
+def split_release(small_release, tmp_path_factory):
+    """One with a split, folds, and parts of another split whose names are not in their order."""
+    path = Path(shutil.copytree(small_release.path, tmp_path_factory.mktemp("split") / "salts"))
+    add_split(path, "formula", "by.formula_or-so", workers=1)
+    add_split(path, "k-fold", folds=3)
+    add_split(path, "learning-curve", of="by.formula_or-so")
+    return mpclean.open_release(path)
+
+
+def test_added_splits_are_valid(split_release):
+    content = stated(split_release)
+    assert opened(split_release).metadata.ctx.issues.errors == set()
+    names = [*split_release.manifest["more_splits"]]
+    assert len(names) == 7
+    assert [records["@id"] for records in content["recordSet"]] == [
+        record_set
+        for end in ("", *(f"-{name}" for name in names))
+        for record_set in (f"splits{end}", f"crystals{end}")
+    ]
+    files = {entry["@id"] for entry in content["distribution"] if "contentUrl" in entry}
+    assert files == set(split_release.manifest["files"]) - {"croissant.json"}
+
+
+ADDED = ("by.formula_or-so", "k-fold-3", "learning-curve-0.25")
+
+
+def test_records_of_added_splits(split_release):
+    dataset = opened(split_release)
+    for name in ADDED:
+        expected = {
+            row["material_id"]: (split, row)
+            for split in SPLITS
+            for row in split_release.table(split, strategy=name).to_pylist()
+        }
+        records = list(dataset.records(f"crystals-{name}"))
+        assert len(records) == len(expected)
+        for record in records:
+            split, row = expected[plain(record[f"crystals-{name}/material_id"])]
+            assert plain(record.pop(f"crystals-{name}/split")) == split
+            assert {key: plain(value) for key, value in record.items()} == {
+                f"crystals-{name}/{key}": value for key, value in row.items()
+            }
+
+
+@pytest.mark.parametrize(("name", "split"), [*zip(ADDED, SPLITS, strict=True)])
+def test_records_of_a_part_of_an_added_split(split_release, name, split):
+    records = opened(split_release).records(f"crystals-{name}", {f"crystals-{name}/split": split})
+    ids = sorted(plain(record[f"crystals-{name}/material_id"]) for record in records)
+    assert ids == sorted(split_release.table(split, strategy=name)["material_id"].to_pylist())

@@ -1,14 +1,20 @@
 """What `datasets.load_dataset` makes of a release folder."""
 
+import shutil
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import mpclean
 from mpclean.release import writer
 from mpclean.schema import TARGETS
+from mpclean.splits.add import add_split
 
 datasets = pytest.importorskip("datasets")
+NonMatchingSplitsSizesError = datasets.utils.info_utils.NonMatchingSplitsSizesError
 
 
 @pytest.fixture
@@ -95,3 +101,57 @@ def test_several_shards(snapshot, small_release, load, tmp_path, monkeypatch):
     expected = small_release.table("train")
     expected = expected.filter(pc.equal(expected["is_insulator"], pa.scalar(True)))
     assert rows["material_id"][:] == expected["material_id"].to_pylist()
+
+
+def ids(rows):
+    return sorted(row["material_id"] for row in rows)
+
+
+def test_added_splits_are_configurations(demo_release, load, tmp_path):
+    """One split, folds that share files, and parts of one that leave records out."""
+    path = Path(shutil.copytree(demo_release.path, tmp_path / "demo"))
+    before = datasets.get_dataset_config_names(str(path))
+    add_split(path, "formula", workers=1)
+    add_split(path, "k-fold", "fold", folds=3)
+    add_split(path, "learning-curve", "less", of="formula")
+    release = mpclean.open_release(path)
+    names = [*release.manifest["more_splits"]]
+    assert datasets.get_dataset_config_names(str(path)) == [*before, *names]
+    assert names == [*(f"fold-{k}" for k in (1, 2, 3)), "formula", *(f"less-{s}" for s in (0.125, 0.25, 0.5))]
+    for name in names:
+        loaded = load(path, name)
+        counts = release.manifest["more_splits"][name]["splits"]
+        assert {split: len(rows) for split, rows in loaded.items()} == counts
+        for split, rows in loaded.items():
+            expected = release.table(split, strategy=name)
+            assert rows.column_names == expected.column_names
+            assert ids(rows) == ids(expected.to_pylist())
+            streamed = load(path, name, split=split, streaming=True)
+            assert ids(streamed) == ids(expected.to_pylist())
+    by_id = {row["material_id"]: row for row in load(path, "formula", split="test")}
+    assert by_id == {row["material_id"]: row for row in release.table("test", strategy="formula").to_pylist()}
+    assert len(load(path)["train"]) == release.manifest["splits"]["train"]
+
+
+def test_a_replaced_split_is_loaded_anew(small_release, load, tmp_path):
+    """Equal numbers of rows under an equal name: what the cache goes by must be the split."""
+    path = Path(shutil.copytree(small_release.path, tmp_path / "salts"))
+    seen = []
+    for seed in (0, 1):
+        add_split(path, "formula", seed=seed, workers=1, force=True)
+        expected = mpclean.open_release(path).table("test", strategy="formula")
+        seen.append(ids(load(path, "formula", split="test")))
+        assert seen[-1] == ids(expected.to_pylist())
+        assert ids(load(path, split="test")) == ids(small_release.table("test").to_pylist())
+    assert len(seen[0]) == len(seen[1])
+    assert seen[0] != seen[1]
+
+
+def test_a_number_of_rows_that_is_not_right_is_refused(small_release, load, tmp_path):
+    """What a card says of an added split is checked as it is of any other."""
+    path = Path(shutil.copytree(small_release.path, tmp_path / "salts"))
+    add_split(path, "formula", workers=1)
+    (shard,) = (path / "splits" / "formula").glob("test-*")
+    pq.write_table(pq.read_table(shard).slice(1), shard)
+    with pytest.raises(NonMatchingSplitsSizesError):
+        load(path, "formula")

@@ -6,7 +6,6 @@ import pytest
 
 import mpclean
 from mpclean.release import writer
-from mpclean.release.digest import ContentDigest
 from mpclean.release.writer import ShardWriter, write_shards, write_table
 from mpclean.schema import COLUMNS, schema
 
@@ -31,7 +30,7 @@ def rows(start, n):
 def test_shards(tmp_path, monkeypatch, group, total, size, shards):
     monkeypatch.setattr(writer, "SHARD_BYTES", 100)
     monkeypatch.setattr(writer, "ROW_GROUP", group)
-    shard_writer = ShardWriter(tmp_path, "train", total, size, SCHEMA)
+    shard_writer = ShardWriter(tmp_path, "data/train", total, size, SCHEMA)
     assert shard_writer.count == shards
     start = 0
     while start < total:  # batches of changing sizes
@@ -50,11 +49,10 @@ def test_shards(tmp_path, monkeypatch, group, total, size, shards):
 
 
 def test_a_split_without_rows_has_no_shard(tmp_path):
-    digest = ContentDigest()
-    counts = {"train": 2, "validation": 0, "test": 1}
-    batches = [("train", rows(0, 2)), ("test", rows(2, 1))]
-    assert write_shards(tmp_path, batches, counts, 100.0, SCHEMA, digest) == {
-        "train": 1, "validation": 0, "test": 1
+    counts = {"data/train": 2, "data/validation": 0, "data/test": 1}
+    batches = [("data/train", rows(0, 2)), ("data/test", rows(2, 1))]
+    assert write_shards(tmp_path, batches, counts, 100.0, SCHEMA) == {
+        "data/train": 1, "data/validation": 0, "data/test": 1
     }  # fmt: skip
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         "test-00000-of-00001.parquet",

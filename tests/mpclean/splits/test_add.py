@@ -42,19 +42,25 @@ def test_several_live_side_by_side(release):
     assert opened.manifest["splits"] == release.manifest["splits"]
     after = contents(release.path)
     changed = {path.name for path in before if after[path] != before[path]}
-    assert changed == {"manifest.json", "croissant.json"}
+    assert changed == {"manifest.json", "croissant.json", "README.md"}
 
 
 def test_what_it_came_from_is_recorded(release):
     counts = add_split(release.path, "formula", "mine", seed=3, fractions=(0.5, 0.3, 0.2), workers=1)
-    opened = mpclean.open_release(release.path)
-    assert opened.manifest["more_splits"] == {
-        "mine": {
-            "strategy": "formula",
-            "parameters": {"seed": 3, "fractions": [0.5, 0.3, 0.2]},
-            "keeps_apart": ["formula", "key", "structure"],
-            "splits": counts["mine"],
-        }
+    (name, entry), *others = mpclean.open_release(release.path).manifest["more_splits"].items()
+    assert (name, others) == ("mine", [])
+    assert len(entry.pop("content_hash")) == 64
+    sizes = {split: part.pop("num_bytes") for split, part in entry["rows"].items()}
+    assert sum(sizes.values()) == pytest.approx(release.table().nbytes, rel=0.02)
+    files = {split: part.pop("files") for split, part in entry["rows"].items()}
+    assert files == {split: [f"splits/mine/{split}-00000-of-00001.parquet"] for split in SPLITS}
+    assert entry == {
+        "made_as": "mine",
+        "strategy": "formula",
+        "parameters": {"seed": 3, "fractions": [0.5, 0.3, 0.2]},
+        "keeps_apart": ["formula", "key", "structure"],
+        "splits": counts["mine"],
+        "rows": {split: {"num_examples": counts["mine"][split]} for split in SPLITS},
     }
     n = release.table().num_rows
     assert {name: count / n for name, count in counts["mine"].items()} == pytest.approx(
