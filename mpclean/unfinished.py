@@ -27,7 +27,7 @@ _FINGERPRINT = "fingerprint"
 _WHOLE = "whole"
 
 #: Packages whose version can change a result.
-LIBRARIES = ("mpclean", "moyopy", "numpy", "pyarrow", "pymatgen", "scipy", "spglib")
+LIBRARIES = ("mpclean", "moyopy", "numba", "numpy", "pyarrow", "pymatgen", "scipy", "spglib")
 
 
 class BatchFiles:

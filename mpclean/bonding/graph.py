@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpclean.bonding.radii import COVALENT_RADII
-from mpclean.bonding.voronoi import images_within, voronoi_faces, wrap
+from mpclean.bonding.voronoi import RESOLUTION, Faces, images_within, qhull_faces, voronoi_faces, wrap
 from mpclean.crystal import Crystal
 from mpclean.elements import SYMBOLS
 
@@ -67,7 +67,8 @@ def bond_graph(crystal: Crystal | Structure, min_area: float = MIN_AREA) -> Bond
         A `Crystal` or a pymatgen structure; edges refer to its sites in their order.
     min_area
         Smallest area of a face that makes a bond, A^2. 0 takes every face that Qhull finds,
-        those of rounding included, as pymatgen's `IsayevNN` does.
+        those of rounding included, as pymatgen's `IsayevNN` does; Qhull also decides where the
+        area of a face is within `RESOLUTION` of the limit.
 
     Raises
     ------
@@ -82,9 +83,22 @@ def bond_graph(crystal: Crystal | Structure, min_area: float = MIN_AREA) -> Bond
     if np.isnan(radii).any():
         missing = sorted({SYMBOLS[z] for z in crystal.atomic_numbers[np.isnan(radii)]})
         raise MissingRadiusError(f"no covalent radius is known for {', '.join(missing)}")
-    faces = voronoi_faces(crystal.lattice, crystal.frac_coords)
+    if min_area > 2.0 * RESOLUTION:
+        faces = voronoi_faces(crystal.lattice, crystal.frac_coords)
+        near = _near(faces, radii)
+        if not (near & (np.abs(faces.area - min_area) < RESOLUTION)).any():
+            return _bonds(faces, near & (faces.area >= min_area))
+    faces = qhull_faces(crystal.lattice, crystal.frac_coords)
+    return _bonds(faces, _near(faces, radii) & (faces.area >= min_area))
+
+
+def _near(faces: Faces, radii: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the two atoms of each face (F,) are close enough for a bond."""
     longest = np.minimum(radii[faces.source] + radii[faces.target] + BOND_TOLERANCE, MAX_BOND_LENGTH)
-    bonded = (faces.length <= longest) & (faces.area >= min_area)
+    return faces.length <= longest
+
+
+def _bonds(faces: Faces, bonded: NDArray[np.bool_]) -> BondGraph:
     return BondGraph(faces.source[bonded], faces.target[bonded], faces.image[bonded], faces.length[bonded])
 
 

@@ -1,16 +1,24 @@
 """The exact periodic Voronoi tessellation of a crystal, computed on one cell.
 
+Two ways lead to it. `voronoi_faces` cuts the cell of every atom out of a box by the planes halfway to
+its neighbours (`mpclean.bonding.clipping`): fast, and proven right afterwards by the volume. It
+leaves out faces below `RESOLUTION`, which rounding makes and unmakes. `qhull_faces` lists those as
+well, as Qhull finds them: it is the judge of what is smaller, and of crystals that the first way
+does not answer.
+
 Qhull tessellates a finite cloud of points, so the question is which cloud is enough. The
 Voronoi cell of an atom is cut out by the bisecting planes to other atoms; a plane can cut
 a cell whose farthest vertex lies at distance r only if its atom is nearer than 2 r. Cells
 of a cloud that is too small are too large, never too small. So: tessellate a cloud, take
 the farthest vertex of the central cells, and accept if the cloud reaches twice as far;
-otherwise grow the cloud to exactly that reach, which then must be enough.
+otherwise grow the cloud to exactly that reach, which then must be enough. No point is farther
+from an image of an atom than half of the sum of the cell's edges, whatever rounding makes of a
+vertex.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +29,12 @@ WRAP = 1e-9
 
 #: Atoms nearer than this coincide, A; Qhull would merge them and give the others wrong faces.
 COINCIDENT = 1e-3
+
+#: Areas are told apart to this, A^2: `voronoi_faces` lists no smaller ones.
+RESOLUTION = 1e-6
+
+#: Relative difference of volumes that rounding explains; a lost face of 0.01 A^2 makes more.
+VOLUME_TOLERANCE = 1e-9
 
 #: Reach of the first cloud in units of the cube root of the volume per atom. Larger costs
 #: points, smaller costs a second tessellation.
@@ -130,7 +144,10 @@ def images_within(
 
 
 def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]) -> Faces:
-    """All faces of the periodic Voronoi tessellation of a crystal.
+    """The faces of the periodic Voronoi tessellation of a crystal that are larger than `RESOLUTION`.
+
+    The cells are accepted where they fill the crystal's cell and every face is there from both of
+    its sides; otherwise Qhull is asked.
 
     Parameters
     ----------
@@ -146,10 +163,57 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
     Raises
     ------
     TessellationError
+        If atoms coincide, the cell is flat, or more than `MAX_POINTS` points would be needed.
+    """
+    from mpclean.bonding import clipping  # compiled: loaded only where it is needed
+
+    inside, cells = wrap(frac_coords)
+    volume = abs(np.linalg.det(lattice))
+    state, reach, neighbours, area, filled = clipping.cells(
+        np.ascontiguousarray(lattice),
+        1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0),
+        inside,
+        FIRST_REACH * (volume / len(inside)) ** (1.0 / 3.0),
+        MAX_POINTS,
+        COINCIDENT,
+        RESOLUTION,
+    )
+    if state == clipping.COINCIDENT:
+        raise TessellationError("atoms coincide")
+    if state == clipping.TOO_MANY_POINTS:
+        raise TessellationError(f"more than {MAX_POINTS} points within {reach:.1f} A")
+    if state == clipping.WHOLE and abs(filled - volume) <= VOLUME_TOLERANCE * volume:
+        source, target = neighbours[:, 0], neighbours[:, 1]
+        image = neighbours[:, 2:] + cells[source] - cells[target]
+        there, back = _codes(source, target, image), _codes(target, source, -image)
+        order, other = np.argsort(there), np.argsort(back)
+        if (there[order] == back[other]).all():
+            return _faces(
+                lattice,
+                frac_coords,
+                source[order],
+                target[order],
+                image[order],
+                np.maximum(area[order], area[other]),
+            )
+    faces = qhull_faces(lattice, frac_coords)
+    large = faces.area >= RESOLUTION
+    return Faces(*(getattr(faces, field.name)[large] for field in fields(Faces)))
+
+
+def qhull_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]) -> Faces:
+    """All faces of the periodic Voronoi tessellation of a crystal, those of rounding included.
+
+    Parameters and what is returned are those of `voronoi_faces`.
+
+    Raises
+    ------
+    TessellationError
         If Qhull fails (coincident atoms, a flat cell) or the cloud grows beyond bounds.
     """
     inside, cells = wrap(frac_coords)
     n = len(inside)
+    farthest = 0.5 * np.linalg.norm(lattice, axis=1).sum()
     reach = FIRST_REACH * (abs(np.linalg.det(lattice)) / n) ** (1.0 / 3.0)
     while True:
         atom, image, distance = images_within(lattice, inside, reach)
@@ -177,6 +241,7 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
         corner_points = diagram.vertices[corners]
         # Both atoms of a face are equally far from its corners.
         radius = np.linalg.norm(corner_points - points[np.repeat(pairs[:, 0], sides)], axis=1).max()
+        radius = min(radius, farthest)
         if reach >= 2.0 * radius:
             break
         reach = 2.0 * radius + 1e-6
@@ -209,19 +274,37 @@ def _both_sides(
     j -> (i, -R), and where it is degenerate rounding may give it to one side only. What one
     side has, both get.
     """
-    n = len(frac_coords)
     i, j = atom[pairs].T
     shift = image[pairs[:, 1]] - image[pairs[:, 0]] + cells[i] - cells[j]
     source = np.concatenate([i, j])
     target = np.concatenate([j, i])
     shift = np.concatenate([shift, -shift])
     area = np.concatenate([area, area])
-    base = 2 * int(np.abs(shift).max(initial=0)) + 1
-    code = source * n + target
-    for axis in range(3):
-        code = code * base + (shift[:, axis] + base // 2)
+    code = _codes(source, target, shift)
     order = np.lexsort((-area, code))
     keep = order[np.concatenate([[True], np.diff(code[order]) != 0])]
-    source, target, shift, area = source[keep], target[keep], shift[keep], area[keep]
-    vectors = (frac_coords[target] + shift - frac_coords[source]) @ lattice
-    return Faces(source, target, shift, np.linalg.norm(vectors, axis=1), area)
+    return _faces(lattice, frac_coords, source[keep], target[keep], shift[keep], area[keep])
+
+
+def _codes(
+    source: NDArray[np.int64], target: NDArray[np.int64], image: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """One number for every face (F,), which sorts them by source, target and image."""
+    base = 2 * int(np.abs(image).max(initial=0)) + 1
+    code = source * (int(max(source.max(initial=0), target.max(initial=0))) + 1) + target
+    for axis in range(3):
+        code = code * base + (image[:, axis] + base // 2)
+    return code
+
+
+def _faces(
+    lattice: NDArray[np.float64],
+    frac_coords: NDArray[np.float64],
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    image: NDArray[np.int64],
+    area: NDArray[np.float64],
+) -> Faces:
+    """Faces with the lengths that the coordinates as given say."""
+    vectors = (frac_coords[target] + image - frac_coords[source]) @ lattice
+    return Faces(source, target, image, np.linalg.norm(vectors, axis=1), area)

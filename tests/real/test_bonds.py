@@ -1,4 +1,4 @@
-"""Edges on real crystals are those of pymatgen."""
+"""Edges on real crystals are those of pymatgen: all of them, and those through larger faces alone."""
 
 import warnings
 from collections import Counter
@@ -12,6 +12,7 @@ import pytest
 from pymatgen.core.local_env import IsayevNN
 
 from mpclean.bonding import bond_graph
+from mpclean.bonding.graph import MIN_AREA
 from mpclean.bonding.voronoi import wrap
 from mpclean.canonical import primitive_cell
 from mpclean.crystal import Crystal
@@ -21,21 +22,26 @@ from mpclean.sources.perov5 import open_perov5
 pytestmark = pytest.mark.slow
 
 
-def pymatgen_edges(crystal: Crystal) -> Counter:
+def pymatgen_edges(crystal: Crystal) -> dict[tuple, float]:
+    """Edges with the areas of their faces, A^2."""
     structure = crystal.to_pymatgen()
     # A fresh finder each time: it changes its own cutoff on one-atom cells.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        neighbours = IsayevNN(tol=0.5, cutoff=6).get_all_nn_info(structure)
-    return Counter(
-        (source, neighbour["site_index"], tuple(int(r) for r in neighbour["image"]))
+        finder = IsayevNN(tol=0.5, cutoff=6)
+        finder.extra_nn_info = True
+        neighbours = finder.get_all_nn_info(structure)
+    return {
+        (source, neighbour["site_index"], tuple(int(r) for r in neighbour["image"])): neighbour["poly_info"][
+            "area"
+        ]
         for source, found in enumerate(neighbours)
         for neighbour in found
-    )
+    }
 
 
-def our_edges(crystal: Crystal) -> Counter:
-    graph = bond_graph(crystal, min_area=0.0)
+def our_edges(crystal: Crystal, min_area: float) -> Counter:
+    graph = bond_graph(crystal, min_area)
     return Counter(
         zip(graph.source.tolist(), graph.target.tolist(), map(tuple, graph.image.tolist()), strict=True)
     )
@@ -52,7 +58,9 @@ def assert_same_edges(crystals: Iterable[Crystal], wanted: int) -> None:
         except (RuntimeError, ValueError):  # QhullError is a RuntimeError: pymatgen's cloud is too small
             failed += 1
             continue
-        assert our_edges(crystal) == expected, crystal.to_pymatgen().formula
+        assert our_edges(crystal, 0.0) == Counter(expected.keys()), crystal.to_pymatgen().formula
+        large = {edge for edge, area in expected.items() if area >= MIN_AREA}
+        assert our_edges(crystal, MIN_AREA) == Counter(large), crystal.to_pymatgen().formula
         compared += 1
         if compared == wanted:
             break

@@ -11,9 +11,10 @@ from pymatgen.analysis.local_env import IsayevNN
 from pymatgen.core import Lattice, Structure
 
 from mpclean.bonding import MissingRadiusError, TessellationError, bond_graph, radius_graph
+from mpclean.bonding import graph as graph_module
 from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
 from mpclean.bonding.radii import COVALENT_RADII
-from mpclean.bonding.voronoi import voronoi_faces
+from mpclean.bonding.voronoi import RESOLUTION, qhull_faces, voronoi_faces
 from mpclean.crystal import Crystal
 
 
@@ -123,7 +124,7 @@ def test_faces_of_rounding_are_no_bonds():
     noise = 1e-9 * rng.uniform(-1, 1, (8, 3))
     crystal = Crystal.from_pymatgen(structure)
     crystal = Crystal(crystal.lattice, crystal.atomic_numbers, crystal.frac_coords + noise)
-    faces = voronoi_faces(crystal.lattice, crystal.frac_coords)
+    faces = qhull_faces(crystal.lattice, crystal.frac_coords)
     spurious = faces.area[faces.length > 2.4]
     assert len(spurious)
     assert spurious.max() < 1e-5 < MIN_AREA
@@ -138,7 +139,21 @@ def test_min_area_is_a_threshold(crystals):
     area = dict(zip(edges(faces), faces.area, strict=True))
     bonds = sorted({area[edge] for edge in everything})
     middle = bonds[len(bonds) // 2]
-    assert set(edges(bond_graph(crystal, min_area=middle))) == {e for e in everything if area[e] >= middle}
+    for limit in (middle - 2 * RESOLUTION, middle + 2 * RESOLUTION):
+        assert set(edges(bond_graph(crystal, min_area=limit))) == {e for e in everything if area[e] >= limit}
+
+
+def test_qhull_decides_near_the_limit(crystals, monkeypatch):
+    crystal = crystals["triclinic"]
+    largest = voronoi_faces(crystal.lattice, crystal.frac_coords).area.max()  # a bond
+    asked = []
+    monkeypatch.setattr(graph_module, "qhull_faces", lambda *cell: asked.append(cell) or qhull_faces(*cell))
+    bond_graph(crystal, min_area=largest - 2 * RESOLUTION)
+    assert not asked
+    for limit in (largest - 0.5 * RESOLUTION, 0.0):
+        bond_graph(crystal, min_area=limit)
+        assert len(asked) == 1
+        asked.clear()
 
 
 def test_pymatgen_structures_are_taken(crystals):

@@ -5,8 +5,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mpclean.bonding import TessellationError, voronoi
-from mpclean.bonding.voronoi import WRAP, images_within, voronoi_faces, wrap
+from mpclean.bonding import TessellationError, clipping, voronoi
+from mpclean.bonding.voronoi import RESOLUTION, WRAP, images_within, qhull_faces, voronoi_faces, wrap
+
+
+@pytest.fixture(params=[voronoi_faces, qhull_faces], ids=["cut", "qhull"])
+def tessellate(request):
+    return request.param
+
+
+@pytest.fixture
+def no_qhull(monkeypatch):
+    """What `voronoi_faces` finds is not Qhull's."""
+
+    def qhull_faces(*cell):
+        raise AssertionError("Qhull was asked")
+
+    monkeypatch.setattr(voronoi, "qhull_faces", qhull_faces)
 
 
 def directed(faces):
@@ -29,8 +44,8 @@ def random_crystal(seed, n, flatness):
     return lattice, coords
 
 
-def test_cube_by_hand():
-    faces = voronoi_faces(3.0 * np.eye(3), np.zeros((1, 3)))
+def test_cube_by_hand(tessellate):
+    faces = tessellate(3.0 * np.eye(3), np.zeros((1, 3)))
     large = faces.area > 1e-6
     assert sorted(map(tuple, faces.image[large].tolist())) == sorted(
         [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
@@ -39,10 +54,10 @@ def test_cube_by_hand():
     np.testing.assert_allclose(faces.length[large], 3.0)
 
 
-def test_body_centred_cubic_by_hand():
+def test_body_centred_cubic_by_hand(tessellate):
     """A truncated octahedron: eight hexagons, six squares."""
     a = 2.0
-    faces = voronoi_faces(a / 2 * np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]), np.zeros((1, 3)))
+    faces = tessellate(a / 2 * np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]), np.zeros((1, 3)))
     edge = a / (2 * np.sqrt(2))
     assert len(faces.area) == 14
     hexagons = np.isclose(faces.length, a * np.sqrt(3) / 2)
@@ -52,22 +67,23 @@ def test_body_centred_cubic_by_hand():
     np.testing.assert_allclose(faces.length[~hexagons], a)
 
 
-def test_faces_fill_the_cell(crystal):
-    faces = voronoi_faces(crystal.lattice, crystal.frac_coords)
+def test_faces_fill_the_cell(crystal, tessellate, no_qhull):
+    faces = tessellate(crystal.lattice, crystal.frac_coords)
     assert filled(faces) == pytest.approx(crystal.volume, rel=1e-9)
 
 
+@pytest.mark.parametrize("tessellate", [voronoi_faces, qhull_faces], ids=["cut", "qhull"])
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 7), flatness=st.sampled_from([0.5, 1.0, 3.0]))
-def test_random_crystals(seed, n, flatness):
+def test_random_crystals(tessellate, seed, n, flatness):
     lattice, coords = random_crystal(seed, n, flatness)
     volume = abs(np.linalg.det(lattice))
     assume(volume > 10.0 * n)
     difference = coords[:, None] - coords[None]
     distance = np.linalg.norm((difference - np.rint(difference)) @ lattice, axis=-1)
     assume((distance + 10 * np.eye(n) > 0.3).all())
-    faces = voronoi_faces(lattice, coords)
-    assert filled(faces) == pytest.approx(volume, rel=1e-7)
+    faces = tessellate(lattice, coords)
+    assert filled(faces) == pytest.approx(volume, rel=1e-6)
     table = directed(faces)
     for (i, j, image), (length, area) in table.items():
         assert table[j, i, tuple(-x for x in image)] == pytest.approx((length, area))
@@ -75,7 +91,7 @@ def test_random_crystals(seed, n, flatness):
         assert length == pytest.approx(np.linalg.norm(vector))
     # Atoms written in other cells: the same faces, images changed by as much.
     moved = np.random.default_rng(seed).integers(-2, 3, (n, 3))
-    again = directed(voronoi_faces(lattice, coords + moved))
+    again = directed(tessellate(lattice, coords + moved))
     shifted = {
         (i, j, tuple((np.array(image) + moved[i] - moved[j]).tolist())): value
         for (i, j, image), value in table.items()
@@ -85,12 +101,62 @@ def test_random_crystals(seed, n, flatness):
         assert value == pytest.approx(shifted[key], abs=1e-6)
 
 
-def test_the_first_cloud_does_not_matter(crystal, monkeypatch):
-    """The cloud grows until it holds every neighbour, however small it begins."""
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 12), flatness=st.sampled_from([0.3, 1.0, 4.0]))
+def test_both_ways_find_the_same_faces(seed, n, flatness):
+    lattice, coords = random_crystal(seed, n, flatness)
+    assume(abs(np.linalg.det(lattice)) > 10.0 * n)
+    cut, hull = directed(voronoi_faces(lattice, coords)), directed(qhull_faces(lattice, coords))
+    large = {key for key, (_, area) in hull.items() if area > 2 * RESOLUTION}
+    assert large <= cut.keys() <= hull.keys()
+    for key, value in cut.items():
+        assert value == pytest.approx(hull[key], abs=1e-7)
+
+
+@pytest.mark.parametrize("state", [clipping.NO_ROOM, clipping.WHOLE], ids=["no cells", "a cell too large"])
+def test_cells_that_are_not_proven_are_left_to_qhull(crystal, monkeypatch, state):
+    cells = clipping.cells
+
+    def doubtful(*arguments):
+        _, reach, neighbours, area, volume = cells(*arguments)
+        return state, reach, neighbours, area, (1.0 + 1e-8) * volume
+
+    monkeypatch.setattr(clipping, "cells", doubtful)
+    hull = directed(qhull_faces(crystal.lattice, crystal.frac_coords))
+    assert directed(voronoi_faces(crystal.lattice, crystal.frac_coords)) == {
+        key: value for key, value in hull.items() if value[1] >= RESOLUTION
+    }
+
+
+def test_a_face_that_one_side_lacks_is_left_to_qhull(crystal, monkeypatch):
+    cells = clipping.cells
+
+    def one_sided(*arguments):
+        state, reach, neighbours, area, volume = cells(*arguments)
+        return state, reach, neighbours[1:], area[1:], volume
+
     expected = directed(voronoi_faces(crystal.lattice, crystal.frac_coords))
+    monkeypatch.setattr(clipping, "cells", one_sided)
+    found = directed(voronoi_faces(crystal.lattice, crystal.frac_coords))
+    assert found.keys() == expected.keys()
+
+
+def test_a_long_cell_with_rounding_in_its_zeros(tessellate):
+    """Rounding turns bisectors that are parallel into ones that meet thousands of A away."""
+    lattice = np.diag([3.299918, 4.600926, 35.235589])
+    lattice[1, 0], lattice[2, :2] = 2.8e-16, [2.2e-15, 2.2e-15]
+    height = np.array([0.02, 0.1, 0.18, 0.26, 0.34])
+    coords = np.stack([0.5 * (np.arange(5) % 2), 0.25 * np.arange(5), height], axis=1)
+    faces = tessellate(lattice, coords)
+    assert filled(faces) == pytest.approx(abs(np.linalg.det(lattice)), rel=1e-6)
+
+
+def test_the_first_cloud_does_not_matter(crystal, tessellate, monkeypatch):
+    """The cloud grows until it holds every neighbour, however small it begins."""
+    expected = directed(tessellate(crystal.lattice, crystal.frac_coords))
     for reach in (1.0, 6.0):
         monkeypatch.setattr(voronoi, "FIRST_REACH", reach)
-        found = directed(voronoi_faces(crystal.lattice, crystal.frac_coords))
+        found = directed(tessellate(crystal.lattice, crystal.frac_coords))
         large = {key: value for key, value in found.items() if value[1] > 1e-6}
         assert large.keys() == {key for key, value in expected.items() if value[1] > 1e-6}
         for key, value in large.items():
@@ -130,17 +196,17 @@ def test_images_within_by_brute_force(crystal, reach):
     [[[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], [[0.1, 0.2, 0.3], [1.1, 0.2, -0.7], [0.5, 0.5, 0.5]]],
     ids=["in one cell", "in different images"],
 )
-def test_coincident_atoms(coords):
+def test_coincident_atoms(coords, tessellate):
     with pytest.raises(TessellationError):
-        voronoi_faces(4.0 * np.eye(3), np.array(coords))
+        tessellate(4.0 * np.eye(3), np.array(coords))
 
 
-def test_a_cell_that_is_too_flat():
+def test_a_cell_that_is_too_flat(tessellate):
     with pytest.raises(TessellationError):
-        voronoi_faces(np.diag([1.0, 1.0, 1000.0]), np.zeros((1, 3)))
+        tessellate(np.diag([1.0, 1.0, 1000.0]), np.zeros((1, 3)))
 
 
-def test_work_is_bounded_by_points(crystal, monkeypatch):
+def test_work_is_bounded_by_points(crystal, tessellate, monkeypatch):
     monkeypatch.setattr(voronoi, "MAX_POINTS", 20)
     with pytest.raises(TessellationError, match="more than 20 points"):
-        voronoi_faces(crystal.lattice, crystal.frac_coords)
+        tessellate(crystal.lattice, crystal.frac_coords)
