@@ -254,6 +254,17 @@ def explain(release: str, material_id: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("release")
+@click.argument("level", type=click.Choice(("major", "minor", "patch")))
+@one_line_errors
+def bump(release: str, level: str) -> None:
+    """Give a release its next version; mpclean diff says which level a change asks for."""
+    from mpclean.diff.versioning import raise_version
+
+    click.echo(f"{release}: {raise_version(release, level)}")
+
+
+@main.command()
 @click.argument("a")
 @click.argument("b")
 @click.option(

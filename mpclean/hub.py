@@ -57,7 +57,7 @@ class Push:
     head
         Commit that is built on; None where the repository is to be made.
     published
-        Whether the tag is there already with the same content, and nothing is to be done.
+        Whether the tag is there already with the same content and splits, and nothing is to be done.
     send
         Files that the repository does not hold as they are, with their sizes in bytes.
     remove
@@ -113,12 +113,11 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
             raise UserError(f"{repo}: is a public data set; leave out --private, or give another name")
         push = Push(release, repo, private, head := str(info.sha))
         if push.tag in _tags(api, repo):
-            published = _manifest(api, repo, push.tag)["content_hash"]
-            if published != release.content_hash:
+            if differs := _differs(release.manifest, _manifest(api, repo, push.tag)):
                 raise UserError(
-                    f"{repo}: {push.tag} is published with content hash {published[:16]}, and that of {path} "
-                    f"is {release.content_hash[:16]}; a published version never changes, so give this one "
-                    "another release_version in mpclean/versions.toml, or another name"
+                    f"{repo}: {push.tag} is published with {differs} than {path} has; a published version "
+                    f"never changes, so give this one its own: mpclean bump {path} minor (mpclean diff says "
+                    "which level)"
                 )
             return replace(push, published=True)
         there = _files(api, repo, head)
@@ -229,6 +228,27 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
             )
         move_into_place(folder / "release", target)
     return open_release(target)
+
+
+def _differs(manifest: Manifest, published: Manifest) -> str | None:
+    """What a published release has otherwise, in words; None where both hold the same."""
+    if manifest["content_hash"] != published["content_hash"]:
+        return f"other content (hash {published['content_hash'][:16]}, not {manifest['content_hash'][:16]})"
+    here, there = (
+        {name: entry["content_hash"] for name, entry in each.get("more_splits", {}).items()}
+        for each in (manifest, published)
+    )
+    if differing := sorted(name for name in here | there if here.get(name) != there.get(name)):
+        return f"other splits ({', '.join(differing)})"
+    # What the libraries of a build make of equal rows may differ in its bytes.
+    if differing := sorted(_unhashed(manifest) ^ _unhashed(published)):
+        return f"other files ({', '.join(differing)})"
+    return None
+
+
+def _unhashed(manifest: Manifest) -> set[str]:
+    """Names of the files that no content hash covers, as those of a report."""
+    return {name for name in manifest["files"] if not name.startswith(("data/", "splits/", "ledger/"))}
 
 
 def _tags(api: HfApi, repo: str) -> list[str]:

@@ -17,6 +17,10 @@ no more than the tolerance is the same.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from mpclean.release.amend import amended
+
 LEVELS = ("major", "minor", "patch")
 
 
@@ -35,3 +39,28 @@ def bump(version: str, level: str | None) -> str:
     numbers = [int(number) for number in version.split(".")]
     place = LEVELS.index(level)
     return ".".join(map(str, [*numbers[:place], numbers[place] + 1, *[0] * (2 - place)]))
+
+
+def raise_version(path: str | Path, level: str) -> str:
+    """Give a release its next version; the command ``mpclean bump``.
+
+    Parameters
+    ----------
+    path
+        Folder of the release; all but its version stays, in manifest, card and Croissant.
+    level
+        One of `LEVELS`.
+
+    Returns
+    -------
+    The version that it has now.
+
+    Raises
+    ------
+    UserError
+        If it is no release, or another command is writing it.
+    """
+    with amended(path) as amendment:
+        version = bump(amendment.manifest["release_version"], level)
+        amendment.manifest["release_version"] = version
+    return version

@@ -19,7 +19,9 @@ import mpclean
 from mpclean import pipeline
 from mpclean.cli import main
 from mpclean.release import writer
+from mpclean.release.amend import amended
 from mpclean.release.manifest import dump_manifest
+from mpclean.splits.add import add_split
 from mpclean.versions import UNNAMED
 
 pytest.importorskip("huggingface_hub")
@@ -217,12 +219,46 @@ def test_a_published_version_does_not_change(hub, client, small_release, rock_sa
     for options in ((), ("--dry-run",)):
         assert_one_line(
             client("push", other.path, "org/salts", *options),
-            "v1.0.0 is published with content hash",
+            "v1.0.0 is published with other content",
             small_release.content_hash[:16],
             other.content_hash[:16],
-            "release_version",
+            f"mpclean bump {other.path} minor",
         )
     assert writes(hub) == []
+
+
+def test_what_was_added_to_a_published_version_needs_another(hub, client, copied, small_release, tmp_path):
+    """A split and a file of a report: the content hash is that of before."""
+    for add, what in (
+        (add_formula, "other splits (formula)"),
+        (add_report, "other files (report/index.html)"),
+    ):
+        assert_done(client("push", copied, "org/salts"))
+        add(copied)
+        hub.log.clear()
+        for options in ((), ("--dry-run",)):
+            refused = client("push", copied, "org/salts", *options)
+            assert_one_line(refused, f"is published with {what}", f"mpclean bump {copied} minor")
+        assert writes(hub) == []
+        assert_done(client("bump", copied, "minor"))
+        assert_done(client("push", copied, "org/salts"))
+        for version in repository(hub).tags:
+            out = tmp_path / f"{what[6:11]}-{version}"
+            assert_done(client("pull", "org/salts", "--revision", version, "--out", out))
+            assert mpclean.open_release(out).content_hash == small_release.content_hash
+    assert set(repository(hub).tags) == {"v1.0.0", "v1.1.0", "v1.2.0"}
+    assert mpclean.open_release(out).strategies == ["random", "formula"]
+    assert (out / "report" / "index.html").read_text() == "<html></html>"
+
+
+def add_formula(path):
+    add_split(path, "formula", workers=1)
+
+
+def add_report(path):
+    with amended(path) as amendment:
+        (amendment.folder / "report").mkdir()
+        (amendment.folder / "report" / "index.html").write_text("<html></html>")
 
 
 def test_a_push_that_broke_before_the_tag_goes_on(hub, client, small_release):
