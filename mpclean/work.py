@@ -126,7 +126,7 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
         found["reduced_formula"][row] = reduced_formula(name)
         found["nsites"][row] = len(cell)
         found["bravais_lattice"][row] = primitive.bravais_lattice
-        found["spacegroup_computed"][row] = spacegroup_number(cell)
+        found["spacegroup_computed"][row] = spacegroup_number(cell, tight=primitive.spacegroup_number)
         found["lattice"][row] = cell.lattice.ravel()
         found["atomic_numbers"][row] = cell.atomic_numbers
         found["frac_coords"][row] = cell.frac_coords.ravel()

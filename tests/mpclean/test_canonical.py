@@ -356,7 +356,17 @@ def test_space_group_is_spglibs():
     for number in (14, 62, 152, 225):
         crystal = prototype(number)
         cell = (crystal.lattice, crystal.frac_coords, crystal.atomic_numbers)
-        assert spacegroup_number(crystal) == spglib.get_symmetry_dataset(cell, symprec=0.1).number == number
+        expected = spglib.get_symmetry_dataset(cell, symprec=0.1).number
+        assert spacegroup_number(crystal) == spacegroup_number(crystal, tight=number) == expected == number
+
+
+def test_a_space_group_that_depends_on_the_tolerance_is_spglibs():
+    """Tetragonal by 0.02 A, so cubic at the tolerance of the space group."""
+    cubic = prototype(221)
+    crystal = Crystal(cubic.lattice + np.diag([0.0, 0.0, 0.02]), cubic.atomic_numbers, cubic.frac_coords)
+    tight = primitive_cell(crystal).spacegroup_number
+    assert tight == 123
+    assert spacegroup_number(crystal, tight=tight) == 221
 
 
 def test_atoms_that_overlap():
