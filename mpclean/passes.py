@@ -117,6 +117,12 @@ class Passes:
             differ += ids.filter(other).drop_null().to_pylist()
         return sorted(versions), {"stated": n_stated, "differ": sorted(differ)}
 
+    def readable(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Columns of the records that could be read, as the first pass found them, batch by batch."""
+        for number in self._prepared:
+            batch = self._prepared.read(number, [*columns, "reason"])
+            yield batch.filter(batch["reason"].is_null()).select(columns)
+
     def bond(self, keys: pa.Table) -> pa.Table:
         """Second pass: bonds of the records that are left.
 

@@ -19,10 +19,11 @@ from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
 from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.downloads import fetch
 from mpclean.errors import UserError
+from mpclean.examples import COLUMNS, examples
 from mpclean.passes import Passes
 from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest
-from mpclean.release.layout import FORMAT_VERSION, LEDGER, LISTED, split_table
+from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, split_table
 from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.release.seal import describe_files, seal
@@ -356,6 +357,7 @@ def _write_release(
     digest.update("ledger", ledger.cast(LEDGER_SCHEMA))
     write_table(folder / split_table(facts["split"]["strategy"]), assigned.cast(SPLIT))
     write_table(folder / LEDGER, ledger)
+    write_table(folder / EXAMPLES, examples(ledger, passes.readable(COLUMNS)))
     if plan.split is not None and facts["replay"] is not None:
         write_table(folder / LISTED, plan.split[0])
 

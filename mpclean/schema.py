@@ -203,6 +203,12 @@ BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS, *BOND
 #: One record that left.
 LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference")
 
+#: A record that left with its crystal, to be looked at: its primitive cell.
+EXAMPLE = schema(
+    *("material_id", "rule", "reason", "reduced_formula", "spacegroup_number", "nsites"),
+    *("lattice", "atomic_numbers", "frac_coords", "magnetic_moments"),
+)
+
 #: Which record is in which split.
 SPLIT = schema("material_id", "split")
 

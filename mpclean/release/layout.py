@@ -8,6 +8,7 @@ MANIFEST = "manifest.json"
 CARD = "README.md"
 CROISSANT = "croissant.json"
 LEDGER = "ledger/excluded.parquet"
+EXAMPLES = "ledger/examples.parquet"
 LISTED = "replay/listed.parquet"
 REPORT = "report"
 

@@ -15,9 +15,9 @@ from mpclean.crystal import Crystal
 from mpclean.errors import UserError
 from mpclean.release.configurations import Configuration, configurations
 from mpclean.release.digest import file_sha256
-from mpclean.release.layout import LEDGER, LISTED, MANIFEST, split_table
+from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
-from mpclean.schema import COLUMNS, SPLITS
+from mpclean.schema import COLUMNS, EXAMPLE, SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,6 +226,12 @@ class Release:
     def ledger(self) -> pa.Table:
         """Every record that left, with the columns of `mpclean.schema.LEDGER`."""
         return self._read(LEDGER)
+
+    def examples(self) -> pa.Table:
+        """Some of the records that left, with their crystals, as `mpclean.schema.EXAMPLE`."""
+        if EXAMPLES not in self.manifest["files"]:  # built before there were any
+            return EXAMPLE.empty_table()
+        return self._read(EXAMPLES)
 
     def listed(self) -> pa.Table:
         """The whole published list that a replay was compared with, as `mpclean.schema.SPLIT`.

@@ -21,7 +21,7 @@ from mpclean.release.manifest import Manifest
 from mpclean.release.staging import move_into_place, staging_folder
 from mpclean.report import bonds, dropped, elements, funnel, leakage, provenance, symmetry, targets
 from mpclean.report.base import Block, Context, Image, Plot, Section
-from mpclean.report.style import drawing, png, svg
+from mpclean.report.style import drawing, rendered
 
 __all__ = ["report"]
 
@@ -102,9 +102,9 @@ def _embedded(section: Section, context: Context, figures: Path) -> Iterator[Blo
     """
     for block in section.blocks(context):
         if isinstance(block, Plot):
-            (figures / f"{block.name}.png").write_bytes(png(block.figure))
-            embedded = base64.b64encode(svg(block.figure)).decode()
-            yield Image(block, f"data:image/svg+xml;base64,{embedded}")
+            png, svg = rendered(block.figure)
+            (figures / f"{block.name}.png").write_bytes(png)
+            yield Image(block, f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}")
         else:
             yield block
 

@@ -23,6 +23,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+    kind: ClassVar[str] = "heading"
+
+
+@dataclass(frozen=True)
 class Table:
     """A table; numbers are strings already, and stand at the right of their columns.
 
@@ -101,7 +109,7 @@ class Image:
         return round(100 * width), round(100 * height)
 
 
-Block = Text | Table | Plot
+Block = Text | Heading | Table | Plot
 
 
 @dataclass(frozen=True)

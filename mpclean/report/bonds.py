@@ -32,7 +32,7 @@ class Counts:
     atoms
         Crystals by atoms in the cell.
     lengths
-        Bonds by length, in bins of `LENGTH_BIN` from 0.
+        Edges by length, in bins of `LENGTH_BIN` from 0; a bond is two of them.
     degrees
         Atoms by bonds, 0 to `MOST`.
     per_atom
@@ -62,8 +62,7 @@ class Counts:
         atoms[: len(self.atoms)] += self.atoms
         self.atoms = atoms
         bins = np.minimum(length / LENGTH_BIN, len(self.lengths) - 1).astype(np.int64)
-        # Both directions of a bond are listed.
-        self.lengths += np.bincount(bins, minlength=len(self.lengths)) // 2
+        self.lengths += np.bincount(bins, minlength=len(self.lengths))
         degree = np.bincount(source, minlength=int(n_atoms.sum()))
         self.degrees += np.bincount(np.minimum(degree, MOST), minlength=MOST + 1)
         per_atom = np.rint(n_edges / n_atoms).astype(np.int64)
@@ -125,20 +124,21 @@ def _atoms(counts: Counts) -> Plot:
 def _lengths(counts: Counts) -> Plot:
     edges = LENGTH_BIN * np.arange(len(counts.lengths) + 1)
     middle = edges[:-1] + LENGTH_BIN / 2
-    total = max(int(counts.lengths.sum()), 1)
-    mean = float((middle * counts.lengths).sum() / total)
+    bonds = counts.lengths / 2
+    total = max(bonds.sum(), 1.0)
+    mean = float((middle * bonds).sum() / total)
     figure, axis = axes()
-    axis.stairs(counts.lengths, edges, fill=True, color=BLUE)
+    axis.stairs(bonds, edges, fill=True, color=BLUE)
     axis.set(xlabel="bond length (\N{ANGSTROM SIGN})", ylabel="bonds", xlim=(0, MAX_BOND_LENGTH))
     whole_numbers(axis.yaxis)
     return Plot(
         "bond-lengths",
         "Bond lengths",
         (
-            f"{total:,} bonds by length, in bins of {LENGTH_BIN:g} \N{ANGSTROM SIGN}; "
+            f"{total:,.0f} bonds by length, in bins of {LENGTH_BIN:g} \N{ANGSTROM SIGN}; "
             f"{mean:.2f} \N{ANGSTROM SIGN} on average.",
         ),
-        f"Histogram: mean {mean:.2f}, most frequent {middle[counts.lengths.argmax()]:.2f} angstrom.",
+        f"Histogram: mean {mean:.2f}, most frequent {middle[bonds.argmax()]:.2f} angstrom.",
         figure,
     )
 

@@ -100,15 +100,11 @@ def whole_numbers(*axis: Axis) -> None:
         one.set_major_formatter("{x:,.0f}")
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG, without a word about when or by what it was made."""
-    return _bytes(figure, "png", dpi=200, metadata={"Software": None})
-
-
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG, likewise."""
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    return _bytes(figure, "svg", metadata=metadata)
+def rendered(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as PNG and as SVG, without a word about when or by what they were made."""
+    png = _bytes(figure, "png", dpi=200, metadata={"Software": None})
+    figure.set_layout_engine("none")  # everything has its place now
+    return png, _bytes(figure, "svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
 
 
 def _bytes(figure: Figure, kind: str, **options: Any) -> bytes:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mpclean.release import Release
-from mpclean.report.base import Block, Context, Plot, Text
+from mpclean.report.base import Block, Context, Heading, Plot, Text
+from mpclean.report.crystals import COLUMNS, plot, space_group_symbol
 from mpclean.report.style import BLUE, GREEN, GREY, ORANGE, PANEL, PURPLE, RED, SKY, axes, whole_numbers
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ SYSTEMS = (
 
 _BEGINS = np.array([first for _, first, _ in SYSTEMS])
 
+
+def _system(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Place in `SYSTEMS` of space groups."""
+    return np.searchsorted(_BEGINS, numbers, side="right") - 1
+
+
 #: Bravais types by the letter of their crystal family, with the place of its colour in `SYSTEMS`.
 _FAMILIES = {"a": 0, "m": 1, "o": 2, "t": 3, "h": 5, "c": 6}
 
@@ -46,6 +54,8 @@ def blocks(context: Context) -> Iterator[Block]:
     yield _bravais(release)
     yield _frequent(counts)
     yield _all(counts)
+    yield Heading("A crystal of each system: the first of the release")
+    yield from _first_of_each_system(release)
     stated = release.manifest["spacegroups"]
     if stated["stated"]:
         tolerance = release.manifest["parameters"]["spacegroup_tolerance"]
@@ -53,13 +63,6 @@ def blocks(context: Context) -> Iterator[Block]:
             f"Of {stated['stated']:,} space groups that the source states, {len(stated['differ']):,} differ "
             f"from the one found at a tolerance of {tolerance:g} \N{ANGSTROM SIGN}; the source's counts."
         )
-
-
-def symbol(number: int) -> str:
-    """Hermann-Mauguin symbol of a space group."""
-    from pymatgen.symmetry.groups import sg_symbol_from_int_number
-
-    return str(sg_symbol_from_int_number(int(number)))
 
 
 def _bars(names: Sequence[str], values: NDArray[np.int64], colours: list[str]) -> Figure:
@@ -110,21 +113,20 @@ def _bravais(release: Release) -> Plot:
 def _frequent(counts: NDArray[np.int64]) -> Plot:
     order = np.argsort(-counts, kind="stable")[:NAMED]
     order = order[counts[order] > 0]
-    names = [f"{symbol(number)} ({number})" for number in order]
-    system = np.searchsorted(_BEGINS, order, side="right") - 1
+    names = [f"{space_group_symbol(int(number))} ({number})" for number in order]
     return Plot(
         "frequent-space-groups",
         "Most frequent space groups",
         (f"The {len(order)} most frequent of {np.count_nonzero(counts)} space groups, coloured by system.",),
         f"Bars: {_listed(names, counts[order])}.",
-        _bars(names, counts[order], [SYSTEMS[k][2] for k in system]),
+        _bars(names, counts[order], [SYSTEMS[k][2] for k in _system(order)]),
     )
 
 
 def _all(counts: NDArray[np.int64]) -> Plot:
     figure, axis = axes(2.15 * PANEL, 3.0)
     numbers = np.arange(231)
-    system = np.searchsorted(_BEGINS, numbers, side="right") - 1
+    system = _system(numbers)
     for k, (name, _, colour) in enumerate(SYSTEMS):
         chosen = system == k
         axis.bar(numbers[chosen], counts[chosen], width=1.0, color=colour, label=name)
@@ -141,3 +143,16 @@ def _all(counts: NDArray[np.int64]) -> Plot:
         figure,
         "wide",
     )
+
+
+def _first_of_each_system(release: Release) -> Iterator[Plot]:
+    found: dict[int, pa.Table] = {}
+    for rows in release.batches(columns=COLUMNS):
+        systems, first = np.unique(_system(rows["spacegroup_number"].to_numpy()), return_index=True)
+        for system, place in zip(systems.tolist(), first.tolist(), strict=True):
+            found.setdefault(system, rows.slice(place, 1))
+        if len(found) == len(SYSTEMS):
+            break
+    for system, row in sorted(found.items()):
+        name = SYSTEMS[system][0]
+        yield plot(f"kept-{name}", row.to_pylist()[0], name)

@@ -122,7 +122,7 @@ def test_hostile_strings_are_text(hostile_page, hostile):
     page = Page(hostile_page)
     assert {tag for tag, _ in page.tags} <= {
         *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "footer", "section"),
-        *("h1", "h2", "small", "p", "code", "dl", "div", "dt", "dd", "ul", "li", "a", "strong", "span"),
+        *("h1", "h2", "h3", "small", "p", "code", "dl", "div", "dt", "dd", "ul", "li", "a", "strong", "span"),
         *("figure", "figcaption", "img", "table", "caption", "thead", "tbody", "tr", "th", "td"),
     }
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]

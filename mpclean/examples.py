@@ -1,0 +1,86 @@
+"""Crystals to look at: for every reason of the ledger a few of the records that it took.
+
+The ledger says what was found in a record; a release holds no more of those that left. These few
+stay with their crystals, so that a reader can see what a rule does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mpclean.schema import EXAMPLE
+
+#: Records that stand for a reason.
+PER_REASON = 4
+
+#: What is kept of a record.
+COLUMNS = tuple(name for name in EXAMPLE.names if name not in ("rule", "reason"))
+
+
+def chosen(ledger: pa.Table) -> pa.Table:
+    """The records that stand for the reasons of a ledger.
+
+    Of each reason the first `PER_REASON` in the order of the ledger; of duplicates those that are
+    farthest in energy from what stayed, which are the ones to doubt. Records that the rule
+    ``record`` took have no crystal, or share their id with one that stayed.
+
+    Parameters
+    ----------
+    ledger
+        Table with the columns of `mpclean.schema.LEDGER`.
+
+    Returns
+    -------
+    ``material_id``, ``rule`` and ``reason``.
+    """
+    rows = ledger.select(["material_id", "rule", "reason", "energy_difference"])
+    rows = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
+    rows = rows.filter(pc.not_equal(rows["rule"], "record"))
+    rows = rows.sort_by(
+        [
+            ("rule", "ascending"),
+            ("reason", "ascending"),
+            ("energy_difference", "descending"),
+            ("row", "ascending"),
+        ]
+    )
+    same = np.ones(rows.num_rows, dtype=bool)
+    for name in ("rule", "reason"):
+        code = rows[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        same &= np.concatenate([[False], code[1:] == code[:-1]])[: len(code)]
+    place = np.arange(rows.num_rows)
+    rank = place - np.maximum.accumulate(np.where(same, 0, place))
+    return rows.filter(pa.array(rank < PER_REASON)).sort_by("row").select(["material_id", "rule", "reason"])
+
+
+def examples(ledger: pa.Table, prepared: Iterable[pa.RecordBatch]) -> pa.Table:
+    """The chosen records with their crystals.
+
+    Parameters
+    ----------
+    ledger
+        As for `chosen`.
+    prepared
+        Batches of readable records with `COLUMNS`, in the order of the source.
+
+    Returns
+    -------
+    Table with the columns of `mpclean.schema.EXAMPLE`, in the order of the source.
+    """
+    records = chosen(ledger)
+    ids = records["material_id"].combine_chunks()
+    found = []
+    for batch in prepared:
+        place = pc.index_in(batch["material_id"], value_set=ids)
+        held = place.is_valid()
+        columns = {name: batch[name].filter(held) for name in COLUMNS}
+        columns |= {name: records[name].take(place.filter(held)) for name in ("rule", "reason")}
+        found.append(pa.table([columns[name] for name in EXAMPLE.names], schema=EXAMPLE))
+    table = pa.concat_tables([EXAMPLE.empty_table(), *found])
+    # Of records that share an id the first is the one that the rules saw.
+    _, first = np.unique(table["material_id"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
+    return table.take(pa.array(np.sort(first)))

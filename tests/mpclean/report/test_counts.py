@@ -1,0 +1,59 @@
+"""What the histograms count, beside the same count record by record."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mpclean.bonding import topology
+from mpclean.report.bonds import LENGTH_BIN, MOST, count
+from mpclean.report.elements import crystals_with
+from mpclean.report.targets import _add
+
+
+@pytest.fixture(scope="module")
+def rows(demo_release):
+    return demo_release.table().to_pylist()
+
+
+def test_elements(demo_release, rows):
+    expected = Counter(z for row in rows for z in set(row["atomic_numbers"]))
+    found = crystals_with(demo_release)
+    assert {z: n for z, n in enumerate(found.tolist()) if n} == dict(expected)
+
+
+def test_bonds(demo_release, rows):
+    counts = count(demo_release)
+    assert dict(enumerate(counts.atoms.tolist())) == {
+        n: sum(row["nsites"] == n for row in rows) for n in range(len(counts.atoms))
+    }
+    degrees = Counter()
+    for row in rows:
+        per_atom = Counter(row["edge_source"])
+        degrees.update(min(per_atom[atom], MOST) for atom in range(row["nsites"]))
+    assert {k: n for k, n in enumerate(counts.degrees.tolist()) if n} == dict(degrees)
+    lengths = Counter(int(np.float32(x) / LENGTH_BIN) for row in rows for x in row["edge_length"])
+    assert {k: n for k, n in enumerate(counts.lengths.tolist()) if n} == dict(lengths)
+    assert counts.per_atom.sum() == len(rows)
+    found = Counter(
+        int(
+            topology(
+                np.array([row["nsites"]]),
+                np.array(row["edge_source"]),
+                np.array(row["edge_target"]),
+                np.array(row["edge_image"]).reshape(-1, 3),
+            ).dimensionality[0]
+        )
+        for row in rows
+    )
+    assert {k: n for k, n in enumerate(counts.dimensionality.tolist()) if n} == dict(found)
+
+
+def test_batches_add_up_to_mean_and_deviation():
+    values = np.random.default_rng(0).normal(1e6, 1.0, 1000)
+    n, mean, squares = np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1))
+    for part in np.split(values, [0, 1, 10, 500]):
+        _add(part, n, mean, squares, (0, 0))
+    assert n[0, 0] == 1000
+    assert mean[0, 0] == pytest.approx(values.mean(), rel=1e-14)
+    assert np.sqrt(squares[0, 0] / 1000) == pytest.approx(values.std(), rel=1e-9)
