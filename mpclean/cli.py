@@ -181,7 +181,8 @@ def export(release: str, target: str | None, **options: Any) -> None:
     required=True,
     metavar="S",
     help="random; formula, prototype or chemical-system, of which none is in two parts; leave-element-out; "
-    "k-fold, each record once in test; learning-curve, nested parts of train.",
+    "k-fold, each record once in test; learning-curve, nested parts of train; time, train on the old and "
+    "test on the new; published, lists of ids.",
 )
 @click.option("--name", metavar="NAME", help="Name of the split.  [default: that of the strategy]")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of every shuffle.  [default: 0]")
@@ -196,6 +197,18 @@ def export(release: str, target: str | None, **options: Any) -> None:
 @click.option("--folds", type=click.IntRange(min=3), metavar="K", help="Of k-fold.  [default: 5]")
 @click.option(
     "--of", metavar="NAME", help="The split that learning-curve takes parts of.  [default: that of the build]"
+)
+@click.option(
+    "--by",
+    type=click.Choice(("date", "id")),
+    help="What time orders by: the date that the source states, or the number of an id of the Materials "
+    "Project; records without one are left out.  [default: date where there are any]",
+)
+@click.option(
+    "--lists",
+    metavar="PATH",
+    help="Of published: a table, a list or a folder of lists of ids; records on none are left out.  "
+    "[default: those published of the version]",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 @click.option("--force", is_flag=True, help="Replace a split of that name.")

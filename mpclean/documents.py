@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ _SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number"
 #: Where the Materials Project states the licence of a record; others state theirs elsewhere.
 _MP_LICENCE_PATHS = ("builder_meta.license",)
 _LICENCE_PATHS = (*_MP_LICENCE_PATHS, "licence", "license")
+#: When a record was first calculated, else when it was last changed; Mongo's JSON has a ``$date``.
+_DATE_PATHS = ("created_at.$date", "created_at", "last_updated.$date", "last_updated")
 _VERSION_PATHS = ("builder_meta.database_version", "database_version")
 
 #: How the Materials Project writes CC BY, and its SPDX name.
@@ -153,6 +156,7 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     row["is_hubbard"] = _flag("is_hubbard", document.get("is_hubbard"))
     for name in ("run_type", "correction_scheme"):
         row[name] = None if document.get(name) is None else str(document[name])
+    row["date"] = _day(_find(document, _DATE_PATHS))
 
 
 def _find(document: dict[str, Any], paths: Iterable[str]) -> Any:
@@ -189,6 +193,16 @@ def _number(name: str, value: Any) -> float | None:
     if math.isinf(number) or not low <= number <= high:
         raise RecordError("label out of range", f"{name} = {number:g} {COLUMNS[name].unit}".rstrip())
     return number
+
+
+def _day(value: Any) -> str | None:
+    """The day of a moment that is given in ISO 8601 or in milliseconds since 1970; None for all else."""
+    try:
+        if isinstance(value, int):
+            return datetime.fromtimestamp(value / 1000, tz=UTC).date().isoformat()
+        return date.fromisoformat(value[:10]).isoformat()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _flag(name: str, value: Any) -> bool | None:

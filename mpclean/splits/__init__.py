@@ -1,6 +1,7 @@
 """Which record is trained on and which is held back, one strategy a file."""
 
-from mpclean.splits import element, folds, grouped, learning_curve, random
+from mpclean.splits import element, folds, grouped, learning_curve, random, time
+from mpclean.splits import published as published_lists
 from mpclean.splits.base import Strategy
 from mpclean.splits.published import published, read_split
 from mpclean.splits.random import shuffled
@@ -14,6 +15,8 @@ STRATEGIES: dict[str, Strategy] = {
         element.STRATEGY,
         folds.STRATEGY,
         learning_curve.STRATEGY,
+        time.STRATEGY,
+        published_lists.STRATEGY,
     )
 }
 

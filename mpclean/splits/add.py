@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from mpclean.downloads import fetch
 from mpclean.errors import UserError
 from mpclean.levels import level_keys
 from mpclean.release.amend import amended
@@ -19,8 +20,10 @@ from mpclean.release.layout import split_table
 from mpclean.release.reader import Release
 from mpclean.release.writer import write_table
 from mpclean.schema import SPLIT, SPLITS
-from mpclean.splits import STRATEGIES, Strategy
+from mpclean.splits import STRATEGIES, read_split
+from mpclean.splits.base import Strategy
 from mpclean.splits.rows import write_rows
+from mpclean.versions import find_version
 
 
 def add_split(
@@ -53,8 +56,8 @@ def add_split(
     force
         Replace splits of that name, but never the one that the release was built with.
     options
-        Those of the strategy: ``seed``, ``fractions``, ``element``, ``folds``, ``of``. None
-        leaves an option at its default.
+        Those of the strategy: ``seed``, ``fractions``, ``element``, ``folds``, ``of``, ``by``,
+        ``lists``. None leaves an option at its default.
 
     Returns
     -------
@@ -74,7 +77,9 @@ def add_split(
         resolved = _resolve(plan, options, release)
         base = plan.name if name is None else name
         replaced = _replaced(release, base, force)
-        made = {f"{base}{end}": table for end, table in _tables(plan, resolved, release, workers)}
+        keys = _keys(plan, resolved, release, workers)
+        given, recorded = _lists(resolved, release) if "lists" in resolved else (resolved, resolved)
+        made = {f"{base}{end}": table.cast(SPLIT) for end, table in plan.make(keys, **given).items()}
         _require_free(release, base, made, replaced)
         more = amendment.manifest.setdefault("more_splits", {})
         for old in replaced:
@@ -87,7 +92,7 @@ def add_split(
             more[new] = {
                 "made_as": base,
                 "strategy": plan.name,
-                "parameters": resolved,
+                "parameters": recorded,
                 "keeps_apart": list(_keeps_apart(plan, resolved, release)),
                 "content_hash": _content_hash(table),
                 "splits": _counts(table),
@@ -113,18 +118,38 @@ def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[
             )
     if "of" in resolved:
         resolved["of"] = resolved["of"] or release.manifest["split"]["strategy"]
+    if "by" in resolved:
+        resolved["by"] = resolved["by"] or ("date" if "date" in release.manifest["columns"] else "id")
     return resolved
 
 
-def _tables(
-    plan: Strategy, options: dict[str, Any], release: Release, workers: int | None
-) -> Iterator[tuple[str, pa.Table]]:
+def _lists(options: dict[str, Any], release: Release) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The lists of ids themselves, for the strategy, and what is to be known of them, for the manifest."""
+    if options["lists"] is not None:
+        path, origin = Path(options["lists"]), "given"
+    else:
+        version = find_version(release.manifest["upstream"]["claimed_version"])
+        if version.lists is None:
+            raise UserError(
+                f"{release.path}: its version has no published lists; give some with --lists PATH"
+            )
+        path = fetch(str(version.name), version.lists, "give lists with --lists PATH")
+        origin = f"{version.lists.repository} at {version.lists.commit}"
+    lists = read_split(path)
+    return options | {"lists": lists}, {"lists": origin, "ids": len(lists)}
+
+
+def _keys(plan: Strategy, options: dict[str, Any], release: Release, workers: int | None) -> pa.Table:
+    """What a strategy sees of the records, which are sorted by id."""
     keys = level_keys(release, [plan.level] if plan.level else [], workers)
     keys = keys.rename_columns({plan.level: "group"} if plan.level else {})
+    if wanted := [name for name in plan.columns if name in release.manifest["columns"]]:
+        rows = release.table(columns=["material_id", *wanted]).sort_by("material_id")
+        for name in wanted:
+            keys = keys.append_column(name, rows[name])
     if "of" in options:
         keys = keys.join(release.assigned(options["of"]), "material_id").sort_by("material_id")
-    for end, table in plan.make(keys, **options).items():
-        yield end, table.cast(SPLIT)
+    return keys
 
 
 def _replaced(release: Release, base: str, force: bool) -> list[str]:

@@ -34,12 +34,14 @@ class Strategy:
     make
         From a table of keys, sorted by ``material_id``, and the options as keywords to tables of
         `mpclean.schema.SPLIT`, by what is added to the name of the split (nothing where there is
-        one). Keys are ``material_id``, ``split`` (in the split that the option ``of`` names) and
-        ``group`` where the strategy has a `level`.
+        one). Keys are ``material_id``, ``split`` (in the split that the option ``of`` names),
+        ``group`` where the strategy has a `level`, and `columns`.
     options
         The options that it takes, with their defaults.
     level
         Level of `mpclean.levels.LEVELS` whose key is the group.
+    columns
+        Columns of a release that are keys too, where it has them.
     keeps_apart
         Levels at which no crystal of validation or test has its like in train.
     """
@@ -48,6 +50,7 @@ class Strategy:
     make: Callable[..., dict[str, pa.Table]]
     options: dict[str, Any] = field(default_factory=dict)
     level: str | None = None
+    columns: tuple[str, ...] = ()
     keeps_apart: tuple[str, ...] = ()
 
 

@@ -14,6 +14,7 @@ from mpclean.errors import UserError
 from mpclean.ids import normalise_id
 from mpclean.rules.base import Partition, partition
 from mpclean.schema import SPLIT, SPLITS
+from mpclean.splits.base import Strategy
 from mpclean.splits.random import shuffled
 
 #: Other names under which splits are published.
@@ -44,6 +45,26 @@ def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
     return parts, split.filter(pc.is_in(split["material_id"], value_set=kept_ids))
 
 
+def _make(keys: pa.Table, lists: pa.Table) -> dict[str, pa.Table]:
+    """The records that are on lists, in their order; the others are left out.
+
+    Raises
+    ------
+    UserError
+        If no record is on one.
+    """
+    listed = lists.filter(pc.is_in(lists["material_id"], value_set=keys["material_id"].combine_chunks()))
+    if not listed.num_rows:
+        raise UserError(
+            f"no record is among the {len(lists):,} ids of the lists; give others with --lists PATH"
+        )
+    return {"": listed}
+
+
+#: Of a release that was built with another split; what the lists are read from is its option ``lists``.
+STRATEGY = Strategy("published", _make, {"lists": None})
+
+
 def read_split(path: Path) -> pa.Table:
     """Read a split from a file or a folder.
 
@@ -66,7 +87,9 @@ def read_split(path: Path) -> pa.Table:
         If it cannot be read, names an unknown split or has an id twice.
     """
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; --split takes random, published or a path")
+        raise UserError(
+            f"{path}: no such file or folder; a split is a table, a list or a folder of lists of ids"
+        )
     try:
         ids, names = _read_folder(path) if path.is_dir() else _read_table(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:

@@ -69,6 +69,24 @@ def test_licence_that_a_record_states_itself(document, stated, licence):
     assert (row["reason"], row["licence"]) == (None, licence)
 
 
+@pytest.mark.parametrize(
+    ("stated", "day"),
+    [
+        ({"created_at": "2015-03-08T12:58:28.539", "last_updated": "2021-01-01"}, "2015-03-08"),
+        ({"created_at": {"$date": 1414951020475}}, "2014-11-02"),
+        ({"last_updated": {"$date": "2021-02-03T04:05:06Z"}}, "2021-02-03"),
+        ({"created_at": 1414951020475}, "2014-11-02"),
+        ({"created_at": "yesterday"}, None),
+        ({"created_at": 10**30}, None),
+        ({"created_at": ["2015-03-08"]}, None),
+        ({}, None),
+    ],
+)
+def test_day_of_a_record(document, stated, day):
+    (row,) = read(document | stated)
+    assert (row["reason"], row["date"]) == (None, day)
+
+
 def test_summary_style(document):
     (row,) = read(
         document
@@ -508,6 +526,7 @@ GOOD = {
     "symmetry": {"number": 2},
     "is_hubbard": False,
     "builder_meta": {"database_version": "2023.11.1"},
+    "created_at": "2015-03-08T12:58:28.539",
 }
 
 

@@ -106,6 +106,8 @@ READ: dict[str, Any] = {
     "builder_meta": {"database_version": "7"},
     "license": "MIT",
     "correction_scheme": "other",
+    "created_at": "2077-07-07",
+    "last_updated": "2077-07-07",
     "deprecated": True,
 }
 
@@ -140,7 +142,7 @@ UNUSED_BY_REASON = {
         "input pseudo_potential potcar_spec encut nkpts cpu_time run_stats ionic_steps static theoretical "
         "task_ids ntask_ids blessed_tasks original_task_id pf_ids icsd_id icsd_ids database_IDs origins doi "
         "doi_bibtex sbxd sbxn entry_id property_name has has_props warnings deprecation_reasons "
-        "fields_not_requested last_updated created_at updated_at _id _bt _meta @module @version "
+        "fields_not_requested updated_at _id _bt _meta @module @version "
     ),
     "read by the source of entries itself": "@class data parameters energy_adjustments",
 }

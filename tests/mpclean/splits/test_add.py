@@ -127,6 +127,10 @@ def test_prototypes_stay_together(release):
         ("random", {"name": "random", "force": True}, "was built with the split 'random'"),
         ("formula", {"name": "../formula"}, "--name ../formula: letters, digits"),
         ("formula", {"name": ""}, "letters, digits"),
+        ("formula", {"name": "efermi"}, "has a configuration 'efermi'; give another --name"),
+        ("formula", {"name": "insulators", "force": True}, "has a configuration 'insulators'"),
+        ("published", {}, "its version has no published lists; give some with --lists PATH"),
+        ("published", {"lists": "no.csv"}, "no.csv: no such file or folder; a split is a table"),
         ("learning-curve", {"of": "nothing"}, "no split 'nothing'; it has random, and mpclean split adds"),
     ],
 )
@@ -147,6 +151,58 @@ def test_a_name_is_taken_once(release):
     add_split(release.path, "formula", "mine", seed=1, workers=1, force=True)
     assert contents(release.path) != before
     assert mpclean.open_release(release.path).verify() == []
+
+
+def test_what_was_made_together_is_replaced_together(release):
+    """Five folds by three, whose files and tables go; but not what another split is a part of."""
+    before = contents(release.path)
+    add_split(release.path, "k-fold", "fold", folds=5)
+    add_split(release.path, "k-fold", "fold", folds=3, force=True)
+    opened = mpclean.open_release(release.path)
+    assert opened.strategies == ["random", "fold-1", "fold-2", "fold-3"]
+    assert opened.verify() == []
+    new = {
+        path.relative_to(release.path).as_posix() for path in contents(release.path).keys() - before.keys()
+    }
+    assert new == {
+        *(f"splits/fold-{k}.parquet" for k in (1, 2, 3)),
+        *(f"splits/fold/{cell}-00000-of-00001.parquet" for cell in (
+            "test_train_validation", "train_validation_test", "validation_test_train"
+        )),
+    }  # fmt: skip
+    with pytest.raises(UserError, match="has a split 'fold-2'; give another --name"):
+        add_split(release.path, "random", "fold-2", seed=1, force=True)
+    add_split(release.path, "learning-curve", "less", of="fold-1")
+    with pytest.raises(UserError, match=r"'less-0\.125' is a part of 'fold'; give another --name"):
+        add_split(release.path, "k-fold", "fold", force=True)
+
+
+def test_published_lists_that_are_given_later(release, tmp_path):
+    """Records on none of them are left out of the split, and stay in the release."""
+    ids = sorted(release.table(columns=["material_id"])["material_id"].to_pylist())
+    lists = tmp_path / "lists.csv"
+    lines = [f"{i},{('train', 'validation', 'test')[k % 3]}" for k, i in enumerate(ids[:30])]
+    lists.write_text("\n".join(["material_id,split", *lines, "demo-no,train", ""]))
+    counts = add_split(release.path, "published", lists=lists)
+    assert counts == {"published": {"train": 10, "validation": 10, "test": 10}}
+    opened = mpclean.open_release(release.path)
+    assert opened.manifest["more_splits"]["published"]["parameters"] == {"lists": "given", "ids": 31}
+    assert str(tmp_path) not in (release.path / "manifest.json").read_text()
+    assert opened.table("test", ["material_id"], strategy="published")["material_id"].to_pylist()
+    assert opened.table().num_rows == len(ids)
+    lists.write_text("material_id,split\ndemo-no,train\n")
+    with pytest.raises(
+        UserError, match="no record is among the 1 ids of the lists; give others with --lists"
+    ):
+        add_split(release.path, "published", "other", lists=lists)
+
+
+def test_published_lists_of_the_version(published_salts, snapshot, tmp_path):
+    release = mpclean.build(version="2021.05", source=snapshot, split="random", out=tmp_path / "r", workers=1)
+    counts = add_split(release.path, "published")
+    assert counts == {"published": {"train": 14, "validation": 2, "test": 2}}
+    entry = mpclean.open_release(release.path).manifest["more_splits"]["published"]
+    assert entry["parameters"]["lists"].startswith("oumarkaba/equivariant_crystal_networks at 3ad0988")
 
 
 def test_no_release(tmp_path):

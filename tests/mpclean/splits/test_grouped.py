@@ -3,6 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mpclean import UserError
 from mpclean.splits.grouped import grouped
@@ -59,3 +61,21 @@ def test_groups_that_are_too_large():
         UserError, match="validation would be empty: the 2 groups are too large for 10% of 40"
     ):
         grouped(pa.array(["a"] * 20 + ["b"] * 20), 0, THREE)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=30, max_size=120),
+    seed=st.integers(0, 99),
+    held_back=st.tuples(st.floats(0.15, 0.3), st.floats(0.15, 0.3)),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_held_back_falls_short_by_less_than_any_group_of_train(sizes, seed, held_back):
+    """So sizes are within 1 % of what was asked for wherever a group in train is smaller than that."""
+    keys = np.repeat([f"{k:03}" for k in range(len(sizes))], sizes)
+    keys = keys[np.random.default_rng(seed).permutation(len(keys))]
+    places = grouped(pa.array(keys), seed, (1 - sum(held_back), *held_back))
+    place_of = dict(zip(keys.tolist(), places.tolist(), strict=True))
+    assert all(place_of[key] == place for key, place in zip(keys.tolist(), places.tolist(), strict=True))
+    smallest = min(sizes[int(key)] for key, place in place_of.items() if place == 0)
+    for place, share in zip((1, 2), held_back, strict=True):
+        assert 0 <= round(share * len(keys)) - (places == place).sum() < smallest

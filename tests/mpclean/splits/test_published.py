@@ -152,7 +152,7 @@ def test_parquet_ids_that_are_no_text(tmp_path, ids):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"no\.csv: no such file or folder; --split takes random, published"):
+    with pytest.raises(UserError, match=r"no\.csv: no such file or folder; a split is a table"):
         read_split(tmp_path / "no.csv")
 
 
