@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mpclean.engine import Rescue, run
-from mpclean.schema import BONDS, KEY, SOURCE_LABELS, SOURCE_WORDS, TARGETS
+from mpclean.schema import BONDS, KEY
 from mpclean.sources import Source
 from mpclean.unfinished import BatchFiles
 from mpclean.work import Bonds, BondTask, PrepareTask, bond, lost_crystal, lost_record, prepare
+
+#: Batches in a piece of the keys.
+_IN_A_PIECE = 256
 
 
 class Passes:
@@ -123,6 +126,23 @@ class Passes:
             batch = self._prepared.read(number, [*columns, "reason"])
             yield batch.filter(batch["reason"].is_null()).select(columns)
 
+    def distinct_by_source_formula(self, keys: pa.Table) -> int:
+        """How many records the rule ``duplicate`` would leave with the formula of the source's own cell.
+
+        Parameters
+        ----------
+        keys
+            Table with the columns of `KEY`, in the order of the source.
+        """
+        hashes = np.empty(len(keys), dtype=np.int64)  # of formulas, which would take three times as much
+        begin = 0
+        for number, rows in _by_batch(self._prepared, keys["position"].to_numpy()):
+            formulas = self._prepared.read(number, ["formula"])["formula"].take(pa.array(rows))
+            hashes[begin : (begin := begin + len(rows))] = [hash(formula) for formula in formulas.to_pylist()]
+        groups = keys["spacegroup_number"].to_numpy()
+        order = np.lexsort((hashes, groups))
+        return int(np.sum((np.diff(hashes[order]) != 0) | (np.diff(groups[order]) != 0))) + min(len(keys), 1)
+
     def bond(self, keys: pa.Table) -> pa.Table:
         """Second pass: bonds of the records that are left.
 
@@ -163,11 +183,6 @@ class Passes:
             batch = self._bonded.read(number, columns)
             yield pa.Table.from_batches([batch.take(pa.array(rows))])
 
-    def labels(self, positions: pa.ChunkedArray) -> pa.Table:
-        """Labels of the rows at sorted positions."""
-        names = [*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS, "is_insulator"]
-        return pa.concat_tables(self.bonded(positions, names))
-
     @property
     def bytes_bonded(self) -> int:
         """Size of what the second pass wrote, before compression."""
@@ -179,7 +194,14 @@ def _join(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _table(files: BatchFiles, schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_batches([files.read(number, schema.names) for number in files], schema=schema)
+    """Some columns of all batches, in pieces large enough to cost little beside what is in them."""
+    pieces, batches = [], []
+    for number in files:
+        batches.append(files.read(number, schema.names))
+        if len(batches) == _IN_A_PIECE:
+            pieces.append(pa.concat_batches(batches))
+            batches = []
+    return pa.Table.from_batches([*pieces, *batches], schema=schema)
 
 
 def _by_batch(files: BatchFiles, positions: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
@@ -33,9 +34,8 @@ from mpclean.release.writer import write_shards, write_table
 from mpclean.replay import compare
 from mpclean.rules import RULES
 from mpclean.rules.base import partition
-from mpclean.rules.duplicate import left_by_source_formula
 from mpclean.rules.size import MAX_ATOMS
-from mpclean.schema import BONDED, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS
+from mpclean.schema import BONDED, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS, TARGETS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.splits import published, read_split, shuffled
@@ -241,7 +241,7 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
         if rule.needs_bonds and not bonded:
             keys, bonded = passes.bond(keys), True
         if rule.name == "duplicate":
-            by_source_formula = left_by_source_formula(keys)
+            by_source_formula = passes.distinct_by_source_formula(keys)
         keys, dropped = rule.apply(keys)
         ledger.append(dropped)
         stages.append(_stage(rule.name, rule.title, keys.num_rows, dropped.num_rows))
@@ -259,7 +259,8 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
 
     if plan.split is None:
         strategy, description = "random", _describe_random()
-        assigned = shuffled(sorted(keys["material_id"].to_pylist()))
+        ids = keys["material_id"]
+        assigned = shuffled(ids.take(pc.sort_indices(ids)))
     else:
         strategy, description = "published", plan.split[1]
         (keys, dropped), assigned = published(keys, plan.split[0])
@@ -271,8 +272,7 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
     )
     if not keys.num_rows:
         raise UserError(f"{plan.origin}: no record is on the lists of the split; give another --split")
-    labels = passes.labels(keys["position"])
-    insulators = pc.sum(labels["is_insulator"]).as_py() or 0
+    statistics, own, insulators = _labels(passes, keys["position"])
     stages.append(_stage("insulators", "of these insulators", insulators, None))
 
     _write_release(
@@ -284,11 +284,8 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
         excluded,
         {
             "stages": stages,
-            # A source's own labels are columns only where the source has them.
-            "own": [
-                name for name in (*SOURCE_LABELS, *SOURCE_WORDS) if labels[name].null_count < len(labels)
-            ],
-            "statistics": target_statistics(labels),
+            "own": own,
+            "statistics": statistics,
             "spacegroups": spacegroups,
             "left_by_source_formula": by_source_formula,
             "split": {"strategy": strategy, "description": description},
@@ -296,6 +293,22 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
             "stated_versions": stated_versions,
         },
     )
+
+
+def _labels(passes: Passes, positions: pa.ChunkedArray) -> tuple[dict[str, Any], list[str], int]:
+    """Statistics of the targets, the source's own labels that have values, and the number of insulators.
+
+    A column at a time, as all of them would take more memory than the keys.
+    """
+    statistics: dict[str, Any] = {}
+    own = []
+    for name in (*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS):
+        labels = pa.concat_tables(passes.bonded(positions, [name, "is_insulator"]))
+        if name in TARGETS or name in SOURCE_LABELS:
+            statistics |= target_statistics(labels)
+        if name not in TARGETS and labels[name].null_count < len(labels):
+            own.append(name)
+    return statistics, own, int(pc.sum(labels["is_insulator"]).as_py() or 0)
 
 
 def _most_common(ledger: list[pa.Table]) -> str:
@@ -332,15 +345,16 @@ def _write_release(
     folder = staging / "release"
     folder.mkdir()
     columns = [*RELEASE.names, *facts["own"]]
-    split_of = dict(zip(assigned["material_id"].to_pylist(), assigned["split"].to_pylist(), strict=True))
-    rows = {split: int(np.sum(np.array(list(split_of.values())) == split)) for split in SPLITS}
+    place = _places(keys["material_id"], assigned)
+    rows = {name: int(n) for name, n in zip(SPLITS, np.bincount(place, minlength=3), strict=True)}
     counts: Counts = {}
 
     def batches() -> Iterator[tuple[str, pa.Table]]:
+        begin = 0
         for table in passes.bonded(keys["position"]):
-            split = np.array([split_of[material_id] for material_id in table["material_id"].to_pylist()])
-            for name in SPLITS:
-                part = table.filter(pa.array(split == name)).select(columns)
+            split = place[begin : (begin := begin + table.num_rows)]
+            for number, name in enumerate(SPLITS):
+                part = table.filter(pa.array(split == number)).select(columns)
                 if part.num_rows:
                     count(counts, name, part)
                     digest.update(f"data/{name}", part)
@@ -365,6 +379,16 @@ def _write_release(
     manifest = _manifest(plan, facts, columns, rows, shards, counts, digest.hexdigest())
     manifest["files"] = describe_files(folder)
     seal(folder, manifest)
+
+
+def _places(material_ids: pa.ChunkedArray, assigned: pa.Table) -> NDArray[np.int8]:
+    """The place in `SPLITS` (N,) of each of N ids, from a table of `SPLIT` with the same ids."""
+    in_split = pc.index_in(assigned["split"], value_set=pa.array(SPLITS)).to_numpy().astype(np.int8)
+    place = np.empty(len(material_ids), dtype=np.int8)
+    place[pc.sort_indices(material_ids).to_numpy()] = in_split[
+        pc.sort_indices(assigned["material_id"]).to_numpy()
+    ]
+    return place
 
 
 def _manifest(

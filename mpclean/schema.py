@@ -173,7 +173,7 @@ RECORD = schema(
 
 #: What global steps need to know of a record: all that is held in memory for the whole source.
 KEY = schema(
-    *("position", "material_id", "formula", "cell_formula", "nsites", "spacegroup_number"),
+    *("position", "material_id", "cell_formula", "nsites", "spacegroup_number"),
     *("formation_energy_per_atom", "reason", "detail"),
 )
 

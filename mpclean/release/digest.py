@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+#: Rows that are hashed at a time; they stand in memory once more, strings as Python's.
+_ROWS = 65_536
+
 
 def file_sha256(path: Path) -> str:
     """Hash of the bytes of a file, hexadecimal."""
@@ -31,7 +34,8 @@ class ContentDigest:
         for name in rows.schema.names:
             digest = self._columns.setdefault(f"{table}/{name}", hashlib.sha256())
             for chunk in rows[name].chunks:
-                _update(digest, chunk)
+                for start in range(0, len(chunk), _ROWS):
+                    _update(digest, chunk.slice(start, _ROWS))
 
     def hexdigest(self) -> str:
         """The content hash of what was taken in, hexadecimal."""

@@ -72,14 +72,16 @@ def partition(
         "kept_id": kept_id,
         "energy_difference": energy_difference,
     }
-    n = table.num_rows
+    if not pc.any(leaves).as_py():
+        return table, LEDGER.empty_table()
+    n = int(pc.sum(leaves).as_py() or 0)  # columns are as long as what leaves, which may be little of much
     rows = pa.table(
         [
-            pa.array([value] * n, field.type)
+            pa.repeat(pa.scalar(value, field.type), n)
             if value is None or isinstance(value, str)
-            else value.cast(field.type)
+            else value.filter(leaves).cast(field.type)
             for field, value in zip(LEDGER, columns.values(), strict=True)
         ],
         schema=LEDGER,
     )
-    return table.filter(pc.invert(leaves)), rows.filter(leaves)
+    return table.filter(pc.invert(leaves)), rows

@@ -53,15 +53,4 @@ def duplicate(keys: pa.Table) -> Partition:
     )
 
 
-def left_by_source_formula(keys: pa.Table) -> int:
-    """How many records the rule would leave with the formula of the source's own cell in its key.
-
-    Parameters
-    ----------
-    keys
-        Table with ``formula`` and ``spacegroup_number``.
-    """
-    return int(keys.group_by(["formula", "spacegroup_number"]).aggregate([]).num_rows)
-
-
 RULE = Rule("duplicate", "no duplicates", duplicate)

@@ -19,19 +19,20 @@ def record(keys: pa.Table) -> Partition:
     """
     readable = keys["reason"].is_null().to_numpy()
     position = np.nonzero(readable)[0]
-    ids = (
-        keys["material_id"].filter(pa.array(readable)).combine_chunks().dictionary_encode().indices.to_numpy()
-    )
-    _, first = np.unique(ids, return_index=True)
-    again = readable.copy()
-    again[position[first]] = False
-    reason = pc.if_else(pa.array(again), "id seen twice", keys["reason"])
-    detail = pc.if_else(
-        pa.array(again),
-        pc.binary_join_element_wise("record", keys["position"].cast(pa.string()), "of the source", " "),
-        keys["detail"],
-    )
-    kept_id = pc.if_else(pa.array(again), keys["material_id"], pa.scalar(None, pa.string()))
+    ids = keys["material_id"].filter(pa.array(readable))
+    order = pc.sort_indices(ids)  # stable, so the first of each id stays
+    ids = ids.take(order)
+    again = np.zeros(len(keys), dtype=bool)
+    again[position[order.to_numpy()[1:][pc.equal(ids[1:], ids[:-1]).to_numpy()]]] = True
+    reason, detail, kept_id = keys["reason"], keys["detail"], None
+    if again.any():
+        mask = pa.array(again)
+        place = pc.binary_join_element_wise(
+            "record", keys["position"].cast(pa.string()), "of the source", " "
+        )
+        reason = pc.if_else(mask, "id seen twice", reason)
+        detail = pc.if_else(mask, place, detail)
+        kept_id = pc.if_else(mask, keys["material_id"], pa.scalar(None, pa.string()))
     return partition(keys, again | ~readable, "record", reason, detail, kept_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from random import Random
 
@@ -12,7 +13,7 @@ from mpclean.splits.base import FRACTIONS, SEED, Strategy
 
 
 def shuffled(
-    material_ids: Sequence[str], seed: int = SEED, fractions: Sequence[float] = FRACTIONS
+    material_ids: Sequence[str] | pa.ChunkedArray, seed: int = SEED, fractions: Sequence[float] = FRACTIONS
 ) -> pa.Table:
     """Shuffle ids with Python's generator and cut them, 80 / 10 / 10 if not told otherwise.
 
@@ -32,16 +33,17 @@ def shuffled(
     -------
     Table of `mpclean.schema.SPLIT`, N rows in the shuffled order.
     """
-    ids = list(material_ids)
-    Random(seed).shuffle(ids)  # noqa: S311 - reproducibility is the point
+    ids = material_ids if isinstance(material_ids, pa.ChunkedArray) else pa.array(material_ids, pa.string())
+    order = array("q", range(len(ids)))  # shuffled as the ids themselves would be
+    Random(seed).shuffle(order)  # noqa: S311 - reproducibility is the point
     n_train, n_validation = (int(fraction * len(ids)) for fraction in fractions[:2])
     counts = (n_train, n_validation, len(ids) - n_train - n_validation)
-    names = [name for name, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
-    return pa.table([ids, names], schema=SPLIT)
+    names = pa.concat_arrays([pa.repeat(name, count) for name, count in zip(SPLITS, counts, strict=True)])
+    return pa.table([ids.take(pa.array(order, pa.int64())), names], schema=SPLIT)
 
 
 def _make(keys: pa.Table, seed: int, fractions: Sequence[float]) -> dict[str, pa.Table]:
-    return {"": shuffled(keys["material_id"].to_pylist(), seed, fractions)}
+    return {"": shuffled(keys["material_id"], seed, fractions)}
 
 
 STRATEGY = Strategy("random", _make, {"seed": SEED, "fractions": FRACTIONS})

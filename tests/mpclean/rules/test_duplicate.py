@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpclean.rules.duplicate import RULE, duplicate, left_by_source_formula
+from mpclean.rules.duplicate import RULE, duplicate
 
 
 def record(material_id, energy=None, cell="Na1 Cl1", group=225):
@@ -107,15 +107,3 @@ def test_against_a_plain_loop(keys, found, random, chunk):
 def test_name():
     assert RULE.name == "duplicate"
     assert not RULE.needs_bonds
-
-
-def test_key_with_the_formula_of_the_source(keys):
-    """A conventional cell is another record to a key that takes what the source wrote."""
-    table = keys(
-        record("mp-1") | {"formula": "Na1 Cl1"},
-        record("mp-2") | {"formula": "Na4 Cl4"},
-        record("mp-3") | {"formula": "Na4 Cl4"},
-        record("mp-4", group=221) | {"formula": "Na4 Cl4"},
-    )
-    assert left_by_source_formula(table) == 3
-    assert duplicate(table)[0].num_rows == 2
