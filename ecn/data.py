@@ -23,7 +23,9 @@ from ecn.errors import UserError
 from ecn.features import N_ELEMENTS
 from ecn.tasks import Task
 from mpclean.bravais import BRAVAIS_TYPES
+from mpclean.checks import require
 from mpclean.release.layout import split_table
+from mpclean.schema import schema
 
 if TYPE_CHECKING:
     from mpclean.bonding import BondGraph
@@ -175,38 +177,27 @@ def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
     Raises
     ------
     UserError
-        If a row is no graph: lists of different lengths, a bond to an atom that its crystal
-        does not have, an element beyond `N_ELEMENTS`.
+        If the rows are not what the schema says (lists of different lengths, a bond to an atom that
+        its crystal does not have, ...), or of an element beyond `N_ELEMENTS`.
     """
-    flat = {name: _flatten(table.column(name), origin) for name in _LIST_COLUMNS}
-    atomic_numbers, n_atoms = flat["atomic_numbers"]
-    source, n_edges = flat["edge_source"]
-    target, n_targets = flat["edge_target"]
-    image, n_images = flat["edge_image"]
-    length, n_lengths = flat["edge_length"]
-    lattice, n_lattice = flat["lattice"]
-    frac_coords, n_coords = flat["frac_coords"]
-    agree = (n_targets == n_edges) & (n_images == 3 * n_edges) & (n_lengths == n_edges) & (n_atoms > 0)
-    agree &= (n_coords == 3 * n_atoms) & (n_lattice == 9)
-    _refuse(~agree, table, f"{origin}: lists of atoms or bonds of different lengths")
-    beyond = (atomic_numbers < 1) | (atomic_numbers > N_ELEMENTS)
+    names = ["material_id", *_COLUMNS]
+    require(table.select(names), schema(*names), origin)
+    flat = {name: pc.list_flatten(table.column(name)).to_numpy() for name in _LIST_COLUMNS}
+    n_atoms, n_edges = (_lengths(table.column(name)) for name in ("atomic_numbers", "edge_source"))
+    beyond = flat["atomic_numbers"] > N_ELEMENTS
     _refuse(_any_per_row(beyond, n_atoms), table, f"{origin}: an element outside H to Lr")
-    limit = np.repeat(n_atoms, n_edges)
-    stray = (source >= limit) | (target >= limit) | ~(length > 0)
-    _refuse(_any_per_row(stray, n_edges), table, f"{origin}: a bond without an atom or a length")
     bravais = pc.index_in(table.column("bravais_lattice"), value_set=pa.array(BRAVAIS_TYPES))
-    _refuse(bravais.is_null().to_numpy(), table, f"{origin}: a Bravais type that is none")
     hubbard = pc.fill_null(table.column("is_hubbard").cast(pa.int8()), -1)
     return CrystalTensors(
         atom_start=_starts(n_atoms),
         edge_start=_starts(n_edges),
-        atomic_numbers=torch.from_numpy(atomic_numbers.astype(np.uint8)),
-        edge_source=torch.from_numpy(source.astype(np.int16)),
-        edge_target=torch.from_numpy(target.astype(np.int16)),
-        edge_image=torch.from_numpy(image.astype(np.int8).reshape(-1, 3)),
-        edge_length=torch.from_numpy(length.astype(np.float32)),
-        lattice=torch.from_numpy(lattice.astype(np.float32).reshape(-1, 3, 3)),
-        frac_coords=torch.from_numpy(frac_coords.astype(np.float32).reshape(-1, 3)),
+        atomic_numbers=torch.from_numpy(flat["atomic_numbers"].astype(np.uint8)),
+        edge_source=torch.from_numpy(flat["edge_source"].astype(np.int16)),
+        edge_target=torch.from_numpy(flat["edge_target"].astype(np.int16)),
+        edge_image=torch.from_numpy(flat["edge_image"].astype(np.int8).reshape(-1, 3)),
+        edge_length=torch.from_numpy(flat["edge_length"].astype(np.float32)),
+        lattice=torch.from_numpy(flat["lattice"].astype(np.float32).reshape(-1, 3, 3)),
+        frac_coords=torch.from_numpy(flat["frac_coords"].astype(np.float32).reshape(-1, 3)),
         bravais_lattice=torch.from_numpy(bravais.to_numpy().astype(np.uint8)),
         is_hubbard=torch.from_numpy(hubbard.to_numpy().astype(np.int8)),
     )
@@ -244,14 +235,9 @@ def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTen
     )
 
 
-def _flatten(column: pa.ChunkedArray, origin: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The values of a column of lists, end to end, and the length of every list."""
-    if column.null_count:
-        raise UserError(f"{origin}: rows without a cell, atoms or bonds")
-    values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    lengths = [chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    empty = [np.empty(0)]
-    return np.concatenate(values or empty), np.concatenate(lengths or empty).astype(np.int64)
+def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """The length of every list of a column."""
+    return pc.list_value_length(column).to_numpy().astype(np.int64)
 
 
 def _starts(lengths: NDArray[np.int64]) -> Tensor:

@@ -130,7 +130,7 @@ def versions(name: str | None, as_json: bool) -> None:
 @click.argument("release")
 @one_line_errors
 def verify(release: str) -> None:
-    """Compare every byte of a release with its manifest."""
+    """Compare every byte of a release with its manifest, and every table with the schema."""
     from mpclean.release import open_release
 
     opened = open_release(release)
@@ -139,7 +139,8 @@ def verify(release: str) -> None:
         click.echo(problem)
     if problems:
         raise UserError(
-            f"{release}: {len(problems)} files differ from the manifest; build or fetch the release again"
+            f"{release}: {len(problems)} files or tables are not what they should be; build or fetch the "
+            "release again"
         )
     click.echo(
         f"{release}: {len(opened.manifest['files']) + 1} files intact, content hash {opened.content_hash}"

@@ -99,7 +99,7 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
     release = open_release(path)
     if problems := release.verify():
         raise UserError(
-            f"{path}: not sent, {len(problems)} files differ from the manifest ({problems[0]}); "
+            f"{path}: not sent, {len(problems)} files or tables are not what they should be ({problems[0]}); "
             "build or fetch the release again"
         )
     with _hub(repo) as api:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mpclean.checks import require
 from mpclean.errors import UnfinishedError
 from mpclean.release.staging import beside
 
@@ -67,6 +68,7 @@ class BatchFiles:
     def write(self, number: int, batch: pa.RecordBatch) -> None:
         """Keep a batch under its number."""
         path = self._path(number)
+        require(batch, batch.schema, f"batch {number} of {self._folder.name} records")
         partial = path.with_suffix(".partial")
         with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
             writer.write_batch(batch)

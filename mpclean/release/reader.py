@@ -17,6 +17,7 @@ from mpclean.release.configurations import Configuration, configurations
 from mpclean.release.digest import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
+from mpclean.release.structure import structural_problems
 from mpclean.schema import COLUMNS, EXAMPLE, SPLITS
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ class Release:
         """
         for path in sorted(name for name in self.manifest["files"] if name.startswith("data/")):
             start = 0
-            for number, ids in enumerate(self._row_groups(path, ["material_id"])):
+            for number, ids in enumerate(self.row_groups(path, ["material_id"])):
                 if (place := pc.index(ids["material_id"], material_id).as_py()) >= 0:
-                    (group,) = self._row_groups(path, only=number)
+                    (group,) = self.row_groups(path, only=number)
                     (row,) = group.slice(place, 1).to_pylist()
                     return row, f"{path}, row {start + place}"
                 start += ids.num_rows
@@ -130,7 +131,7 @@ class Release:
         for name in SPLITS if split is None or strategy is not None else (split,):
             for path in sorted(self.manifest["files"]):
                 if path.startswith(f"data/{name}-"):
-                    for rows in self._row_groups(path, {*wanted, *(column for column, *_ in conditions)}):
+                    for rows in self.row_groups(path, {*wanted, *(column for column, *_ in conditions)}):
                         kept = rows.filter(pq.filters_to_expression(conditions)) if conditions else rows
                         yield kept.select(wanted)
 
@@ -249,11 +250,18 @@ class Release:
         return self._read(LISTED)
 
     def _read(self, name: str) -> pa.Table:
-        return pa.concat_tables(self._row_groups(name))
+        return pa.concat_tables(self.row_groups(name))
 
-    def _row_groups(
+    def row_groups(
         self, name: str, columns: Iterable[str] | None = None, only: int | None = None
     ) -> Iterator[pa.Table]:
+        """The row groups of a table of the release, or some columns of them, or only one of them.
+
+        Raises
+        ------
+        UserError
+            If it cannot be read.
+        """
         path = self.path / name
         try:
             with pq.ParquetFile(path) as file:
@@ -265,11 +273,12 @@ class Release:
             ) from error
 
     def verify(self) -> list[str]:
-        """Compare every file with the manifest.
+        """Compare every file with the manifest, and then every table with the schema and the others.
 
         Returns
         -------
-        One line per file that is changed, missing or extra; none if the release is intact.
+        One line per file that is changed, missing or extra; where there is none, one line per table
+        that is not as it should be. None if the release is intact.
         """
         listed = self.manifest["files"]
         present = {
@@ -285,7 +294,7 @@ class Release:
                 problems.append(f"changed: {name} (a link, not a file)")
             elif path.stat().st_size != listed[name]["bytes"] or file_sha256(path) != listed[name]["sha256"]:
                 problems.append(f"changed: {name}")
-        return problems
+        return problems or structural_problems(self)
 
 
 def open_release(path: str | Path) -> Release:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mpclean.checks import require
 from mpclean.release.layout import ROW_GROUP, SHARD_BYTES, shard
 from mpclean.schema import COLUMNS
+from mpclean.schema import schema as vocabulary
 
 
 def described(schema: pa.Schema) -> pa.Schema:
@@ -25,6 +27,7 @@ def described(schema: pa.Schema) -> pa.Schema:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table to one Parquet file, its folder made if need be."""
+    require(table, vocabulary(*table.column_names), path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _writer(path, table.schema) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP)
@@ -134,6 +137,7 @@ def write_shards(
         for name, count in rows.items()
     }
     for name, table in batches:
+        require(table, schema, name)
         writers[name].write(table)
     for writer in writers.values():
         writer.close()

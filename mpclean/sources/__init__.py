@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from mpclean.checks import require
 from mpclean.errors import UserError
+from mpclean.schema import SPLIT
 from mpclean.sources.ase_files import is_ase, open_ase
 from mpclean.sources.base import DOCUMENTS, Identity, Source
 from mpclean.sources.cgcnn import is_cgcnn, open_cgcnn
@@ -111,10 +115,24 @@ def open_source(name: str, path: Path | None, **options: object) -> Source:
     for option in given.keys() - set(kind.name_options if path is None else kind.options):
         raise UserError(f"the source {path or name} takes no --{option}; leave it out")
     if path is not None:
-        return kind.open_path(path, **given)
+        return _checked(kind.open_path(path, **given))
     if kind.open_name is None:
         raise UserError(f"the source {name} is known by its path; give --source PATH")
-    return kind.open_name(**given)
+    return _checked(kind.open_name(**given))
+
+
+def _checked(source: Source) -> Source:
+    """The source, whose batches and published split are refused where they are not what they should be."""
+    origin = f"the source {source.identity.name}"
+    if source.published_split is not None:
+        require(source.published_split, SPLIT, f"{origin}, published split")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in source.batches():
+            require(batch, DOCUMENTS, origin)
+            yield batch
+
+    return replace(source, batches=batches)
 
 
 __all__ = ["DOCUMENTS", "SOURCES", "Identity", "Kind", "Source", "open_source", "recognise"]

@@ -14,10 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-#: A batch of documents. ``document`` is JSON; null where the bytes could not be read, and
-#: then ``problem`` says why. A problem beside a document is the reason, in words that do not
-#: depend on the record, why the source leaves it out: it goes to the ledger under its id.
-DOCUMENTS = pa.schema([("location", pa.string()), ("document", pa.large_binary()), ("problem", pa.string())])
+from mpclean.schema import DOCUMENTS
 
 #: Documents in a batch: large enough for a worker to be busy for seconds, small enough to
 #: hold many in memory.

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from mpclean.checks import repeated, report, violations
 from mpclean.errors import UserError
 from mpclean.ids import normalise_id
 from mpclean.rules.base import Partition, partition
@@ -100,16 +101,11 @@ def read_split(path: Path) -> pa.Table:
     if not all(isinstance(text, str) for text in (*ids, *names)):
         raise UserError(f"{path}: not a split; ids and splits must be text")
     names = [_ALIASES.get(name, name) for name in names]
-    unknown = sorted(set(names) - set(SPLITS))
-    if unknown:
-        raise UserError(f"{path}: unknown split {unknown[0]!r}; known are {', '.join(SPLITS)}")
     if not ids:
         raise UserError(f"{path}: the split names no id")
     table = pa.table([[normalise_id(i) for i in ids], names], schema=SPLIT)
-    counts = table["material_id"].value_counts()
-    twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
-    if len(twice):
-        raise UserError(f"{path}: {twice[0]} stands in the split {len(twice)} ids twice; an id has one split")
+    if found := [*violations(table, SPLIT), *repeated(table["material_id"])]:
+        raise UserError(report(str(path), found))
     return table
 
 

@@ -75,6 +75,7 @@ def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool 
         "content_hash": "0" * 64,
         "upstream": {"version": None, "synthetic": synthetic},
         "columns": RELEASE.names,
+        "split": {"strategy": "random"},
         "files": files,
         "parameters": {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0},
     }

@@ -94,14 +94,17 @@ def test_a_target_that_the_release_has_not_is_named(release, target, split, mess
     [
         ("formation_energy_per_atom", float("nan"), "formation_energy_per_atom is no finite number"),
         ("atomic_numbers", [11, 104], "an element outside H to Lr"),
-        ("edge_source", [0, 1, 2], "different lengths"),
-        ("edge_target", [7] * 12, "a bond without an atom or a length"),
-        ("edge_length", [float("nan")] * 12, "a bond without an atom or a length"),
+        ("atomic_numbers", [11, 0], "atomic_numbers: no finite number in"),
+        ("lattice", None, "lattice: null"),
+        ("edge_source", [0, 1, 2], "edge_target: not 1 values for each of edge_source"),
+        ("edge_target", [7] * 12, "edge_target: beyond atomic_numbers"),
+        ("edge_length", [float("nan")] * 12, "edge_length: no finite number in"),
+        ("bravais_lattice", "cK", "bravais_lattice: not one of aP, "),
     ],
 )
 def test_damaged_rows_are_named(make_release, rows, column, value, message):
     rows["train"][3][column] = value
-    with pytest.raises(UserError, match=rf"{message} \(1 rows, first test-3\)"):
+    with pytest.raises(UserError, match=rf"{message}.* \(1 (rows|records), first test-3"):
         load_split(open_release(make_release(train=rows["train"])), "train", task("formation_energy"))
 
 

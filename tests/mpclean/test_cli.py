@@ -101,7 +101,7 @@ def test_build_and_verify(snapshot, tmp_path):
     assert result.exit_code == 2
     assert result.stdout.splitlines() == ["extra: extra", "changed: README.md"]
     assert result.stderr.count("\n") == 1
-    assert f"{out}: 2 files differ from the manifest" in result.stderr
+    assert f"{out}: 2 files or tables are not what they should be" in result.stderr
 
 
 def test_published_numbers_beside_ours(snapshot, tmp_path):

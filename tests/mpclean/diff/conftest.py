@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import mpclean
-from mpclean.release import writer
 from mpclean.release.digest import file_sha256
 from mpclean.release.layout import LEDGER, MANIFEST, shard, split_table
 from mpclean.release.manifest import dump_manifest
@@ -44,15 +44,16 @@ class Content:
             ]
             for split in SPLITS
         }
-        tables = {shard(split, 0, 1): pa.Table.from_pylist(rows[split], self.schema) for split in SPLITS}
+        tables = {
+            shard(f"data/{split}", 0, 1): pa.Table.from_pylist(rows[split], self.schema) for split in SPLITS
+        }
         tables[LEDGER] = pa.Table.from_pylist(self.ledger, LEDGER_SCHEMA)
         for name, parts in self.splits.items():
             pairs = [{"material_id": material_id, "split": part} for material_id, part in parts.items()]
             tables[split_table(name)] = pa.Table.from_pylist(pairs, SPLIT)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(writer, "ROW_GROUP", row_group)
-            for path, table in tables.items():
-                writer.write_table(folder / path, table)
+        for path, table in tables.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            pq.write_table(table, folder / path, row_group_size=row_group)
         files = {
             path: {"bytes": (folder / path).stat().st_size, "sha256": file_sha256(folder / path)}
             for path in {**self.release.manifest["files"], **tables}

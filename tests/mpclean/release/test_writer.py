@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mpclean
+from mpclean import UserError
 from mpclean.release import writer
 from mpclean.release.writer import ShardWriter, write_shards, write_table
 from mpclean.schema import COLUMNS, schema
@@ -86,3 +87,16 @@ def test_content_hash_depends_on_one_label(small_release, rock_salt, write_lines
     path = write_lines(tmp_path / "docs.jsonl", documents)
     other = mpclean.build(source=path, out=tmp_path / "salts", workers=1)
     assert other.content_hash != small_release.content_hash
+
+
+def test_what_is_wrong_is_not_written(tmp_path):
+    """Neither a shard nor a table, and all that is wrong is told."""
+    bad = rows(0, 2).to_pylist()
+    bad[1] |= {"efermi": 1e9, "lattice": [0.0]}
+    table = pa.Table.from_pylist(bad, SCHEMA)
+    says = r"efermi: no finite number in .* first mp-1: 1000000000\.0\); lattice: not 9 values \(1 records"
+    with pytest.raises(UserError, match=f"data/train: against the schema in 2 ways: {says}"):
+        write_shards(tmp_path, [("data/train", table)], {"data/train": 2}, 1.0, SCHEMA)
+    with pytest.raises(UserError, match=rf"x\.parquet: against the schema in 2 ways: {says}"):
+        write_table(tmp_path / "folder" / "x.parquet", table)
+    assert not (tmp_path / "folder").exists()

@@ -14,7 +14,7 @@ import mpclean
 from mpclean.cli import main
 from mpclean.documents import read_structure
 from mpclean.errors import UserError
-from mpclean.sources import SOURCES, open_source, recognise
+from mpclean.sources import SOURCES, Identity, Kind, Source, open_source, recognise
 
 N = 24  # as many as a random split needs to have three parts
 
@@ -181,3 +181,35 @@ def test_nothing_at_a_path(tmp_path):
 def test_a_known_version_says_what_it_misses_in_a_path(tmp_path, snapshot):
     with pytest.raises(UserError, match=r"no such folder; take the files from github\.com"):
         mpclean.build(version="perov-5", source=snapshot, out=tmp_path / "r")
+
+
+def made_up(batch, split=None):
+    """A kind of source that yields one batch."""
+    source = Source(
+        Identity("made-up", None, "0" * 64, "unknown", "nobody"), lambda: iter([batch]), published_split=split
+    )
+    return Kind(lambda path: source, lambda path: True)
+
+
+def test_a_new_source_is_told_all_that_is_wrong_with_its_batches(monkeypatch, tmp_path):
+    rows = [{"location": "1", "document": "{}"}, {"location": None, "document": None}, {"location": "3"}]
+    monkeypatch.setitem(SOURCES, "demo", made_up(pa.RecordBatch.from_pylist(rows)))
+    source = open_source("demo", tmp_path)
+    with pytest.raises(UserError) as caught:
+        list(source.batches())
+    assert str(caught.value) == (
+        "the source made-up: against the schema in 3 ways: document: string where large_binary is expected; "
+        "problem: the column is missing, or there twice; location: null (1 records, first row 1)"
+    )
+
+
+def test_a_published_split_that_is_none(monkeypatch, tmp_path):
+    split = pa.table({"material_id": ["a", None], "split": ["train", "rest"]})
+    monkeypatch.setitem(SOURCES, "demo", made_up(None, split))
+    with pytest.raises(UserError) as caught:
+        open_source("demo", tmp_path)
+    assert str(caught.value) == (
+        "the source made-up, published split: against the schema in 2 ways: "
+        "material_id: null (1 records, first row 1); "
+        "split: not one of train, validation, test (1 records, first row 1: 'rest')"
+    )
