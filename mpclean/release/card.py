@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mpclean.release.configurations import configurations
-from mpclean.release.layout import shard
+from mpclean.release.layout import REPORT, shard
 from mpclean.release.manifest import Manifest
 from mpclean.release.statistics import (
     coverage,
@@ -29,7 +29,7 @@ def write_card(manifest: Manifest) -> str:
     Parameters
     ----------
     manifest
-        A manifest without its files.
+        A manifest; of its files the card speaks of the report, where there is one.
     """
     front = yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{front}---\n\n{_body(manifest)}"
@@ -124,6 +124,18 @@ The list is in `replay/listed.parquet`; with the ledger it gives the reason of e
 """
 
 
+def _report(manifest: Manifest) -> str:
+    if f"{REPORT}/index.html" not in manifest["files"]:
+        return ""
+    return f"""
+![Records left after each stage]({REPORT}/figures/funnel.png)
+
+![Crystals by element]({REPORT}/figures/elements.png)
+
+More figures, drawings of what was dropped, and what the splits leak: `{REPORT}/index.html`.
+"""
+
+
 def _more_splits(manifest: Manifest) -> str:
     table = more_split_rows(manifest)
     if not table[1]:
@@ -183,7 +195,7 @@ Every record that left is in `ledger/excluded.parquet` with the rule and the rea
 Of {manifest["spacegroups"]["stated"]:,} space groups that the source states,
 {len(manifest["spacegroups"]["differ"]):,} differ from the one found at symprec
 {parameters["spacegroup_tolerance"]:g} A; the source's counts, and the manifest lists them.
-
+{_report(manifest)}
 ## Splits
 
 Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}

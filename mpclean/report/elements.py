@@ -28,8 +28,8 @@ def blocks(context: Context) -> Iterator[Block]:
         "elements",
         "Elements",
         (
-            f"Number of crystals that contain each element, on a logarithmic scale of colour. {len(present)} "
-            "elements occur; white ones do not.",
+            f"Number of crystals that contain each element; the colour goes with its square root. "
+            f"{len(present)} elements occur, white ones do not.",
         ),
         f"Periodic table of {len(present)} elements by number of crystals. Most frequent: {top}.",
         _periodic_table(counts),
@@ -68,11 +68,12 @@ def _places() -> dict[int, tuple[float, float]]:
 def _periodic_table(counts: NDArray[np.int64]) -> Figure:
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import PowerNorm
     from matplotlib.patches import Rectangle
+    from matplotlib.ticker import MaxNLocator
 
     figure, axis = axes(2.15 * PANEL, 5.3)
-    norm = LogNorm(1, max(counts.max(), 10))
+    norm = PowerNorm(0.5, 0, counts.max())
     palette = colormaps[SEQUENTIAL]
     for z, (x, y) in _places().items():
         colour = palette(norm(counts[z])) if counts[z] else (1.0, 1.0, 1.0, 1.0)
@@ -88,6 +89,6 @@ def _periodic_table(counts: NDArray[np.int64]) -> Figure:
     axis.axis("off")
     place = axis.inset_axes((0.17, 0.93, 0.42, 0.025))
     scale = figure.colorbar(ScalarMappable(norm, palette), cax=place, orientation="horizontal")
-    scale.ax.xaxis.set_major_formatter("{x:,.0f}")
+    scale.set_ticks(MaxNLocator(4, integer=True), format="{x:,.0f}")
     scale.set_label("crystals with the element")
     return figure

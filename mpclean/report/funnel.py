@@ -18,7 +18,7 @@ def blocks(context: Context) -> Iterator[Block]:
     left = [stage["left"] for stage in stages]
     dropped = [stage["dropped"] or 0 for stage in stages]
 
-    figure, axis = axes(1.3 * PANEL, 0.6 + 0.34 * len(stages))
+    figure, axis = axes(PANEL, 0.6 + 0.32 * len(stages))
     axis.barh(place, left, color=KEPT, height=0.7)
     axis.barh(place, dropped, left=left, color=DROPPED, height=0.7, hatch="////", edgecolor="white")
     for row, (n_left, n_dropped) in enumerate(zip(left, dropped, strict=True)):
@@ -26,7 +26,7 @@ def blocks(context: Context) -> Iterator[Block]:
         axis.text(n_left + n_dropped + 0.012 * first, row, words, va="center", fontsize=9)
     axis.set_yticks(place, [short(stage["title"]) for stage in stages])
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1.35 * first), xlabel="records", xticks=[])
+    axis.set(xlim=(0, 1.45 * first), xlabel="records", xticks=[])
     axis.grid(visible=False)
     axis.spines["bottom"].set_visible(False)
     axis.tick_params(axis="y", length=0)

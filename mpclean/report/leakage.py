@@ -1,4 +1,4 @@
-"""What the splits leak from train, and labels that are worth a look."""
+"""What the audit found: what the splits leak from train, and labels that are worth a look."""
 
 from __future__ import annotations
 
@@ -29,22 +29,14 @@ def blocks(context: Context) -> Iterator[Block]:
 
 
 def labels(context: Context) -> Iterator[Block]:
-    """Suspicious labels, and the functionals of the energies."""
-    found = context.audit
-    _, (head, rows) = audit_tables(found)
+    """Suspicious labels."""
+    _, (head, rows) = audit_tables(context.audit)
     yield Table(
         "Checks of the labels: each names records to look at, and drops none.",
         head,
         rows,
         words=("suspicious", "such as"),
     )
-    if found.functionals:
-        yield Table(
-            "Functionals of the energies, as the source names them.",
-            ["functional", "records"],
-            [[name, f"{count:,}"] for name, count in found.functionals.items()],
-            words=("functional",),
-        )
 
 
 def _heat_map(found: Audit) -> Plot:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from mpclean.release import Release
 from mpclean.release.statistics import coverage, replay_notes, replay_rows
 from mpclean.report.base import Block, Context, Table, Text
+from mpclean.schema import SOURCE_WORDS
+
+#: Values that have a line of their own; a source states a handful.
+MOST_STATED = 60
 
 
 def blocks(context: Context) -> Iterator[Block]:
@@ -29,6 +35,14 @@ def blocks(context: Context) -> Iterator[Block]:
         [[name, _words(value)] for name, value in facts.items()],
         words=("what", "value"),
     )
+    stated = _stated(context.release)
+    if stated:
+        yield Table(
+            "What the source states of the records of the release, one by one.",
+            ["what", "value", "records"],
+            stated,
+            words=("what", "value"),
+        )
     if sentence := coverage(manifest):
         yield Text(sentence)
     if manifest["replay"]:
@@ -42,13 +56,30 @@ def blocks(context: Context) -> Iterator[Block]:
         ["parameter", "value"],
         [[name.replace("_", " "), _words(value)] for name, value in manifest["parameters"].items()],
         words=("parameter", "value"),
+        shape="half",
     )
     yield Table(
         "Versions of the libraries that can change a result.",
         ["library", "version"],
         [[name, version] for name, version in manifest["libraries"].items()],
         words=("library", "version"),
+        shape="half",
     )
+
+
+def _stated(release: Release) -> list[list[str]]:
+    """For every column of words and every value its records, the most frequent first."""
+    counts: Counter[tuple[str, str | None]] = Counter()
+    columns = [name for name in SOURCE_WORDS if name in release.manifest["columns"]]
+    for rows in release.batches(columns=columns) if columns else ():
+        for name in columns:
+            for entry in rows[name].value_counts().to_pylist():
+                counts[name, entry["values"]] += entry["counts"]
+    ranked = sorted(counts.items(), key=lambda item: (columns.index(item[0][0]), -item[1], str(item[0][1])))
+    return [
+        [name.replace("_", " "), "not stated" if value is None else value, f"{count:,}"]
+        for (name, value), count in ranked[:MOST_STATED]
+    ]
 
 
 def _words(value: Any) -> str:

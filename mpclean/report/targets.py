@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mpclean.release import Release
-from mpclean.release.statistics import target_rows
+from mpclean.release.statistics import described, target_rows
 from mpclean.report.base import Block, Context, Plot, Table
 from mpclean.report.style import PARTS, axes
 from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
@@ -20,6 +20,9 @@ BINS = 40
 
 #: A histogram ends this many deviations from the mean; what is beyond is counted in its last bins.
 REACH = 4.0
+
+#: Where one bin has this share of a part, shares are drawn on a logarithmic scale.
+SKEWED = 0.4
 
 
 def blocks(context: Context) -> Iterator[Block]:
@@ -32,6 +35,14 @@ def blocks(context: Context) -> Iterator[Block]:
     head, rows = target_rows(release.manifest)
     yield Table("Mean and population deviation over the whole release.", head, rows, words=("target", "unit"))
     yield _by_split(release, names)
+    more = release.manifest.get("more_splits", {})
+    made = [release.manifest["split"]["description"], *(described(more[name]) for name in sorted(more))]
+    yield Table(
+        "How the splits were made.",
+        ["split", "how it was made"],
+        [list(row) for row in zip(release.strategies, made, strict=True)],
+        words=("split", "how it was made"),
+    )
 
 
 def _title(name: str) -> str:
@@ -83,13 +94,19 @@ def _histogram(release: Release, name: str) -> Plot:
             if part == "train":
                 axis.stairs(share, edges, fill=True, color=colour, alpha=0.15)
     axis.set(xlabel=_with_unit(name), ylabel="share of the part (%)")
-    axis.set_ylim(bottom=0)
+    skewed = max(part.max() / max(part.sum(), 1) for part in counts.values()) > SKEWED
+    if skewed:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+    else:
+        axis.set_ylim(bottom=0)
     axis.legend()
-    last = f" {beyond:,} values beyond the ends are counted in the last bins." if beyond else ""
+    notes = " On a logarithmic scale." if skewed else ""
+    notes += f" Beyond the ends, and counted in the last bins: {beyond:,}." if beyond else ""
     return Plot(
         f"target-{name}",
         _title(name),
-        (f"Values in {BINS} bins, in percent of those of each part.{last}",),
+        (f"Values in {BINS} bins, in percent of those of each part.{notes}",),
         f"Histogram of {known['count']:,} values by part of the split: mean {known['mean']:.3f}, deviation "
         f"{known['std']:.3f}, from {low:.3f} to {high:.3f} {COLUMNS[name].unit}.",
         figure,
@@ -98,12 +115,8 @@ def _histogram(release: Release, name: str) -> Plot:
 
 def _by_split(release: Release, names: list[str]) -> Table:
     """Mean and deviation of every target in every part of every split."""
-    strategies = [
-        release.manifest["split"]["strategy"],
-        *sorted(release.manifest.get("more_splits", {})),
-    ]
     rows = []
-    for strategy in strategies:
+    for strategy in release.strategies:
         assigned = release.assigned(strategy)
         ids = assigned["material_id"].combine_chunks()
         part_of = pc.index_in(assigned["split"], value_set=pa.array(SPLITS)).combine_chunks()

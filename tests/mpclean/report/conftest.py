@@ -11,6 +11,7 @@ from mpclean.release.layout import LEDGER, MANIFEST
 from mpclean.release.manifest import dump_manifest
 from mpclean.release.seal import describe_files
 from mpclean.report import report
+from mpclean.sources import demo
 from mpclean.splits.add import add_split
 
 #: What somebody might hope that a page runs.
@@ -25,10 +26,21 @@ def hostile():
 
 
 @pytest.fixture(scope="session")
-def reported(demo_release, tmp_path_factory):
-    """The demo release with a second split and its report; not to be changed."""
+def unreported(demo_documents, tmp_path_factory):
+    """A release of the first 100 demo records and a twin of one; not to be changed."""
+    first = next(document for document in demo_documents if document["case"] == "crystal")
+    twin = {"material_id": "demo-twin", "formation_energy_per_atom": first["formation_energy_per_atom"] + 0.5}
+    out = tmp_path_factory.mktemp("unreported") / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "documents", lambda: iter([*demo_documents[:100], first | twin]))
+        return mpclean.build(version="demo", out=out, workers=1)
+
+
+@pytest.fixture(scope="session")
+def reported(unreported, tmp_path_factory):
+    """The same with a second split and its report; not to be changed."""
     folder = tmp_path_factory.mktemp("reported") / "demo"
-    shutil.copytree(demo_release.path, folder)
+    shutil.copytree(unreported.path, folder)
     add_split(folder, "formula", workers=1)
     report(folder, workers=1)
     return mpclean.open_release(folder)

@@ -12,18 +12,18 @@ from mpclean.report.targets import _add
 
 
 @pytest.fixture(scope="module")
-def rows(demo_release):
-    return demo_release.table().to_pylist()
+def rows(unreported):
+    return unreported.table().to_pylist()
 
 
-def test_elements(demo_release, rows):
+def test_elements(unreported, rows):
     expected = Counter(z for row in rows for z in set(row["atomic_numbers"]))
-    found = crystals_with(demo_release)
+    found = crystals_with(unreported)
     assert {z: n for z, n in enumerate(found.tolist()) if n} == dict(expected)
 
 
-def test_bonds(demo_release, rows):
-    counts = count(demo_release)
+def test_bonds(unreported, rows):
+    counts = count(unreported)
     assert dict(enumerate(counts.atoms.tolist())) == {
         n: sum(row["nsites"] == n for row in rows) for n in range(len(counts.atoms))
     }

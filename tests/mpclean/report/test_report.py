@@ -50,14 +50,22 @@ def files(folder):
     }
 
 
-def test_a_report_is_part_of_the_release(reported, demo_release):
+def test_a_report_is_part_of_the_release(reported, unreported):
     assert reported.verify() == []
-    assert reported.content_hash == demo_release.content_hash
+    assert reported.content_hash == unreported.content_hash
     listed = {name for name in reported.manifest["files"] if name.startswith("report/")}
     assert "report/index.html" in listed
     figures = [name for name in listed if name != "report/index.html"]
     assert figures
     assert all((reported.path / name).read_bytes().startswith(PNG) for name in figures)
+
+
+def test_the_card_shows_it(reported, unreported):
+    card = (reported.path / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", card)
+    assert shown == ["report/figures/funnel.png", "report/figures/elements.png"]
+    assert set(shown) < set(reported.manifest["files"])
+    assert "report/index.html" not in (unreported.path / "README.md").read_text(encoding="utf-8")
 
 
 def test_equal_releases_have_equal_reports(reported, tmp_path):
@@ -92,6 +100,19 @@ def test_every_section_and_figure_is_there(page, reported):
     figures = list((reported.path / "report" / "figures").iterdir())
     assert len(page.attributes("img", "src")) == len(figures)
     assert all(len(alt) > 20 for alt in page.attributes("img", "alt"))
+    names = {path.stem for path in figures}
+    assert {
+        "funnel",
+        "elements",
+        "crystal-systems",
+        "space-groups",
+        "atoms",
+        "bond-lengths",
+        "degree",
+    } < names
+    assert {"edges-per-atom", "dimensionality", "leakage", "target-efermi", "duplicate-energies"} < names
+    drawn = {name for name in names if re.fullmatch(r"dropped-\d\d", name)}
+    assert len(drawn) == reported.examples().num_rows > 4
 
 
 def test_tables_say_what_the_manifest_says(page, reported):
@@ -100,6 +121,8 @@ def test_tables_say_what_the_manifest_says(page, reported):
         assert "\n".join(row).rstrip() in text
     assert text.count(reported.content_hash) == 2
     assert reported.manifest["upstream"]["licence"] in text
+    made = reported.manifest["more_splits"]["formula"]["parameters"]
+    assert f"seed {made['seed']}" in text
     for _, reason in {(row["rule"], row["reason"]) for row in reported.ledger().to_pylist()}:
         assert reason in text
     assert "Synthetic data" in text
