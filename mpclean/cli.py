@@ -60,6 +60,12 @@ def main() -> None:
     "a folder of lists of ids.  [default: published where there is one, else random]",
 )
 @click.option(
+    "--dedup",
+    metavar="key|structure",
+    help="Of records with equal formula and space group, drop all but the lowest in energy, as the paper "
+    "does, or only those with equal structures.  [default: key]",
+)
+@click.option(
     "--min-area", type=click.FloatRange(min=0), metavar="A2", help="Smallest Voronoi face of a bond, A^2."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
@@ -88,6 +94,8 @@ def build(min_area: float | None, **options: Any) -> None:
     from mpclean.release.statistics import (
         coverage,
         funnel_rows,
+        merge_note,
+        merge_rows,
         render,
         replay_notes,
         replay_rows,
@@ -100,6 +108,8 @@ def build(min_area: float | None, **options: Any) -> None:
     release = build(**options)
     for rows in (funnel_rows, split_rows, target_rows):
         click.echo(render(rows(release.manifest)) + "\n")
+    if (merges := merge_rows(release.manifest))[1]:
+        click.echo("\n".join((render(merges), merge_note(release.manifest), "")))
     if release.manifest["replay"]:
         click.echo("\n".join((render(replay_rows(release.manifest)), *replay_notes(release.manifest), "")))
     if sentence := coverage(release.manifest):

@@ -1,4 +1,4 @@
-"""The two passes over the crystals of a source, and what a build reads back from their files.
+"""The passes over the crystals of a source, and what a build reads back from their files.
 
 Only keys are held in memory. Everything else of a record lies in the file of its batch, and a
 batch that has its file is not worked on again (`mpclean.unfinished`).
@@ -18,10 +18,25 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mpclean.engine import Rescue, run
-from mpclean.schema import BONDS, KEY
+from mpclean.rules.duplicate import tied
+from mpclean.schema import BONDS, KEY, MATCHED, MATCHES
 from mpclean.sources import Source
 from mpclean.unfinished import BatchFiles
-from mpclean.work import Bonds, BondTask, PrepareTask, bond, lost_crystal, lost_record, prepare
+from mpclean.work import (
+    Bonds,
+    BondTask,
+    MatchTask,
+    PrepareTask,
+    bond,
+    lost_crystal,
+    lost_group,
+    lost_record,
+    match,
+    prepare,
+)
+
+#: Groups of records that are compared in structure in one task: mostly pairs, a dozen a second.
+_GROUPS = 64
 
 #: Batches in a piece of the keys.
 _IN_A_PIECE = 256
@@ -33,7 +48,7 @@ class Passes:
     Parameters
     ----------
     folder
-        Where the finished batches of both lie.
+        Where the finished batches of all of them lie.
     source
         Where records come from.
     bonds
@@ -48,6 +63,7 @@ class Passes:
         self, folder: Path, source: Source, bonds: Bonds, limit: int | None, workers: int | str
     ) -> None:
         self._prepared = BatchFiles(folder / "prepared")
+        self._matched = BatchFiles(folder / "matched")
         self._bonded = BatchFiles(folder / "bonded")
         self._source = source
         self._bonds = bonds
@@ -143,8 +159,61 @@ class Passes:
         order = np.lexsort((hashes, groups))
         return int(np.sum((np.diff(hashes[order]) != 0) | (np.diff(groups[order]) != 0))) + min(len(keys), 1)
 
+    def match(self, keys: pa.Table) -> pa.Table:
+        """Second pass: structures of records that share formula and space group with others.
+
+        Parameters
+        ----------
+        keys
+            Table with the columns of `KEY`, in the order of the source.
+
+        Returns
+        -------
+        The keys with the columns of `MATCHES`; a record that shares its key with none is a class of
+        its own.
+        """
+        rows, counts = tied(keys)
+        positions = keys["position"].to_numpy()[rows]
+        ends = np.cumsum(counts)
+        begins = np.array([self._prepared.read(n, ["position"])[0][0].as_py() for n in self._prepared])
+        numbers: deque[int] = deque()
+        with tqdm(total=len(rows), desc="matching", unit=" records", disable=None) as bar:
+
+            def tasks() -> Iterator[MatchTask]:
+                for number, first in enumerate(range(0, len(counts), _GROUPS)):
+                    sizes = counts[first : first + _GROUPS]
+                    end = ends[first + len(sizes) - 1]
+                    if number in self._matched:
+                        bar.update(sizes.sum())
+                    else:
+                        numbers.append(number)
+                        yield MatchTask(self._prepared_at(positions[end - sizes.sum() : end], begins), sizes)
+
+            rescue = Rescue(MatchTask.groups, lost_group, _join)
+            for batch in run(match, tasks(), self._workers, rescue):
+                self._matched.write(numbers.popleft(), batch)
+                bar.update(batch.num_rows)
+        found = _table(self._matched, MATCHES)
+        place = pc.index_in(keys["position"], value_set=found["position"].combine_chunks())
+        structure_class = pc.coalesce(found["structure_class"].take(place), keys["position"])
+        keys = keys.append_column("structure_class", structure_class)
+        return keys.append_column("structures_match", found["structures_match"].take(place))
+
+    def _prepared_at(self, positions: NDArray[np.int64], begins: NDArray[np.int64]) -> pa.RecordBatch:
+        """`MATCHED` of the records at any positions, in their order; batches begin at others, sorted."""
+        known = list(self._prepared)
+        order = np.argsort(positions)
+        held = np.searchsorted(begins, positions[order], side="right") - 1
+        parts = [
+            self._prepared.read(known[k], MATCHED.names).take(
+                pa.array(positions[order][held == k] - begins[k])
+            )
+            for k in np.unique(held)
+        ]
+        return _join(parts).take(pa.array(np.argsort(order)))
+
     def bond(self, keys: pa.Table) -> pa.Table:
-        """Second pass: bonds of the records that are left.
+        """Third pass: bonds of the records that are left.
 
         Parameters
         ----------

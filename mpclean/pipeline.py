@@ -29,13 +29,14 @@ from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.release.seal import describe_files, seal
 from mpclean.release.staging import move_into_place, require_free, staging_folder
-from mpclean.release.statistics import target_statistics
+from mpclean.release.statistics import merge_statistics, target_statistics
 from mpclean.release.writer import write_shards, write_table
 from mpclean.replay import compare
 from mpclean.rules import RULES
 from mpclean.rules.base import partition
+from mpclean.rules.duplicate import DEDUP
 from mpclean.rules.size import MAX_ATOMS
-from mpclean.schema import BONDED, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS, TARGETS
+from mpclean.schema import BONDED, MATCHES, RELEASE, SOURCE_LABELS, SOURCE_WORDS, SPLIT, SPLITS, TARGETS
 from mpclean.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.splits import published, read_split, shuffled
@@ -64,6 +65,8 @@ class Plan:
         Folder of the release.
     bonds
         How bonds are found.
+    dedup
+        Name of `mpclean.rules.duplicate.DEDUP`: what the rule ``duplicate`` compares.
     split
         ``random``, or a table of `mpclean.schema.SPLIT` with words for where it came from.
     drift
@@ -79,6 +82,7 @@ class Plan:
     origin: str
     out: Path
     bonds: Bonds
+    dedup: str
     split: tuple[pa.Table, str] | None
     drift: bool
     limit: int | None
@@ -90,6 +94,7 @@ def build(
     source: str | Path | None = None,
     out: str | Path | None = None,
     split: str | Path | None = None,
+    dedup: str | None = None,
     min_area: float = MIN_AREA,
     workers: int | None = None,
     limit: int | None = None,
@@ -112,6 +117,9 @@ def build(
     split
         ``random``, ``published``, or the path of a split. By default published where the
         source brings a split or the version has published lists, else random.
+    dedup
+        What makes records duplicates: ``key``, equal formula and space group as in the paper, or
+        ``structure``, equal structures besides; ``key`` by default.
     min_area
         Smallest Voronoi face that makes a bond, A^2.
     workers
@@ -138,7 +146,7 @@ def build(
         For everything the user can put right; nothing is written then.
     """
     options = {"functional": functional, "hull": hull, "bulk": bulk or None}
-    plan = _plan(version, source, out, split, min_area, workers, limit, allow_version_drift, options)
+    plan = _plan(version, source, out, split, dedup, min_area, workers, limit, allow_version_drift, options)
     with staging_folder(plan.out) as folder:
         require_free(plan.out, force)
         with unfinished(plan.out, _depends_on(plan)) as batches:
@@ -159,6 +167,7 @@ def _plan(
     source: str | Path | None,
     out: str | Path | None,
     split: str | Path | None,
+    dedup: str | None,
     min_area: float,
     workers: int | None,
     limit: int | None,
@@ -168,6 +177,10 @@ def _plan(
     version = find_version(version_name)
     if not 0.0 <= min_area < math.inf:
         raise UserError(f"--min-area {min_area}: an area in A^2, 0 or more, is needed")
+    if dedup is not None and dedup not in DEDUP:
+        raise UserError(f"--dedup {dedup}: unknown; known are {', '.join(DEDUP)}")
+    if dedup is not None and "duplicate" not in version.rules:
+        raise UserError(f"--dedup {dedup}: version {version.name} is built without the rule duplicate")
     if out is None:
         if version.release is None:
             raise UserError("a build without --version needs --out DIR, which also names the release")
@@ -201,6 +214,7 @@ def _plan(
         origin=str(source or opened.identity.name),
         out=Path(out),
         bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
+        dedup=dedup or "key",
         split=_chosen_split(split, opened, version),
         drift=drift,
         limit=limit,
@@ -233,16 +247,20 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
     keys = passes.keys()
     stated_versions, spacegroups = passes.stated()
     stages = [_stage("records", "records read", keys.num_rows, None)]
-    by_source_formula = None
+    by_source_formula = duplicates = None
     ledger = []
-    rules = [RULES[name] for name in plan.version.rules]
+    rules = [DEDUP[plan.dedup] if name == "duplicate" else RULES[name] for name in plan.version.rules]
     bonded = False
     for rule in rules:
         if rule.needs_bonds and not bonded:
             keys, bonded = passes.bond(keys), True
-        if rule.name == "duplicate":
+        if rule.needs_matches:
             by_source_formula = passes.distinct_by_source_formula(keys)
+            keys = passes.match(keys)
+            duplicates = merge_statistics({name: each.apply(keys)[1] for name, each in DEDUP.items()})
         keys, dropped = rule.apply(keys)
+        if rule.needs_matches:
+            keys = keys.drop_columns(MATCHES.names[1:])
         ledger.append(dropped)
         stages.append(_stage(rule.name, rule.title, keys.num_rows, dropped.num_rows))
         if rule.name == "record" and not keys.num_rows:
@@ -288,6 +306,7 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
             "statistics": statistics,
             "spacegroups": spacegroups,
             "left_by_source_formula": by_source_formula,
+            "duplicates": duplicates,
             "split": {"strategy": strategy, "description": description},
             "replay": compare(plan.split[0], keys, excluded) if plan.split and plan.version.lists else None,
             "stated_versions": stated_versions,
@@ -420,6 +439,7 @@ def _manifest(
         },
         "parameters": {
             "rules": list(plan.version.rules),
+            "dedup": plan.dedup if "duplicate" in plan.version.rules else None,
             "max_atoms": MAX_ATOMS,
             "cell_tolerance": CELL_TOLERANCE,
             "spacegroup_tolerance": SPACEGROUP_TOLERANCE,
@@ -434,6 +454,7 @@ def _manifest(
         "libraries": {name: package_version(name) for name in LIBRARIES},
         "stages": facts["stages"],
         "left_by_source_formula": facts["left_by_source_formula"],
+        "duplicates": facts["duplicates"],
         "spacegroups": facts["spacegroups"],
         "statistics": facts["statistics"],
         "split": facts["split"],

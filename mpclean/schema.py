@@ -280,6 +280,19 @@ _DEFINITIONS = (
         "eV/atom",
         "formation energy above that of the record that stayed; null where one has none",
     ),
+    Column(
+        "structures_match",
+        pa.bool_(),
+        "",
+        "whether StructureMatcher finds it equal to the record that stayed; null where it cannot say",
+    ),
+    Column(
+        "structure_class",
+        pa.int64(),
+        "",
+        "position of the lowest record of its formula and space group that it equals, or its own",
+        required=True,
+    ),
 )
 
 #: Every column by name.
@@ -344,6 +357,12 @@ PREPARED = schema(
     *("reason", "detail"),
 )
 
+#: What is looked at to compare the structures of records with equal formula and space group.
+MATCHED = schema("position", "lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
+
+#: What was found: the class of each record, and whether it equals the lowest in energy of them all.
+MATCHES = schema("position", "structure_class", "structures_match")
+
 #: One crystal that is kept. `SOURCE_LABELS` and `SOURCE_WORDS` follow where the source has them.
 RELEASE = schema(
     *("material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
@@ -357,7 +376,7 @@ RELEASE = schema(
 BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS, *BONDS.names[1:])
 
 #: One record that left.
-LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference")
+LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference", "structures_match")
 
 #: A record that left with its crystal, to be looked at: its primitive cell.
 EXAMPLE = schema(

@@ -1,9 +1,10 @@
 """The work on crystals, a batch at a time, as it runs in the worker processes.
 
-Two passes, because duplicates leave before bonds are worth finding:
+Three passes, because duplicates leave before bonds are worth finding:
 
 1. `prepare`: documents become records in their primitive cell, with space groups.
-2. `bond`: survivors get their canonical cell, their bond graph and its topology.
+2. `match`: records of equal formula and space group are compared in structure.
+3. `bond`: survivors get their canonical cell, their bond graph and its topology.
 
 A pass is a function of what it is given, which need not be on the machine that asked for it:
 files are written by who asked (`mpclean.passes`).
@@ -30,7 +31,8 @@ from mpclean.bonding import (
 from mpclean.canonical import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
 from mpclean.crystal import Crystal, formula, reduced_formula
 from mpclean.documents import read_documents
-from mpclean.schema import BONDED, COLUMNS, PREPARED
+from mpclean.matching import first_equals
+from mpclean.schema import BONDED, COLUMNS, MATCHES, PREPARED
 
 _CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
 _FOUND = (*_CELL, "cell_formula", "reduced_formula", "nsites", "bravais_lattice", "spacegroup_computed")
@@ -85,6 +87,31 @@ class PrepareTask:
         return [
             PrepareTask(self.documents.slice(row, 1), self.position + row)
             for row in range(self.documents.num_rows)
+        ]
+
+
+@dataclass(frozen=True)
+class MatchTask:
+    """Records to be compared with one another.
+
+    Attributes
+    ----------
+    prepared
+        A batch of `mpclean.schema.MATCHED`: group by group of equal formula and space group, each
+        from the lowest in energy up.
+    sizes
+        (G,) records of each group.
+    """
+
+    prepared: pa.RecordBatch
+    sizes: NDArray[np.int64]
+
+    def groups(self) -> list[MatchTask]:
+        """The same work as tasks of one group each."""
+        begins = np.cumsum(self.sizes) - self.sizes
+        return [
+            MatchTask(self.prepared.slice(begin, size), np.array([size]))
+            for begin, size in zip(begins.tolist(), self.sizes.tolist(), strict=True)
         ]
 
 
@@ -146,6 +173,33 @@ def lost_record(task: PrepareTask, reason: str) -> pa.RecordBatch:
     """What `prepare` would return of the one record of a task that could not be finished."""
     row = {"position": task.position, "reason": reason, "detail": task.documents["location"][0].as_py()}
     return pa.RecordBatch.from_pylist([row], schema=PREPARED)
+
+
+def match(task: MatchTask) -> pa.RecordBatch:
+    """Compare the structures of records of equal formula and space group.
+
+    Returns
+    -------
+    A batch of `mpclean.schema.MATCHES`, row for row.
+    """
+    return pa.concat_batches([_matches(group.prepared) for group in task.groups()])
+
+
+def _matches(group: pa.RecordBatch) -> pa.RecordBatch:
+    first, of_the_first = first_equals(_crystals(group))
+    found = {
+        "position": group["position"],
+        "structure_class": group["position"].take(pa.array(first)),
+        "structures_match": pa.array(of_the_first, pa.bool_()),
+    }
+    return pa.RecordBatch.from_arrays([found[name] for name in MATCHES.names], schema=MATCHES)
+
+
+def lost_group(task: MatchTask, reason: str) -> pa.RecordBatch:
+    """What `match` would return of the one group of a task that could not be finished: nothing is decided."""
+    position = task.prepared["position"]
+    undecided = pa.nulls(len(position), pa.bool_())
+    return pa.RecordBatch.from_arrays([position, position, undecided], schema=MATCHES)
 
 
 def bond(task: BondTask) -> pa.RecordBatch:

@@ -74,8 +74,9 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     manifest = release.manifest
     keys = level_keys(release, LEVELS, workers)
     more = manifest.get("more_splits", {})
-    # Without duplicates no key is in two records, whatever the split.
-    always = ["key"] if "duplicate" in manifest["parameters"]["rules"] else []
+    # Without duplicates by key no key is in two records, whatever the split.
+    parameters = manifest["parameters"]
+    always = ["key"] if "duplicate" in parameters["rules"] and parameters.get("dedup", "key") == "key" else []
     functionals = {}
     if "run_type" in manifest["columns"]:
         counts = release.table(columns=["run_type"])["run_type"].drop_null().value_counts()

@@ -13,6 +13,8 @@ from mpclean.release.manifest import Manifest
 from mpclean.release.statistics import (
     coverage,
     funnel_rows,
+    merge_note,
+    merge_rows,
     more_split_rows,
     render,
     replay_notes,
@@ -124,6 +126,20 @@ The list is in `replay/listed.parquet`; with the ledger it gives the reason of e
 """
 
 
+def _merges(manifest: Manifest) -> str:
+    table = merge_rows(manifest)
+    if not table[1]:
+        return ""
+    return f"""
+Records with the formula and space group of one of lower energy, by what pymatgen's `StructureMatcher` says
+of the two, with the spread of their energies:
+
+{render(table, "github")}
+
+{merge_note(manifest)} The ledger has the verdict and the energy difference of each that left.
+"""
+
+
 def _report(manifest: Manifest) -> str:
     if f"{REPORT}/index.html" not in manifest["files"]:
         return ""
@@ -195,7 +211,7 @@ Every record that left is in `ledger/excluded.parquet` with the rule and the rea
 Of {manifest["spacegroups"]["stated"]:,} space groups that the source states,
 {len(manifest["spacegroups"]["differ"]):,} differ from the one found at symprec
 {parameters["spacegroup_tolerance"]:g} A; the source's counts, and the manifest lists them.
-{_report(manifest)}
+{_merges(manifest)}{_report(manifest)}
 ## Splits
 
 Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tabulate import tabulate
@@ -15,6 +16,8 @@ from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
 _WORDS = (
     *("stage", "split", "target", "unit", "column", "meaning", "published list", "what", "value"),
     *(
+        "same formula and space group",
+        "key",
         "added split",
         "how it was made",
         "alike to train in",
@@ -55,6 +58,92 @@ def target_statistics(labels: pa.Table) -> dict[str, dict[str, Any]]:
                 "std": float(pc.stddev(values).as_py()),
             }
     return statistics
+
+
+#: What StructureMatcher says of two records, by the value of ``structures_match``: its name in the
+#: manifest, and in tables.
+_VERDICTS = {
+    True: ("equal", "equal structures"),
+    False: ("distinct", "distinct phases"),
+    None: ("undecided", "beyond what is compared"),
+}
+
+#: Examples of each verdict that a manifest names.
+_EXAMPLES = 5
+
+
+def merge_statistics(dropped: dict[str, pa.Table]) -> dict[str, Any]:
+    """What becomes of records that share formula and space group with one of lower energy.
+
+    Parameters
+    ----------
+    dropped
+        By the names of `mpclean.rules.duplicate.DEDUP` the rows of the ledger
+        (`mpclean.schema.LEDGER`) that each of these rules would write; one of them did.
+
+    Returns
+    -------
+    ``dropped``, how many records each of the rules drops; and ``verdicts`` of `mpclean.matching`
+    on those of the rule ``key``, each and the record that stays for it. There are, of ``equal``,
+    ``distinct`` and ``undecided`` ones, the number of ``records``, ``median`` and
+    ``percentile_90`` of the energy differences that are known, eV/atom, None where none is, and
+    ``examples``: rows of the ledger from the smallest difference to the largest, evenly.
+    """
+    ranked = dropped["key"].sort_by([("energy_difference", "ascending"), ("material_id", "ascending")])
+    said = ranked["structures_match"].to_pylist()
+    return {
+        "dropped": {name: rows.num_rows for name, rows in dropped.items()},
+        "verdicts": {
+            name: _verdict(ranked.filter(pa.array([verdict is value for verdict in said], pa.bool_())))
+            for value, (name, _) in _VERDICTS.items()
+        },
+    }
+
+
+def _verdict(rows: pa.Table) -> dict[str, Any]:
+    energies = rows["energy_difference"].drop_null().to_numpy()
+    known = len(energies) or rows.num_rows  # those without an energy come last
+    chosen = np.unique(np.linspace(0, known - 1, min(_EXAMPLES, known)).astype(np.int64))
+    examples = rows.select(["material_id", "kept_id", "detail", "energy_difference"]).take(pa.array(chosen))
+    median, percentile_90 = np.percentile(energies, [50, 90]).tolist() if len(energies) else (None, None)
+    return {
+        "records": rows.num_rows,
+        "median": median,
+        "percentile_90": percentile_90,
+        "examples": examples.to_pylist(),
+    }
+
+
+def merge_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+    """Head and rows of the table of records with the key of a lower one, by the matcher's verdict.
+
+    The example is the middle one. No rows where there are no such records.
+    """
+    rows = []
+    for name, title in _VERDICTS.values():
+        found = (manifest.get("duplicates") or {"verdicts": {}})["verdicts"].get(name, {"records": 0})
+        if found["records"]:
+            example = found["examples"][len(found["examples"]) // 2]
+            spread = (found["median"], found["percentile_90"])
+            rows.append(
+                [
+                    title,
+                    f"{found['records']:,}",
+                    *("" if number is None else f"{number:.3f}" for number in spread),
+                    f"{example['material_id']} and {example['kept_id']}",
+                    example["detail"],
+                ]
+            )
+    head = ["same formula and space group", "records", "median eV/atom", "90th percentile"]
+    return [*head, "such as", "key"], rows
+
+
+def merge_note(manifest: Manifest) -> str:
+    """What a reader of the table of duplicates must know, in a sentence."""
+    by_key, by_structure = (manifest["duplicates"]["dropped"][name] for name in ("key", "structure"))
+    if manifest["parameters"]["dedup"] == "structure":
+        return f"Only those with equal structures left; the key would drop {by_key - by_structure:,} more."
+    return f"All of them left; with --dedup structure {by_key - by_structure:,} would stay."
 
 
 def funnel_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:

@@ -35,12 +35,15 @@ class Rule:
     needs_bonds
         True if it reads columns of `mpclean.schema.BONDS`, which are known for survivors of
         the rules before it only.
+    needs_matches
+        True if it reads columns of `mpclean.schema.MATCHES`, of survivors likewise.
     """
 
     name: str
     title: str
     apply: Callable[[pa.Table], Partition]
     needs_bonds: bool = False
+    needs_matches: bool = False
 
 
 def partition(
@@ -51,6 +54,7 @@ def partition(
     detail: pa.Array | pa.ChunkedArray,
     kept_id: pa.Array | None = None,
     energy_difference: pa.Array | None = None,
+    structures_match: pa.Array | None = None,
 ) -> Partition:
     """Split a table by a mask into ``(kept, dropped)``.
 
@@ -60,7 +64,7 @@ def partition(
         Keys of the records, with ``material_id``.
     leaves
         (N,) true for the rows that leave.
-    rule, reason, detail, kept_id, energy_difference
+    rule, reason, detail, kept_id, energy_difference, structures_match
         Columns of the ledger, (N,) each or one value for all.
     """
     leaves = pa.array(leaves) if isinstance(leaves, np.ndarray) else leaves
@@ -71,6 +75,7 @@ def partition(
         "detail": detail,
         "kept_id": kept_id,
         "energy_difference": energy_difference,
+        "structures_match": structures_match,
     }
     if not pc.any(leaves).as_py():
         return table, LEDGER.empty_table()

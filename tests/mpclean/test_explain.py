@@ -130,6 +130,7 @@ def test_a_record_that_was_replaced(rock_salt, write_lines, tmp_path):
     assert life.verdicts[1]["detail"] == "Mg1 Se1, space group 225"
     assert life.replaced_by["material_id"] == "mp-3"
     assert life.replaced_by["energy_difference"] == pytest.approx(0.25)
+    assert life.replaced_by["structures_match"] is True
     assert life.replaced_by["left_later"] is None
     assert life.splits == {"random": None}
     kept = explain(release, "mp-3")
@@ -138,7 +139,7 @@ def test_a_record_that_was_replaced(rock_salt, write_lines, tmp_path):
         ("mp-104", 0.5),
     ]
     text = describe(life)
-    assert "energy_difference 0.25 eV/atom, which is kept" in text
+    assert "energy_difference 0.25 eV/atom, structures_match yes, which is kept" in text
     assert "mp-103  energy_difference 0.25 eV/atom" in describe(kept)
 
 

@@ -15,11 +15,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice
 
 import mpclean
-from mpclean import UserError, pipeline, work
+from mpclean import UserError, matching, passes, pipeline, work
 from mpclean.bonding import TessellationError, radius_graph
 from mpclean.documents import read_documents, read_structure
 from mpclean.schema import SPLITS
@@ -139,6 +140,131 @@ def test_ids_seen_twice(rock_salt, write_lines, tmp_path):
         ("mp-1", "no structure"),
         ("mp-1", "id seen twice"),
     ]
+
+
+# ---------------------------------------------------------------- what is a duplicate
+
+
+def salts_of_two_structures(rock_salt):
+    """Of three formulas rock salts and zinc blendes, stated to have one space group; some larger."""
+
+    def salt(number, material_id, energy, coords=None, scale=1.0):
+        document = rock_salt(number, material_id=material_id, formation_energy_per_atom=energy)
+        structure = document["structure"]
+        structure["lattice"]["matrix"] = (scale * np.array(structure["lattice"]["matrix"])).tolist()
+        if coords is not None:
+            structure["sites"][1]["abc"] = coords
+        return document | {"spacegroup_number": 216}
+
+    blende = [0.25, 0.25, 0.25]
+    return [
+        salt(0, "mp-1", -1.0),
+        salt(1, "mp-2", -2.0),
+        salt(0, "mp-3", -0.7, blende),
+        salt(0, "mp-4", -0.5, scale=1.03),
+        salt(2, "mp-5", -3.0),
+        salt(1, "mp-6", -1.5, scale=0.98),
+        salt(0, "mp-7", -0.6, blende, scale=1.02),
+        salt(1, "mp-8", None, blende),
+    ]
+
+
+@pytest.fixture(scope="module")
+def build_salts(rock_salt, write_lines, tmp_path_factory):
+    """Builds of these salts; batches hold three records, and tasks of the matcher one group."""
+    folder = tmp_path_factory.mktemp("structures")
+    path = write_lines(folder / "docs.jsonl", salts_of_two_structures(rock_salt))
+
+    def build(name, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(base, "BATCH_SIZE", 3)
+            patch.setattr(passes, "_GROUPS", 1)
+            return mpclean.build(source=path, out=folder / name, **{"workers": 1, **options})
+
+    return build
+
+
+def duplicates(release):
+    return {
+        row["material_id"]: (row["kept_id"], row["structures_match"])
+        for row in release.ledger().to_pylist()
+        if row["rule"] == "duplicate"
+    }
+
+
+@pytest.fixture(scope="module")
+def by_key(build_salts):
+    return build_salts("key")
+
+
+@pytest.fixture(scope="module")
+def by_structure(build_salts):
+    return build_salts("structure", dedup="structure")
+
+
+def test_by_key_every_merge_has_a_verdict(by_key):
+    assert sorted(by_key.table()["material_id"].to_pylist()) == ["mp-1", "mp-2", "mp-5"]
+    assert duplicates(by_key) == {
+        "mp-3": ("mp-1", False),
+        "mp-4": ("mp-1", True),
+        "mp-7": ("mp-1", False),
+        "mp-6": ("mp-2", True),
+        "mp-8": ("mp-2", False),
+    }
+    assert by_key.manifest["parameters"]["dedup"] == "key"
+
+
+def test_by_structure_only_equal_crystals_merge(by_structure):
+    assert sorted(by_structure.table()["material_id"].to_pylist()) == ["mp-1", "mp-2", "mp-3", "mp-5", "mp-8"]
+    assert duplicates(by_structure) == {
+        "mp-4": ("mp-1", True),
+        "mp-7": ("mp-3", True),
+        "mp-6": ("mp-2", True),
+    }
+    assert stages(by_structure)["duplicate"] == 5
+    assert by_structure.manifest["parameters"]["dedup"] == "structure"
+
+
+def test_the_manifest_judges_the_key_whatever_was_built(by_key, by_structure):
+    for release in (by_key, by_structure):
+        found = release.manifest["duplicates"]
+        assert found["dropped"] == {"key": 5, "structure": 3}
+        counts = {name: verdict["records"] for name, verdict in found["verdicts"].items()}
+        assert counts == {"equal": 2, "distinct": 3, "undecided": 0}
+        distinct = found["verdicts"]["distinct"]
+        assert distinct["median"] == pytest.approx(0.35)
+        assert [example["material_id"] for example in distinct["examples"]] == ["mp-3", "mp-7"]
+    assert by_key.content_hash != by_structure.content_hash
+
+
+@pytest.mark.slow
+def test_verdicts_do_not_depend_on_workers(build_salts, by_structure):
+    again = build_salts("again", dedup="structure", workers=2)
+    assert again.content_hash == by_structure.content_hash
+    assert again.manifest == by_structure.manifest | {
+        name: again.manifest[name] for name in ("name", "files", "manifest_sha256")
+    }
+
+
+def test_what_cannot_be_compared_stays_apart(build_salts, monkeypatch):
+    monkeypatch.setattr(matching, "MAX_ATOMS", 1)
+    release = build_salts("undecided", dedup="structure")
+    assert duplicates(release) == {}
+    assert release.manifest["duplicates"]["verdicts"]["undecided"]["records"] == 5
+    by_key = build_salts("undecided by key")
+    assert set(duplicates(by_key).values()) == {("mp-1", None), ("mp-2", None)}
+    details = [row["detail"] for row in by_key.ledger().to_pylist()]
+    assert all(detail.endswith("; structures beyond what is compared") for detail in details)
+
+
+def test_unknown_dedup(snapshot, tmp_path):
+    with pytest.raises(UserError, match="--dedup energy: unknown; known are key, structure"):
+        mpclean.build(source=snapshot, out=tmp_path / "r", dedup="energy")
+
+
+def test_dedup_where_nothing_is_deduplicated(tmp_path):
+    with pytest.raises(UserError, match="version perov-5 is built without the rule duplicate"):
+        mpclean.build(version="perov-5", out=tmp_path / "r", dedup="structure")
 
 
 # ---------------------------------------------------------------- splits

@@ -1,4 +1,4 @@
-"""The two passes on crystals, a batch at a time."""
+"""The passes on crystals, a batch at a time."""
 
 import json
 
@@ -9,9 +9,9 @@ import pytest
 from mpclean.bonding import bond_graph, radius_graph
 from mpclean.canonical import canonical_cell
 from mpclean.documents import read_structure
-from mpclean.schema import BONDED, PREPARED
+from mpclean.schema import BONDED, MATCHED, MATCHES, PREPARED
 from mpclean.sources import DOCUMENTS
-from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare
+from mpclean.work import Bonds, BondTask, MatchTask, PrepareTask, bond, lost_group, match, prepare
 
 
 @pytest.fixture
@@ -95,3 +95,25 @@ def test_no_bonds_at_all(passes, rock_salt):
     _, found, rows = passes([heavy])
     assert found["reason"].to_pylist() == ["no covalent radius"]
     assert rows.num_rows == 0
+
+
+def test_each_group_is_compared_within_itself(passes, rock_salt):
+    """Two groups: a rock salt, its like and a zinc blende; and a pair of which one is swollen."""
+    blende = rock_salt(0)
+    blende["structure"]["sites"][1]["abc"] = [0.25, 0.25, 0.25]
+    swollen = rock_salt(1)
+    swollen["structure"]["lattice"]["matrix"] = (1.05 * 2.4 * (1 - np.eye(3))).tolist()
+    keys, _, _ = passes([rock_salt(0), blende, rock_salt(1), swollen, rock_salt(0)])
+    order = [4, 1, 0, 2, 3]
+    task = MatchTask(keys.select(MATCHED.names).take(pa.array(order)), np.array([3, 2]))
+    found = match(task)
+    assert found.schema == MATCHES
+    assert found["position"].to_pylist() == [1004, 1001, 1000, 1002, 1003]
+    assert found["structure_class"].to_pylist() == [1004, 1001, 1004, 1002, 1002]
+    assert found["structures_match"].to_pylist() == [None, False, True, None, True]
+    lost = [lost_group(group, "why") for group in task.groups()]
+    assert [batch["position"].to_pylist() for batch in lost] == [[1004, 1001, 1000], [1002, 1003]]
+    for batch in lost:
+        assert batch.schema == MATCHES
+        assert batch["structure_class"].equals(batch["position"])
+        assert batch["structures_match"].null_count == len(batch)

@@ -4,7 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mpclean.release.statistics import funnel_rows, render, split_rows, target_rows, target_statistics
+from mpclean.release.statistics import (
+    funnel_rows,
+    merge_note,
+    merge_rows,
+    merge_statistics,
+    render,
+    split_rows,
+    target_rows,
+    target_statistics,
+)
+from mpclean.schema import LEDGER
 
 
 def labels(**columns):
@@ -81,3 +91,57 @@ def test_render():
     assert text.splitlines()[0].startswith("| stage")
     assert "1,234" in text
     assert render((["stage", "left"], []))  # a table without rows is a table
+
+
+def dropped(*rows):
+    """Rows of a ledger: ids that say nothing, each with a verdict and an energy difference."""
+    return pa.Table.from_pylist(
+        [
+            {"material_id": f"mp-{n}", "kept_id": "mp-99", "detail": "Fe1", "structures_match": verdict}
+            | {"energy_difference": energy}
+            for n, (verdict, energy) in enumerate(rows)
+        ],
+        schema=LEDGER,
+    )
+
+
+def test_merges_by_verdict():
+    rows = [(False, n / 10) for n in range(10, -1, -1)]  # mp-0 is 1 eV/atom above, mp-10 nothing
+    found = merge_statistics(
+        {"key": dropped(*rows, (None, None), (True, 0.3), (False, None)), "structure": dropped((True, 0.3))}
+    )
+    assert found["dropped"] == {"key": 14, "structure": 1}
+    distinct, equal, undecided = (found["verdicts"][name] for name in ("distinct", "equal", "undecided"))
+    assert distinct["records"] == 12
+    assert distinct["median"] == pytest.approx(0.5)
+    assert distinct["percentile_90"] == pytest.approx(0.9)
+    assert [example["material_id"] for example in distinct["examples"]] == [
+        f"mp-{n}" for n in (10, 8, 5, 3, 0)
+    ]
+    assert distinct["examples"][0] == {
+        "material_id": "mp-10", "kept_id": "mp-99", "detail": "Fe1", "energy_difference": 0.0
+    }  # fmt: skip
+    assert (equal["records"], equal["median"], equal["percentile_90"]) == (1, 0.3, 0.3)
+    assert (undecided["records"], undecided["median"], undecided["percentile_90"]) == (1, None, None)
+    assert [example["material_id"] for example in undecided["examples"]] == ["mp-11"]
+
+
+def test_table_of_merges():
+    found = merge_statistics(
+        {"key": dropped((False, 0.25), (False, 0.5), (None, None)), "structure": dropped()}
+    )
+    manifest = MANIFEST | {"duplicates": found, "parameters": {"dedup": "key"}}
+    head, rows = merge_rows(manifest)
+    assert rows == [
+        ["distinct phases", "2", "0.375", "0.475", "mp-1 and mp-99", "Fe1"],
+        ["beyond what is compared", "1", "", "", "mp-2 and mp-99", "Fe1"],
+    ]
+    assert "same formula and space group" in render((head, rows))
+    assert merge_note(manifest) == "All of them left; with --dedup structure 3 would stay."
+    manifest["parameters"] = {"dedup": "structure"}
+    assert merge_note(manifest) == "Only those with equal structures left; the key would drop 3 more."
+
+
+@pytest.mark.parametrize("entry", [{}, {"duplicates": None}])
+def test_no_merges_no_table(entry):
+    assert merge_rows(MANIFEST | entry)[1] == []

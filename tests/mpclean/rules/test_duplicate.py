@@ -1,10 +1,10 @@
-"""One record for each formula and space group."""
+"""One record for each formula and space group, or for each structure of them."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpclean.rules.duplicate import RULE, duplicate
+from mpclean.rules.duplicate import DEDUP, RULE, by_key, by_structure, tied
 
 
 def record(material_id, energy=None, cell="Na1 Cl1", group=225):
@@ -16,14 +16,19 @@ def record(material_id, energy=None, cell="Na1 Cl1", group=225):
     }
 
 
-def kept_and_ledger(table):
-    kept, dropped = duplicate(table)
+def kept_and_ledger(table, rule=by_key):
+    kept, dropped = rule(table)
     return kept["material_id"].to_pylist(), {row["material_id"]: row for row in dropped.to_pylist()}
 
 
 def test_lowest_energy_stays(keys):
     kept, ledger = kept_and_ledger(
-        keys(record("mp-1", -1.0), record("mp-2", -1.5), record("mp-3", 2.0), record("mp-4", -9.0, group=221))
+        keys(
+            record("mp-1", -1.0) | {"structures_match": False},
+            record("mp-2", -1.5),
+            record("mp-3", 2.0) | {"structure_class": 1},
+            record("mp-4", -9.0, group=221),
+        )
     )
     assert kept == ["mp-2", "mp-4"]
     assert set(ledger) == {"mp-1", "mp-3"}
@@ -34,8 +39,10 @@ def test_lowest_energy_stays(keys):
         "detail": "Na1 Cl1, space group 225",
         "kept_id": "mp-2",
         "energy_difference": 0.5,
+        "structures_match": False,
     }
     assert ledger["mp-3"]["energy_difference"] == 3.5
+    assert ledger["mp-3"]["structures_match"] is True
 
 
 def test_ties_go_to_the_smallest_id_in_string_order(keys):
@@ -65,7 +72,7 @@ def test_formula_is_not_reduced_and_the_space_group_counts(keys, other):
 
 
 def test_empty(keys):
-    kept, dropped = duplicate(keys())
+    kept, dropped = by_key(keys())
     assert kept.num_rows == dropped.num_rows == 0
 
 
@@ -104,6 +111,70 @@ def test_against_a_plain_loop(keys, found, random, chunk):
             assert difference == (None if energy is None else energy - lowest)
 
 
-def test_name():
-    assert RULE.name == "duplicate"
-    assert not RULE.needs_bonds
+def of_three_structures(keys):
+    """Five records of one key in three structures, one of them not comparable; -2.0 is of another key."""
+    return keys(
+        record("mp-1", -1.0) | {"structure_class": 2, "structures_match": True},
+        record("mp-2", -0.5) | {"structure_class": 3, "structures_match": False},
+        record("mp-3", -1.5) | {"structure_class": 2},
+        record("mp-4", -0.9) | {"structure_class": 3, "structures_match": False},
+        record("mp-5", -1.2) | {"structure_class": 4, "structures_match": None},
+        record("mp-6", -2.0, group=1) | {"structure_class": 5},
+    )
+
+
+def test_by_structure_only_equal_ones_leave(keys):
+    kept, ledger = kept_and_ledger(of_three_structures(keys), by_structure)
+    assert kept == ["mp-3", "mp-4", "mp-5", "mp-6"]
+    assert {i: (row["kept_id"], row["structures_match"]) for i, row in ledger.items()} == {
+        "mp-1": ("mp-3", True),
+        "mp-2": ("mp-4", True),
+    }
+    assert ledger["mp-1"]["reason"] == "same formula, space group and structure as a record of lower energy"
+    assert ledger["mp-2"]["energy_difference"] == pytest.approx(0.4)
+
+
+def test_by_key_all_leave_each_with_its_verdict(keys):
+    kept, ledger = kept_and_ledger(of_three_structures(keys))
+    assert kept == ["mp-3", "mp-6"]
+    assert {i: row["structures_match"] for i, row in ledger.items()} == {
+        "mp-1": True,
+        "mp-2": False,
+        "mp-4": False,
+        "mp-5": None,
+    }
+    assert {row["kept_id"] for row in ledger.values()} == {"mp-3"}
+    assert {i: row["detail"] for i, row in ledger.items() if i in ("mp-4", "mp-5")} == {
+        "mp-4": "Na1 Cl1, space group 225",
+        "mp-5": "Na1 Cl1, space group 225; structures beyond what is compared",
+    }
+
+
+def test_records_that_share_their_key(keys):
+    rows, counts = tied(
+        keys(
+            record("mp-1", -1.0, group=221),
+            record("mp-2", 0.0),
+            record("mp-3", -3.0, cell="Fe1"),
+            record("mp-4"),
+            record("mp-5", -1.0),
+            record("mp-6", -2.0, group=221),
+        )
+    )
+    groups = [rows[end - count : end].tolist() for count, end in zip(counts, counts.cumsum(), strict=True)]
+    assert groups == [[5, 0], [4, 1, 3]]
+
+
+@pytest.mark.parametrize("rows", [[], [record("mp-1"), record("mp-2", cell="Fe1")]])
+def test_no_record_shares_its_key(keys, rows):
+    found, counts = tied(keys(*rows))
+    assert len(found) == len(counts) == 0
+
+
+def test_names():
+    assert DEDUP["key"] is RULE
+    assert list(DEDUP) == ["key", "structure"]
+    for rule in DEDUP.values():
+        assert rule.name == "duplicate"
+        assert rule.needs_matches
+        assert not rule.needs_bonds

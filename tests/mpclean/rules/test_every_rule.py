@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpclean.rules import RULES
+from mpclean.rules.duplicate import DEDUP
 from mpclean.schema import LEDGER
 
 texts = st.sampled_from([None, "why", "why else"])
@@ -15,6 +16,8 @@ key = st.fixed_dictionaries(
         "spacegroup_number": st.integers(1, 2),
         "nsites": st.integers(1, 99),
         "formation_energy_per_atom": st.none() | st.integers(-2, 2).map(float),
+        "structure_class": st.integers(0, 2),
+        "structures_match": st.none() | st.booleans(),
         "reason": texts,
         "detail": texts,
     }
@@ -24,11 +27,12 @@ bonds = st.fixed_dictionaries(
 ) | st.just({"reason": "no Voronoi tessellation", "detail": "Qhull"})
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    ("name", "rule"), [*RULES.items(), ("duplicate", DEDUP["structure"])], ids=[*RULES, "by structure"]
+)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_records_and_ledger_are_the_input(keys, name, data):
-    rule = RULES[name]
+def test_records_and_ledger_are_the_input(keys, name, rule, data):
     found = data.draw(st.lists(st.tuples(key, bonds), max_size=12))
     rows = [
         {"material_id": f"mp-{data.draw(st.integers(0, 5)) if name == 'record' else n}"}
