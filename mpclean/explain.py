@@ -1,7 +1,7 @@
 """The life of one record: where it came from, what every rule said of it, and where it is now.
 
 Everything is read from a release, or found from what it holds: its rows, its ledger, its splits
-and its manifest. Of a record that left, a release holds what the ledger says and no more.
+and its manifest. Of a record that left it holds what the ledger says, and of some their crystals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mpclean.release.reader import Release
 from mpclean.schema import COLUMNS, SOURCE_LABELS, TARGETS
 
 #: Labels of a record that have a row of their own, in this order.
-_LABELS = (*TARGETS, *SOURCE_LABELS, "is_insulator", "is_hubbard", "run_type")
+_LABELS = (*TARGETS, *SOURCE_LABELS, "is_insulator", "is_hubbard", "run_type", "correction_scheme", "date")
 
 #: Stages of a manifest that are no rules.
 _NO_RULES = ("records", "insulators")
@@ -50,7 +50,7 @@ class Life:
         Where it came from (title, source, sha256, licence, the version stated of it), and its place.
     symmetry
         Formulas, atoms, space group as stated and as computed, Bravais type and prototype; None
-        of a record that left.
+        of a record that left without its crystal.
     bonds
         Number, shortest and longest (A), coordination of each element, and topology; None
         of a record that left.
@@ -114,23 +114,18 @@ def explain(release: Release, material_id: str) -> Life:
     if found is None:
         # Rules write the ledger in their order, so the last row of an id that was not kept is its own fate.
         left = named.pop()
-        facts: dict[str, Any] = {"symmetry": None, "bonds": None, "labels": []}
-        row: dict[str, Any] = {}
-        place = f"{LEDGER}, rule {left['rule']}"
+        row, place = _example(release, left), f"{LEDGER}, rule {left['rule']}"
     else:
         left = None
         row, place = found
-        crystal = Crystal.from_row(row)
-        facts = {
-            "symmetry": _symmetry(release.manifest, row, crystal),
-            "bonds": _bonds(release.manifest, row, crystal),
-            "labels": _labels(row),
-        }
+    crystal = Crystal.from_row(row) if row else None
     return Life(
         material_id=name,
         kept=found is not None,
-        source=_source(release.manifest, row.get("database_version"), place),
-        **facts,
+        source=_source(release.manifest, row, place),
+        symmetry=None if crystal is None else _symmetry(release.manifest, row, crystal),
+        bonds=None if crystal is None or left else _bonds(release.manifest, row, crystal),
+        labels=_labels(row),
         verdicts=_verdicts(release.manifest, left),
         replaced_by=_replaced_by(release, ledger, left),
         replaced=[
@@ -151,12 +146,21 @@ def _similar(release: Release, ledger: pa.Table, name: str) -> str:
     return f"; similar are {', '.join(similar)}" if similar else f"; its ids are like {known[0]}"
 
 
-def _source(manifest: Manifest, stated: str | None, place: str) -> dict[str, Any]:
+def _example(release: Release, left: dict[str, Any]) -> dict[str, Any]:
+    """What a release holds of the crystal of a record that left; nothing of most."""
+    examples = release.examples()
+    same = [pc.equal(examples[name], left[name]) for name in ("material_id", "rule")]
+    return dict(*examples.filter(pc.and_(*same)).slice(0, 1).to_pylist())
+
+
+def _source(manifest: Manifest, row: dict[str, Any], place: str) -> dict[str, Any]:
     upstream = manifest["upstream"]
+    stated = row.get("database_version")
     if stated is None and len(upstream["stated_versions"]) == 1:
         (stated,) = upstream["stated_versions"]
     return {
-        **{name: upstream[name] for name in ("title", "source", "sha256", "licence", "claimed_version")},
+        **{name: upstream[name] for name in ("title", "source", "sha256", "claimed_version")},
+        "licence": row.get("licence") or upstream["licence"],
         "stated_version": stated or upstream["database_version"],
         "place": place,
     }
@@ -170,7 +174,7 @@ def _symmetry(manifest: Manifest, row: dict[str, Any], crystal: Crystal) -> dict
     except SymmetryError:
         found = None
     return {
-        **{name: row[name] for name in ("formula", "reduced_formula", "nsites", "bravais_lattice")},
+        **{name: row.get(name) for name in ("formula", "reduced_formula", "nsites", "bravais_lattice")},
         "volume": crystal.volume,
         "spacegroup_number": used,
         "spacegroup_symbol": moyopy.SpaceGroupType(used).hm_short.replace(" ", ""),
@@ -265,8 +269,9 @@ def describe(life: Life) -> str:
     symmetry, bonds = life.symmetry, life.bonds
     what = f" {symmetry['reduced_formula']}" if symmetry else ""
     sections = {"source": _source_rows(life)}
-    if symmetry and bonds:
+    if symmetry:
         sections["symmetry"] = _symmetry_rows(symmetry)
+    if bonds:
         sections["bonds"] = _bond_rows(bonds)
         sections["labels"] = [
             (label["name"], f"{_text(label['value'])} {label['unit']}") for label in life.labels
@@ -319,12 +324,13 @@ def _source_rows(life: Life) -> _Rows:
 def _symmetry_rows(symmetry: dict[str, Any]) -> _Rows:
     computed = symmetry["spacegroup_computed"]
     differs = "; the source's, another was computed in the build" if symmetry["stated_differs"] else ""
+    in_source = f"{symmetry['formula']} in the source, " if symmetry["formula"] else ""
     return [
-        ("formula", f"{symmetry['formula']} in the source, {symmetry['nsites']} atoms in the primitive cell"),
+        ("formula", f"{in_source}{symmetry['nsites']} atoms in the primitive cell"),
         ("volume", f"{symmetry['volume']:.2f} A^3 of the primitive cell"),
         ("space group", f"{symmetry['spacegroup_number']} ({symmetry['spacegroup_symbol']}){differs}"),
         ("computed here", f"{computed or 'none'} at {SPACEGROUP_TOLERANCE:g} A"),
-        ("Bravais type", symmetry["bravais_lattice"]),
+        *([("Bravais type", symmetry["bravais_lattice"])] if symmetry["bravais_lattice"] else []),
         ("prototype", symmetry["prototype"] or "none found"),
     ]
 

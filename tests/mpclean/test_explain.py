@@ -124,7 +124,10 @@ def test_a_record_that_was_replaced(rock_salt, write_lines, tmp_path):
     )
     life = explain(release, "mp-103")
     assert not life.kept
-    assert (life.symmetry, life.bonds, life.labels) == (None, None, [])
+    assert (life.bonds, life.labels) == (None, [])
+    # Its crystal is one of the few that the release keeps of those that left.
+    assert life.symmetry["prototype"] == "AB_cF8_225_a_b"
+    assert life.symmetry["nsites"] == 2
     assert verdicts(life) == dict(zip(RULES, ["passed", "left here", *["never reached"] * 3], strict=True))
     assert life.verdicts[1]["reason"] == "same formula and space group as a record of lower energy"
     assert life.verdicts[1]["detail"] == "Mg1 Se1, space group 225"
@@ -155,6 +158,7 @@ def test_namesakes(release):
     assert not lost.kept
     assert verdicts(lost) == dict(zip(RULES, ["left here", *["never reached"] * 4], strict=True))
     assert lost.verdicts[0]["reason"] == "structure is malformed"
+    assert lost.symmetry is None
     assert [row["reason"] for row in lost.namesakes] == ["no structure"]
 
 
@@ -170,7 +174,9 @@ def test_every_rule(demo_release):
         assert list(verdicts(life).values()) == expected
         assert life.verdicts[place]["reason"] == row["reason"]
         assert life.verdicts[place]["detail"] == row["detail"]
-        assert row["reason"] in describe(life)
+        text = describe(life)
+        assert row["reason"] in text
+        assert ("\nsymmetry\n" in text) == (life.symmetry is not None)
 
 
 def test_replaced_by_one_that_left_later(structure_dict, write_lines, tmp_path):
