@@ -18,7 +18,17 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 
 #: The order of the sections in RESULTS.md; a benchmark that is not named here comes last.
-ORDER = ("bonds", "published_list", "leakage", "build", "orbits", "models", "train_mp", "train_perov5")
+ORDER = (
+    "published_list",
+    "leakage",
+    "paper",
+    "stages",
+    "build",
+    "orbits",
+    "models",
+    "train_mp",
+    "train_perov5",
+)
 
 
 def data_folder() -> Path:
@@ -58,7 +68,7 @@ COMMIT = commit()
 
 
 def timed(command: list[str]) -> dict[str, Any]:
-    """Run a command; its seconds, the largest memory of any of its processes, its last output line."""
+    """Run a command; its seconds, those of its processors, the largest memory of a process, its output."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -68,6 +78,7 @@ def timed(command: list[str]) -> dict[str, Any]:
         sys.exit(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
     return {
         "seconds": time.perf_counter() - begin,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,  # with the processes that it started
         "peak_memory_gib": usage.ru_maxrss / 2**20,  # KiB on Linux, the process or its largest child
         "output": output.strip().splitlines(),
     }
