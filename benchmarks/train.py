@@ -1,0 +1,279 @@
+"""Time and memory of a training step: ours, the dense definition, and networks of PyTorch Geometric.
+
+The dense definition is eq. 26 as it stands: every edge is a tensor with a slot for each of the eight
+cells, and both maps are full matrices between the slots, with tied blocks. It is checked to give the
+same numbers as the closed form before it is timed. The networks of PyTorch Geometric are written as
+its users write them, on its own loader, with the bonds of the release. Every case takes the same
+crystals, in a process of its own::
+
+    python benchmarks/train.py releases/mp-four-targets
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+#: Name in the table -> model and options; None for networks that are not ours.
+CASES: dict[str, tuple[str, dict] | None] = {
+    "ECN S8, dense definition": ("ecn", {}),
+    "ECN S8": ("ecn", {}),
+    "ECN S8, shared output weights": ("ecn", {"share_output_weights": True}),
+    "ECN S8, quotient": ("ecn", {"symmetry_breaking": False}),
+    "ECN P1bar, dense definition": ("ecn", {"group": "P1bar"}),
+    "ECN P1bar": ("ecn", {"group": "P1bar"}),
+    "ECN P1bar, quotient": ("ecn", {"group": "P1bar", "symmetry_breaking": False}),
+    "ECN S8n": ("ecn", {"group": "S8n"}),
+    "ECN lattice": ("ecn", {"group": "lattice"}),
+    "E3ECN S8": ("e3ecn", {}),
+    "E3ECN S8, quotient": ("e3ecn", {"symmetry_breaking": False}),
+    "CGCNN": ("cgcnn", {}),
+    "CGCNN, PyTorch Geometric": None,
+    "MEGNet": ("megnet", {}),
+    "SchNet": ("schnet", {}),
+    "SchNet, PyTorch Geometric": None,
+}
+
+#: glibc gives freed memory back at once, so that the peak of a process is that of its tensors.
+EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
+
+#: glibc keeps freed memory, so that no tensor begins on pages that the system must clear first.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+#: Crystals in a batch: in one pass, and in the passes of a training.
+WHOLE, TRAINING = 8, 64
+
+#: Cases whose large batch is also run in one pass, with the allocator as it is and with kept memory.
+ALLOCATED = ("ECN S8", "ECN S8, quotient", "CGCNN, PyTorch Geometric")
+
+
+def make_dense(network) -> None:
+    """Let the edge functions of a network compute every slot."""
+    import torch
+    from torch.nn.functional import linear, silu
+
+    from ecn.nn import EdgeFunction
+
+    def forward(self, x, e, graph, *, same_atom):
+        colours = torch.from_numpy(self.patterns[0].matrix())
+        own = graph.expanded()
+        e = e.repeat_interleave(graph.copies, dim=0)
+        source, target = own.source, own.target
+        if same_atom:
+            chosen = torch.nonzero(source // 8 == target // 8)[:, 0]
+            source, target, e = source[chosen], target[chosen], e[chosen]
+        edges = torch.arange(len(source))
+        v = torch.cat([x[target], x[source], e], dim=1)
+        slots = v.new_zeros(len(v), 8, v.shape[1])
+        slots[edges, source % 8] = v
+        # Rows: slot k and channel out; columns: slot c_j and channel in.
+        w1 = self.weight1[colours.T].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+        w2 = self.weight2[colours.T].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+        h = silu(linear(slots.flatten(1), w1, self.bias1.repeat(8)))
+        out = silu(linear(h, w2, self.bias2.repeat(8))).unflatten(1, (8, -1))[edges, target % 8]
+        return torch.zeros_like(x).index_add(0, target, self.gate(out))
+
+    for module in network.modules():
+        if isinstance(module, EdgeFunction):
+            module.forward = forward.__get__(module)
+
+
+def geometric(case: str):
+    """A network of PyTorch Geometric, from its batch to one number for every crystal."""
+    import torch
+    from torch import nn
+    from torch_geometric.nn import CGConv, SchNet, global_mean_pool
+    from torch_geometric.nn.models.schnet import GaussianSmearing
+
+    class Bonds(nn.Module):
+        """Instead of a search for neighbours: the edges of the batch, and their lengths."""
+
+        def forward(self, pos, batch):
+            return self.data.edge_index, self.data.edge_attr[:, 0]
+
+    if case.startswith("SchNet"):
+        network = SchNet(
+            hidden_channels=64, num_filters=64, num_gaussians=61, cutoff=6.0, interaction_graph=Bonds()
+        )
+
+        def predict(data) -> torch.Tensor:
+            network.interaction_graph.data = data
+            return network(data.z, data.pos, data.batch)[:, 0]
+
+        return network, predict
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(119, 64)
+            self.basis = GaussianSmearing(0.0, 8.0, 41)
+            self.convolutions = nn.ModuleList(CGConv(64, 41, batch_norm=True) for _ in range(3))
+            self.head = nn.Sequential(nn.Linear(64, 128), nn.Softplus(), nn.Linear(128, 1))
+
+        def forward(self, data) -> torch.Tensor:
+            x, e = self.embedding(data.z), self.basis(data.edge_attr)
+            for convolution in self.convolutions:
+                x = nn.functional.softplus(convolution(x, data.edge_index, e))
+            return self.head(global_mean_pool(x, data.batch))[:, 0]
+
+    network = Network()
+    return network, network
+
+
+def measure(release: Path, case: str, mode: str) -> dict[str, float]:
+    """Median CPU seconds of a step, the memory that it adds, and what it went over."""
+    import torch
+    from torch_geometric.data import Batch
+
+    from ecn.data import load_split, open_release
+    from ecn.evaluation import max_edges
+    from ecn.models import build
+    from ecn.pyg import CrystalGraphs
+    from ecn.tasks import task
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    data = load_split(open_release(release), "train", task("formation_energy"), limit=16 * TRAINING)
+    n_crystals = WHOLE if mode in ("whole", "memory") else TRAINING
+    index = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:n_crystals]
+    passes = [index]
+    if CASES[case] is None:
+        network, predict = geometric(case)
+        graphs = CrystalGraphs(data)
+        batch = Batch.from_data_list([graphs[k] for k in index.tolist()])
+
+        def outputs(part: torch.Tensor) -> torch.Tensor:
+            return predict(batch)
+
+    else:
+        name, options = CASES[case]
+        network = build(name, options)
+        if mode == "training":
+            passes = data.crystals.passes(index, max_edges(network, torch.device("cpu")))
+
+        def outputs(part: torch.Tensor) -> torch.Tensor:
+            return network(data.crystals.batch(part))
+
+    if "dense" in case:
+        expected = outputs(index[:1])
+        make_dense(network)
+        torch.testing.assert_close(outputs(index[:1]), expected, rtol=1e-3, atol=1e-5)
+
+    def step() -> float:
+        began = time.process_time()
+        network.zero_grad()
+        for part in passes:
+            loss = outputs(part).sub(data.labels[part]).square().sum() / len(index)
+            loss.backward()
+        return time.process_time() - began
+
+    before = peak()
+    seconds = [step() for _ in range(1 if "dense" in case else 5)]  # one takes minutes: no noise matters
+    return {
+        "seconds": statistics.median(seconds),
+        "memory_mib": peak() - before,
+        "edges": int(sum(len(data.crystals.batch(part).edge_source) for part in passes)),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("release", type=Path)
+    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # what a process of its own measures
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(measure(options.release, *options.case)))
+        return
+
+    from common import save
+
+    def run(case: str, mode: str, settings: dict[str, str]) -> dict[str, float]:
+        done = subprocess.run(
+            [sys.executable, __file__, str(options.release), "--case", case, mode],
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | settings,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        result = json.loads(done.stdout.splitlines()[-1])
+        print(case, mode, result, file=sys.stderr)
+        return result
+
+    modes = (("whole", {}), ("memory", EXACT_MEMORY), ("training", {}))
+    found = {case: {mode: run(case, mode, settings) for mode, settings in modes} for case in CASES}
+    allocated = {
+        case: (run(case, "large", {})["seconds"], run(case, "large", KEPT_MEMORY)["seconds"])
+        for case in ALLOCATED
+    }
+    rows = [
+        [
+            case,
+            f"{modes['whole']['parameters']:,}",
+            f"{modes['whole']['seconds']:.3f}",
+            f"{modes['memory']['memory_mib']:,.0f}",
+            f"{modes['training']['seconds']:.2f}",
+            f"{TRAINING / modes['training']['seconds']:.1f}",
+        ]
+        for case, modes in found.items()
+    ]
+
+    def times(slow: str, fast: str, mode: str, key: str = "seconds") -> str:
+        return f"{found[slow][mode][key] / found[fast][mode][key]:.1f} times"
+
+    lines = []
+    for group in ("S8", "P1bar"):
+        closed, dense, quotient = f"ECN {group}", f"ECN {group}, dense definition", f"ECN {group}, quotient"
+        lines.append(
+            f"{group}: the dense definition takes {times(dense, closed, 'training')} the time "
+            f"({times(dense, closed, 'whole')} at once) and {times(dense, closed, 'memory', 'memory_mib')} "
+            f"the memory of the closed form; the supercell {times(closed, quotient, 'training')} the time "
+            "of the quotient."
+        )
+    lines.append(
+        f"{TRAINING} crystals in one pass, glibc as it is, and told to keep freed memory ("
+        + " ".join(f"{name}={value}" for name, value in KEPT_MEMORY.items())
+        + "): "
+        + "; ".join(f"{case} {before:.2f} and {kept:.2f} s" for case, (before, kept) in allocated.items())
+        + "."
+    )
+    save(
+        "train",
+        "A training step of every model",
+        [
+            "model",
+            "parameters",
+            f"CPU s, {WHOLE} crystals at once",
+            f"MiB, {WHOLE} crystals at once",
+            f"CPU s, {TRAINING} crystals",
+            "crystals/CPU s",
+        ],
+        rows,
+        "Forward and backward on one core, float32, default options, the same crystals "
+        f"({found['ECN S8']['training']['edges']:,} bonds among {TRAINING} of them); median of 5 steps "
+        "(one of the dense definition), memory above that of the process before the first, in a run of "
+        f"its own. Ours take {TRAINING} crystals in passes of bounded size, as in training; networks of "
+        "PyTorch Geometric at once.\n\n" + "\n".join(f"- {line}" for line in lines),
+        cases=found,
+        allocator=allocated,
+    )
+
+
+if __name__ == "__main__":
+    main()
