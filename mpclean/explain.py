@@ -283,12 +283,11 @@ def describe(life: Life) -> str:
     if life.replaced_by:
         later = life.replaced_by["left_later"]
         fate = _joined("which left later", *later.values()) if later else "which is kept"
-        sections["replaced by"] = [
-            (life.replaced_by["material_id"], f"{_exchange_text(life.replaced_by)}{fate}")
-        ]
+        words = _joined(_exchange_text(life.replaced_by, "below"), fate)
+        sections["replaced by"] = [(life.replaced_by["material_id"], words)]
     if life.replaced:
         sections["replaced"] = [
-            (other["material_id"], _exchange_text(other).rstrip(", ")) for other in life.replaced
+            (other["material_id"], _exchange_text(other, "above")) for other in life.replaced
         ]
     if life.kept:
         sections["splits"] = [(name, part or "in no part of it") for name, part in life.splits.items()]
@@ -365,10 +364,15 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _exchange_text(exchange: dict[str, Any]) -> str:
-    """``energy_difference 0.012 eV/atom, ...`` with a comma at the end, or nothing."""
-    return "".join(
-        f"{name} {_text(value)} {COLUMNS[name].unit}".rstrip() + ", "
-        for name, value in exchange.items()
-        if name in COLUMNS and name != "material_id" and value is not None
-    )
+_MATCH = {
+    True: "the same structure (StructureMatcher)",
+    False: "another structure (StructureMatcher)",
+    None: "structures not compared",
+}
+
+
+def _exchange_text(exchange: dict[str, Any], way: str) -> str:
+    """What is known of an exchange, in words: the other record is above or below this one."""
+    by = exchange["energy_difference"]
+    energy = "energies not known" if by is None else f"{by:.6g} eV/atom {way} this one"
+    return _joined(energy, _MATCH[exchange.get("structures_match")])

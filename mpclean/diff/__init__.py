@@ -166,7 +166,7 @@ def _difference(base: Release, other: Side, tolerance: dict[str, float], turned:
         both = kept_a.filter(pc.is_in(kept_a, value_set=kept_b))
         common = [name for name in a.strategies if name in b.strategies]
         moved = {name: _moved(both, a.assigned(name), b.assigned(name)) for name in common}
-        columns = _names(a.manifest["columns"], b.manifest["columns"])
+        columns = _names(_columns(a, left_a), _columns(b, left_b))
         splits = _names(a.strategies, b.strategies)
     ledger = ledger_difference(left_a, left_b, kept_a, kept_b, tolerance)
     found = Difference(
@@ -261,6 +261,10 @@ def _moved(both: pa.ChunkedArray, a: pa.Table, b: pa.Table) -> pa.Table:
     parts = [s["split"].take(pc.index_in(both, value_set=s["material_id"])) for s in (a, b)]
     same = pc.fill_null(pc.equal(*parts), pc.and_(parts[0].is_null(), parts[1].is_null()))
     return pa.table([both, *parts], names=["material_id", "a", "b"]).filter(pc.invert(same))
+
+
+def _columns(release: Release, ledger: pa.Table) -> list[str]:
+    return [*release.manifest["columns"], *(f"{name} of the ledger" for name in ledger.column_names)]
 
 
 def _names(a: list[str], b: list[str]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ import mpclean
 from mpclean import UserError
 from mpclean.cli import main
 from mpclean.explain import describe, explain
+from mpclean.schema import LEDGER
 from mpclean.splits.add import add_split
 
 RULES = ["record", "duplicate", "size", "dimensionality", "graph"]
@@ -142,8 +144,8 @@ def test_a_record_that_was_replaced(rock_salt, write_lines, tmp_path):
         ("mp-104", 0.5),
     ]
     text = describe(life)
-    assert "energy_difference 0.25 eV/atom, structures_match yes, which is kept" in text
-    assert "mp-103  energy_difference 0.25 eV/atom" in describe(kept)
+    assert "mp-3  0.25 eV/atom below this one, the same structure (StructureMatcher), which is kept" in text
+    assert "mp-103  0.25 eV/atom above this one, the same structure (StructureMatcher)" in describe(kept)
 
 
 def test_namesakes(release):
@@ -244,3 +246,24 @@ def test_command(release):
     unknown = run(release.path, "mp-999")
     assert unknown.exit_code == 2
     assert unknown.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("match", "words"),
+    [(True, "the same structure ("), (False, "another structure ("), (None, "structures not compared")],
+)
+def test_verdicts_of_the_matcher(rock_salt, write_lines, tmp_path, match, words):
+    documents = [
+        rock_salt(2),
+        rock_salt(2, material_id="mp-103", formation_energy_per_atom=None),
+        rock_salt(9),
+    ]
+    release = mpclean.build(
+        source=write_lines(tmp_path / "d.jsonl", documents), out=tmp_path / "r", workers=1
+    )
+    path = release.path / "ledger" / "excluded.parquet"
+    (row,) = pq.read_table(path).to_pylist()
+    pq.write_table(pa.Table.from_pylist([row | {"structures_match": match}], LEDGER), path)
+    life = explain(release, "mp-103")
+    assert life.replaced_by["structures_match"] is match
+    assert f"energies not known, {words}" in describe(life)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -152,15 +153,19 @@ def test_what_was_planted(content, other_content, tmp_path, seed):
     named = [place for place, row in enumerate(b.ledger) if row["material_id"]]
     places = rng.permutation(named)
     ledger_came, ledger_went = places[:N], places[N : 2 * N]
-    changes = {name: set() for name in ("rule", "reason", "kept_id", "energy_difference")}
     rest = places[2 * N :]
-    for name in changes:
-        for place in rng.choice(rest, N, replace=False):
-            changes[name].add(b.ledger[place]["material_id"])
+    changes = {}
+    for name in ("rule", "reason", "kept_id", "energy_difference", "structures_match"):
+        chosen = rng.choice(rest, N, replace=False)
+        changes[name] = {b.ledger[place]["material_id"] for place in chosen}
+        for place in chosen:
             old = b.ledger[place][name]
-            b.ledger[place][name] = 0.7 if name == "energy_difference" and old is None else f"{old}?"
-            if isinstance(old, float):
-                b.ledger[place][name] = old + 2 * TOLERANCES["eV/atom"]
+            new = {"energy_difference": 0.7, "structures_match": True}.get(name, "other")
+            if isinstance(old, bool):
+                new = not old
+            elif isinstance(old, float):
+                new = old + 2 * TOLERANCES["eV/atom"]
+            b.ledger[place][name] = new
     for row in b.ledger:
         row["detail"] = "found otherwise"
     came_ids = {b.ledger[place]["material_id"] for place in ledger_came}
@@ -280,6 +285,12 @@ def test_versions(content, other_content, split_release, tmp_path, rng):
     shorter = content.write(tmp_path / "shorter", rng)
     assert version(shorter, narrow) == ("minor", "1.3.0")
     assert version(narrow, shorter) == ("major", "2.0.0")
+
+    path = shorter.path / "ledger" / "excluded.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["energy_difference"]), path)
+    narrow_ledger = mpclean.open_release(shorter.path)
+    assert version(narrow_ledger, content.write(tmp_path / "as-before", rng)) == ("minor", "1.3.0")
+    shorter = content.write(tmp_path / "once-more", rng)
 
     content.changes["release_version"] = "1.2.4"
     assert version(shorter, content.write(tmp_path / "renamed", rng)) == ("patch", "1.2.4")
