@@ -20,6 +20,7 @@ RESULTS = HERE / "results"
 #: The order of the sections in RESULTS.md; a benchmark that is not named here comes last.
 ORDER = (
     "published_list",
+    "dedup",
     "leakage",
     "paper",
     "stages",

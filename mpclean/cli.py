@@ -240,11 +240,11 @@ def split(release: str, strategy: str, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object.")
 @one_line_errors
 def audit(release: str, workers: int | None, as_json: bool) -> None:
-    """Look for leakage between splits and for suspicious labels.
+    """Look for leakage between splits, suspicious labels, and energies that do not compare.
 
     Ends with status 1 where a split leaks at a level that it promises to keep apart.
     """
-    from mpclean.audit import audit, audit_tables
+    from mpclean.audit import audit, audit_tables, provenance_tables
     from mpclean.release import open_release
     from mpclean.release.statistics import render
 
@@ -252,11 +252,8 @@ def audit(release: str, workers: int | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.summary()))
     else:
-        for table in audit_tables(found):
-            click.echo(render(table) + "\n")
-        for functional, count in found.functionals.items():
-            click.echo(f"{count:,} energies of {functional}")
-        click.echo(f"licence: {found.licence}")
+        tables = [table for table in (*audit_tables(found), *provenance_tables(found)) if table[1]]
+        click.echo("\n\n".join(render(table) for table in tables))
     for split, level in found.broken:
         click.echo(f"the split {split} leaks at the level {level}, which it promises to keep apart", err=True)
     if found.broken:

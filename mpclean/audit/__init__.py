@@ -1,4 +1,4 @@
-"""What can be held against a release: leakage between its splits, suspicious labels, its licence."""
+"""What can be held against a release: leaks of its splits, suspicious labels, energies of several kinds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from mpclean.audit.labels import CHECKS, COLUMNS, suspicious
 from mpclean.audit.leakage import HELD_BACK, Leakage, leakage
+from mpclean.audit.provenance import COLUMNS as STATED
+from mpclean.audit.provenance import Mixture, licences, mixtures
 from mpclean.levels import LEVELS, level_keys
 from mpclean.release import Release
 
-__all__ = ["Audit", "audit", "audit_tables"]
+__all__ = ["Audit", "audit", "audit_tables", "provenance_tables"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,10 @@ class Audit:
     ----------
     content_hash
         Of the release.
-    licence
-        As the source states it.
-    functionals
-        Number of records by the functional of their energies; empty where the source has none.
+    licences
+        Records by licence, see `mpclean.audit.provenance.licences`.
+    mixtures
+        In what ways formation energies are of several kinds, see `mpclean.audit.provenance.mixtures`.
     leakage
         By split and level, see `mpclean.audit.leakage.leakage`.
     keeps_apart
@@ -34,8 +36,8 @@ class Audit:
     """
 
     content_hash: str
-    licence: str
-    functionals: dict[str, int]
+    licences: dict[str, dict[str, int]]
+    mixtures: list[Mixture]
     leakage: dict[str, Leakage]
     keeps_apart: dict[str, list[str]]
     labels: dict[str, list[str]]
@@ -77,14 +79,11 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     # Without duplicates by key no key is in two records, whatever the split.
     parameters = manifest["parameters"]
     always = ["key"] if "duplicate" in parameters["rules"] and parameters.get("dedup", "key") == "key" else []
-    functionals = {}
-    if "run_type" in manifest["columns"]:
-        counts = release.table(columns=["run_type"])["run_type"].drop_null().value_counts()
-        functionals = {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
+    stated = release.table(columns=[name for name in STATED if name in manifest["columns"]])
     return Audit(
         content_hash=release.content_hash,
-        licence=manifest["upstream"]["licence"],
-        functionals=functionals,
+        licences=licences(stated, manifest["upstream"]["licence"]),
+        mixtures=mixtures(stated, parameters),
         leakage={name: leakage(keys, release.assigned(name)) for name in release.strategies},
         keeps_apart={
             name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
@@ -109,6 +108,22 @@ def audit_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
     return [
         (["split", "alike to train in", "kept apart", *HELD_BACK], leaks),
         (["suspicious", "records", "such as"], labels),
+    ]
+
+
+def provenance_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
+    """Heads and rows of the tables of what rows state: kinds of energies that are mixed, and licences."""
+    mixed = [
+        [mixture.title, kind, f"{count:,}", ", ".join(mixture.examples[kind])]
+        for mixture in found.mixtures
+        for kind, count in mixture.records.items()
+    ]
+    licences = [
+        [name, f"{entry['records']:,}", f"{entry['stated']:,}"] for name, entry in found.licences.items()
+    ]
+    return [
+        (["energies mix", "value", "records", "such as"], mixed),
+        (["licence", "records", "stated by the record"], licences),
     ]
 
 

@@ -21,6 +21,8 @@ _WORDS = (
         "added split",
         "how it was made",
         "alike to train in",
+        "energies mix",
+        "licence",
         "kept apart",
         "suspicious",
         "difference",
