@@ -144,7 +144,7 @@ def measure(release: Path, case: str, mode: str) -> dict[str, float]:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    data = load_split(open_release(release), "train", task("formation_energy"), limit=16 * TRAINING)
+    data = load_split(open_release(release), "train", [task("formation_energy")], limit=16 * TRAINING)
     n_crystals = WHOLE if mode in ("whole", "memory") else TRAINING
     index = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:n_crystals]
     passes = [index]
@@ -174,7 +174,7 @@ def measure(release: Path, case: str, mode: str) -> dict[str, float]:
         began = time.process_time()
         network.zero_grad()
         for part in passes:
-            loss = outputs(part).sub(data.labels[part]).square().sum() / len(index)
+            loss = outputs(part).sub(data.labels[part, 0]).square().sum() / len(index)
             loss.backward()
         return time.process_time() - began
 

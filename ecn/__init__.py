@@ -51,7 +51,8 @@ def pyg_dataset(
     split
         "train", "validation" or "test".
     target
-        Name of a task of ``ecn fit --target``; rows without its label are left out.
+        Name of a target of ``ecn fit --target``, or several with commas between them;
+        rows without a label are left out.
     strategy
         Name of the split that `split` is part of, as for ``ecn fit --split``.
 
@@ -66,11 +67,11 @@ def pyg_dataset(
 
         crystals = ecn.pyg_dataset("releases/demo", "train")
         for batch in torch_geometric.loader.DataLoader(crystals, batch_size=64, shuffle=True):
-            loss = mse_loss(model(batch.z, batch.edge_index, batch.edge_attr, batch.batch), batch.y)
+            loss = mse_loss(model(batch.z, batch.edge_index, batch.edge_attr, batch.batch), batch.y[:, 0])
     """
     from ecn.data import load_split, open_release
     from ecn.pyg import CrystalGraphs
-    from ecn.tasks import task
+    from ecn.tasks import Goal
 
     opened = open_release(Path(release)) if isinstance(release, str | Path) else release
-    return CrystalGraphs(load_split(opened, split, task(target), strategy=strategy))
+    return CrystalGraphs(load_split(opened, split, Goal.named(target, opened).tasks, strategy=strategy))

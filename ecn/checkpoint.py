@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ecn.models.base import CrystalModel
+    from ecn.tasks import Goal
 
 #: Of the folder's layout; raised when an older reader would misunderstand it.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.csv"
 
@@ -40,10 +41,8 @@ _PACKAGES = ("mpclean", "lightning", "numpy", "pyarrow", "safetensors", "torch")
 class RunConfig:
     """What a run was made of, resolved: nothing is left to a default."""
 
-    target: str
-    """Name of the task, as in `ecn.tasks.task`."""
-    unit: str
-    """Unit of the predictions."""
+    targets: list[dict[str, Any]]
+    """What every output is: a task, with the units that it was learned in; see `ecn.tasks.Goal.to_json`."""
     model: str
     """Name in `ecn.models.MODELS`."""
     model_options: dict[str, Any]
@@ -58,12 +57,6 @@ class RunConfig:
     """Training rows that were asked for; None for all."""
     time_limit: float | None
     """Minutes that were allowed; None for no limit."""
-    shift: float
-    """A prediction is ``shift + scale * output of the model``, in the unit."""
-    scale: float
-    """See `shift`."""
-    train_mean: float
-    """Mean of the training labels, in the unit: what the mean predictor says."""
     n_train: int
     """Rows trained on."""
     n_validation: int
@@ -86,6 +79,8 @@ class Checkpoint:
     """The folder of the run."""
     config: RunConfig
     """What the run was made of."""
+    goal: Goal
+    """What the outputs of the model are."""
     model: CrystalModel
     """With the best weights, in evaluation mode."""
     epoch: int
@@ -94,8 +89,8 @@ class Checkpoint:
     """SHA-256 of the weights, by name."""
 
     def predict(self, output: Tensor) -> Tensor:
-        """Bring outputs of the model to the unit of the target (logits for a class)."""
-        return self.config.shift + self.config.scale * output
+        """Bring outputs of the model, (R, T), to the units of the targets (logits for a class)."""
+        return self.goal.predicted(output)
 
 
 def save_config(run: Path, config: RunConfig) -> None:
@@ -129,8 +124,13 @@ def load(run: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     from ecn.models import build
+    from ecn.tasks import Goal
 
     config = load_config(run)
+    try:
+        goal = Goal.from_json(config.targets)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run / CONFIG}: damaged, its targets are none ({error})") from error
     path = run / WEIGHTS
     if not path.is_file():
         raise UserError(f"{run}: no {WEIGHTS}; its training ended before the first epoch did")
@@ -146,7 +146,7 @@ def load(run: Path) -> Checkpoint:
         raise UserError(f"{path}: damaged, or no weights of a {config.model!r} model ({reason})") from error
     if digest != _digest(weights):
         raise UserError(f"{path}: damaged, its digest does not match; train again or restore it")
-    return Checkpoint(run, config, model.eval(), epoch, digest)
+    return Checkpoint(run, config, goal, model.eval(), epoch, digest)
 
 
 def load_config(run: Path) -> RunConfig:
@@ -165,12 +165,26 @@ def load_config(run: Path) -> RunConfig:
         found = content["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged, or not written by `ecn fit`") from error
+    if found == 1:
+        content, found = _from_version_1(content), 2
     if found != FORMAT_VERSION:
         raise UserError(f"{path}: format version {found}, but this ecn reads {FORMAT_VERSION}; upgrade ecn")
     expected = {f.name for f in fields(RunConfig)}
     if set(content) != expected:
         raise UserError(f"{path}: damaged, entries {sorted(set(content) ^ expected)} are missing or unknown")
     return RunConfig(**content)
+
+
+def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had one target, under names of its own."""
+    from ecn.tasks import Goal
+
+    names = ("target", "unit", "shift", "scale", "train_mean")
+    old = {name: content[name] for name in names if name in content}
+    target = Goal.named(old["target"]).to_json()[0]
+    target |= {name: old[name] for name in ("shift", "scale", "train_mean")}
+    new = {name: value for name, value in content.items() if name not in old}
+    return new | {"targets": [target], "format_version": 2}
 
 
 def _digest(weights: dict[str, Tensor]) -> str:

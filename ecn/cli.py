@@ -51,7 +51,7 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers")
     "--target",
     default="formation_energy",
     help="formation_energy, fermi_energy, band_gap (insulators only), magnetization, is_metal, "
-    "or any numeric column of a release.",
+    "magnetic_moments (of the atoms), or any numeric column of a release; several with commas between them.",
 )
 @click.option("--model", default="ecn", type=click.Choice(list(MODELS)), help="Architecture.")
 @click.option(
@@ -225,17 +225,20 @@ def evaluate(run: Path, split: str, release: Path | None, as_json: bool, device:
     """Compare the predictions of RUN with the labels of a split."""
     from ecn.evaluation import evaluate, parity_figure
 
-    evaluation = evaluate(run, split, release, device)
-    click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
-    if not evaluation.trained_on_same:
+    evaluations = evaluate(run, split, release, device)
+    if not evaluations[0].trained_on_same:
         click.echo("this is not the release that the run was trained on, or not its split", err=True)
-    figure = run / f"parity-{split}.png"
-    parity_figure(evaluation, figure)
+    several = len(evaluations) > 1
+    for evaluation in evaluations:
+        click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
+        figure = run / f"parity-{f'{evaluation.task.name}-' * several}{split}.png"
+        parity_figure(evaluation, figure)
+        if not as_json:
+            click.echo(_table(evaluation))
+            click.echo(f"figure: {figure}")
     if as_json:
-        click.echo(json.dumps(evaluation.summary()))
-    else:
-        click.echo(_table(evaluation))
-        click.echo(f"figure: {figure}")
+        summaries = [evaluation.summary() for evaluation in evaluations]
+        click.echo(json.dumps({"targets": summaries} if several else summaries[0]))
 
 
 def _table(evaluation: Evaluation) -> str:
@@ -243,18 +246,32 @@ def _table(evaluation: Evaluation) -> str:
     metrics, unit = evaluation.metrics, evaluation.task.unit
     lines = [evaluation.title]
     if evaluation.task.is_classifier:
-        lines.append(f"{'':16}{'precision':>10}{'recall':>10}{'F1':>10}{'crystals':>10}")
-        for name, c in metrics["per_class"].items():
-            lines.append(f"{name:16}{c['precision']:10.3f}{c['recall']:10.3f}{c['f1']:10.3f}{c['n']:10.0f}")
+        lines.append(_ratios("", metrics["per_class"], "crystals"))
+        lines.append(
+            "precision: of those predicted; recall: of those that are, which the paper prints as precision"
+        )
         lines.append(
             f"accuracy {metrics['accuracy']:.3f} (majority class {metrics['accuracy_majority_class']:.3f})"
         )
         lines.append(f"area under the ROC curve {metrics['auc']:.3f}")
     else:
         mae, mean = metrics["mae"], metrics["mae_mean_predictor"]
-        lines.append(f"{'MAE of the model':28}{mae:10.4f} {unit}")
+        deviation = metrics["mae_uncertainty"]
+        lines.append(f"{'MAE of the model':28}{mae:10.4f} {unit}, +- {deviation:.4f} (bootstrap)")
+        lines.append(f"{'RMSE of the model':28}{metrics['rmse']:10.4f} {unit}")
         lines.append(f"{'MAE of the mean predictor':28}{mean:10.4f} {unit}")
         lines.append(f"{'ratio':28}{mean / mae if mae else math.inf:10.1f}")
+    if "stability" in metrics:
+        found = {f"<= {limit} {unit}": ratios for limit, ratios in metrics["stability"].items()}
+        lines.append(_ratios("stable", found, "stable"))
+    return "\n".join(lines)
+
+
+def _ratios(head: str, rows: dict[str, dict[str, float]], counted: str) -> str:
+    """Precision, recall and F1 of several classes, one a line."""
+    lines = [f"{head:16}{'precision':>10}{'recall':>10}{'F1':>10}{counted:>10}"]
+    for name, c in rows.items():
+        lines.append(f"{name:16}{c['precision']:10.3f}{c['recall']:10.3f}{c['f1']:10.3f}{c['n']:10.0f}")
     return "\n".join(lines)
 
 
@@ -270,17 +287,18 @@ def predict(run: Path, files: tuple[Path, ...], form: str) -> None:
     model = load(run)
     crystals = [(path, k, crystal) for path in files for k, crystal in enumerate(read_crystals(path))]
     predictions = model.predict([crystal for _, _, crystal in crystals])
+    origins = [(path, k) for path, k, _ in crystals for _ in model.goal.tasks]
     rows = [
         {
             "file": str(path),
             "index": k,
             "formula": prediction.formula,
-            "target": model.task.name,
+            "target": prediction.target,
             "value": None if math.isnan(prediction.value) else float(f"{prediction.value:.6g}"),
             "unit": prediction.unit,
             "warning": prediction.warning,
         }
-        for (path, k, _), prediction in zip(crystals, predictions, strict=True)
+        for (path, k), prediction in zip(origins, predictions, strict=True)
     ]
     for row in rows:
         if row["warning"]:

@@ -6,7 +6,7 @@ batch is gathered by tensor operations on the device: there is no Python object 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mpclean.bonding import BondGraph
     from mpclean.canonical import PrimitiveCell
     from mpclean.release import Release
+    from mpclean.release.reader import RowGroup
 
 _LIST_COLUMNS = (
     *("atomic_numbers", "frac_coords", "lattice"),
@@ -264,17 +265,54 @@ class Dataset:
     crystals: CrystalTensors
     """K crystals."""
     labels: Tensor
-    """(K,) float32, in the task's unit, or classes 0 and 1."""
+    """(K, T) float32, a column for every task, in its unit, or classes 0 and 1; NaN where there is
+    none. Of a task per site (n, 1), a row for every atom."""
     n_left_out: int
-    """Rows of the split that have no label, or that the task is not about."""
+    """Rows of the split that have no label, or that no task is about."""
+    per_site: bool = False
+    """Whether labels are those of atoms."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.crystals)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:
         """The same rows on another device, and their real numbers in another precision."""
         crystals, labels = self.crystals.to(device, dtype), _moved(self.labels, device, dtype)
-        return Dataset(self.material_ids, crystals, labels, self.n_left_out)
+        return Dataset(self.material_ids, crystals, labels, self.n_left_out, self.per_site)
+
+    def labels_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The labels of crystals, in their order.
+
+        Parameters
+        ----------
+        index
+            Shape (B,), int64.
+
+        Returns
+        -------
+        Labels (R, T), a row for every crystal or atom, and the crystal of every row, 0 to B - 1.
+        """
+        if not self.per_site:
+            return self.labels[index], torch.arange(len(index), device=index.device)
+        atoms, crystal = _ranges(self.crystals.atom_start, index)
+        return self.labels[atoms], crystal
+
+    def n_labels(self, index: Tensor) -> Tensor:
+        """How many labels crystals have, as a scalar; those of the atoms of a crystal count as one."""
+        if self.per_site:
+            return torch.tensor(len(index), device=index.device)
+        return (~self.labels[index].isnan()).sum()
+
+
+def rows_of(output: Tensor, batch: CrystalBatch, *, per_site: bool) -> Tensor:
+    """The output of a model for a batch in the shape of labels, (R, T); see `Dataset.labels`.
+
+    A model per site has a number for every copy of an atom in the cells of the supercell; the row of the
+    atom is their mean.
+    """
+    if per_site:
+        return output.unflatten(0, (batch.n_atoms, -1)).mean(1, keepdim=True)
+    return output.unflatten(0, (batch.n_crystals, -1)) if output.ndim == 1 else output
 
 
 def open_release(path: Path) -> Release:
@@ -306,16 +344,60 @@ def split_identity(release: Release, strategy: str | None) -> dict[str, str | No
     return {"split": strategy, "split_sha256": release.manifest["files"][split_table(strategy)]["sha256"]}
 
 
-def load_split(
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a split that tasks are about: their labels, and where their crystals are to be read."""
+
+    release: Release
+    """The release."""
+    tasks: tuple[Task, ...]
+    """The targets."""
+    groups: list[RowGroup]
+    """The parts of the files that hold rows, none of them empty."""
+    chosen: list[NDArray[np.int64]]
+    """Places of the rows in each of the groups, ascending."""
+    labels: list[NDArray[np.float64]]
+    """Of the rows of each group, as in `Dataset.labels`."""
+    n_left_out: int
+    """Rows of the split that have no label, or that no task is about."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.chosen))
+
+    @property
+    def per_site(self) -> bool:
+        """Whether labels are those of atoms."""
+        return self.tasks[0].per_site
+
+    def read(self, groups: Iterable[int] | None = None) -> Dataset:
+        """The rows of some groups, in the order of these, as tensors; all of them by default.
+
+        Raises
+        ------
+        UserError
+            If a row is no graph.
+        """
+        places = list(range(len(self.groups)) if groups is None else groups)
+        columns = ["material_id", *_COLUMNS]
+        table = pa.concat_tables(self.groups[k].read(columns).take(self.chosen[k]) for k in places)
+        crystals = crystal_tensors(table, str(self.release.path))
+        labels = torch.from_numpy(np.concatenate([self.labels[k] for k in places]).astype(np.float32))
+        if self.per_site and len(labels) != len(crystals.atomic_numbers):
+            raise UserError(f"{self.release.path}: {self.tasks[0].column} is not one number for every atom")
+        ids = table.column("material_id").to_pylist()
+        return Dataset(ids, crystals, labels, self.n_left_out, self.per_site)
+
+
+def find_rows(
     release: Release,
     split: str,
-    task: Task,
+    tasks: Sequence[Task],
     *,
     strategy: str | None = None,
     limit: int | None = None,
     seed: int = 0,
-) -> Dataset:
-    """Read the rows of a split that a task is about, as tensors.
+) -> Rows:
+    """Find the rows of a split that have a label for any of the tasks; their crystals are not read.
 
     Parameters
     ----------
@@ -323,8 +405,8 @@ def load_split(
         The release.
     split
         "train", "validation" or "test".
-    task
-        The target: rows without it are left out and counted.
+    tasks
+        The targets: rows without any of them are left out and counted.
     strategy
         Name of the split of the release that `split` is a part of; the one that it was built with
         by default.
@@ -338,39 +420,102 @@ def load_split(
     UserError
         If the release has no such split, label or row, or if a label is not finite.
     """
-    labels = dict.fromkeys([task.column, task.rows or task.column])
-    missing = [name for name in labels if name not in release.manifest["columns"]]
-    if missing:
-        raise UserError(f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}")
-    columns = [*dict.fromkeys(["material_id", *_COLUMNS, *labels])]
-    table = release.table(split=split, columns=columns, strategy=strategy)
-    n_rows = len(table)
+    columns = [*dict.fromkeys(name for task in tasks for name in task.columns)]
+    for task in tasks:
+        missing = [name for name in task.columns if name not in release.manifest["columns"]]
+        if missing:
+            raise UserError(f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}")
+    groups = list(release.groups(split, strategy=strategy))
+    tables = [group.read(["material_id", *columns]) for group in groups]
+    n_rows = sum(map(len, tables))
     if n_rows == 0:
         raise UserError(
             f"{release.path}: no rows in the split {split!r}; build it from more records, or with lists that "
             "have some (--split)"
         )
-    table = table.filter(pc.field(task.column).is_valid())
-    if len(table) == 0:
+    for task in tasks:
+        _require_some(release, tables, task, split)
+    about = [np.any([_is_about(task, table) for task in tasks], axis=0) for table in tables]
+    n = sum(int(rows.sum()) for rows in about)
+    if limit is not None and limit < n:
+        about = _drawn(about, np.random.default_rng(seed).choice(n, limit, replace=False))
+    chosen = [np.flatnonzero(rows) for rows in about]
+    read = _site_labels if tasks[0].per_site else _labels
+    kept = [table.take(places) for table, places in zip(tables, chosen, strict=True)]
+    labels = [read(table, tasks, str(release.path)) for table in kept]
+    full = [k for k, places in enumerate(chosen) if len(places)]
+    return Rows(
+        release,
+        tuple(tasks),
+        [groups[k] for k in full],
+        [chosen[k] for k in full],
+        [labels[k] for k in full],
+        n_rows - n,
+    )
+
+
+def load_split(
+    release: Release,
+    split: str,
+    tasks: Sequence[Task],
+    *,
+    strategy: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Read the rows of a split that tasks are about, as tensors; parameters as for `find_rows`.
+
+    Raises
+    ------
+    UserError
+        As of `find_rows`, or if a row is no graph.
+    """
+    return find_rows(release, split, tasks, strategy=strategy, limit=limit, seed=seed).read()
+
+
+def _require_some(release: Release, tables: Sequence[pa.Table], task: Task, split: str) -> None:
+    """Refuse a target that no row of a split has."""
+    if not any(table.column(task.column).null_count < len(table) for table in tables):
         there = ", ".join(release.manifest.get("statistics", {})) or "none"
         raise UserError(
             f"{release.path}: {task.column} is null in every row of the split {split!r}; "
             f"numbers that this release has: {there}"
         )
-    if task.rows:
-        table = table.filter(pc.field(task.rows))
-    if len(table) == 0:
+    if not any(_is_about(task, table).any() for table in tables):
         raise UserError(f"{release.path}: {task.rows} is true in no row of the split {split!r}")
-    n_left_out = n_rows - len(table)
-    if limit is not None and limit < len(table):
-        draw = np.random.default_rng(seed).choice(len(table), limit, replace=False)
-        table = table.take(np.sort(draw))
 
-    label = table.column(task.column).cast(pa.float64()).to_numpy()
-    _refuse(~np.isfinite(label), table, f"{release.path}: {task.column} is no finite number")
-    return Dataset(
-        table.column("material_id").to_pylist(),
-        crystal_tensors(table, str(release.path)),
-        torch.from_numpy((1.0 - label if task.negated else label).astype(np.float32)),
-        n_left_out,
-    )
+
+def _is_about(task: Task, table: pa.Table) -> NDArray[np.bool_]:
+    """Which rows of a table a task has a label in."""
+    about = table.column(task.column).is_valid()
+    if task.rows:
+        about = pc.and_(about, pc.fill_null(table.column(task.rows), False))
+    return about.to_numpy()
+
+
+def _drawn(about: Sequence[NDArray[np.bool_]], draw: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+    """Of rows that are marked in several tables, those that were drawn by their numbers."""
+    marked = np.concatenate(about)
+    kept = np.zeros_like(marked)
+    kept[np.flatnonzero(marked)[draw]] = True
+    return np.split(kept, np.cumsum([len(rows) for rows in about])[:-1])
+
+
+def _labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.float64]:
+    """The labels of rows, (K, T)."""
+    labels = np.full((len(table), len(tasks)), np.nan)
+    for k, task in enumerate(tasks):
+        about = _is_about(task, table)
+        label = pc.fill_null(table.column(task.column).cast(pa.float64()), 0.0).to_numpy()
+        _refuse(about & ~np.isfinite(label), table, f"{origin}: {task.column} is no finite number")
+        labels[about, k] = (1.0 - label if task.negated else label)[about]
+    return labels
+
+
+def _site_labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.float64]:
+    """The labels of the atoms of rows, (n, 1)."""
+    column = table.column(tasks[0].column)
+    values = pc.list_flatten(column).to_numpy()
+    bad = _any_per_row(~np.isfinite(values), _lengths(column))
+    _refuse(bad, table, f"{origin}: {tasks[0].column} is no finite number")
+    return values.astype(np.float64)[:, None]

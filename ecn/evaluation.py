@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ecn import checkpoint
 from ecn.batch import CrystalBatch
-from ecn.data import CrystalTensors, Dataset, load_split, open_release, split_identity
+from ecn.data import CrystalTensors, Dataset, load_split, open_release, rows_of, split_identity
 from ecn.errors import UserError
 from ecn.models.base import CrystalModel
-from ecn.tasks import Metrics, Task, task
+from ecn.tasks import Metrics, Task
 
 #: Edges of the model's own graph in one pass, by kind of device. On a CPU the tensors of a
 #: pass then stay near the caches, and malloc reuses their memory instead of mapping it anew
@@ -57,18 +57,25 @@ def outputs(
     return torch.cat([model(crystals.batch(part)) for part in crystals.passes(index, max_edges)])
 
 
+def predict_rows(
+    model: CrystalModel, crystals: CrystalTensors, max_edges: int, index: Tensor | None, per_site: bool
+) -> Tensor:
+    """The outputs of a model in the shape of labels, (R, T); see `outputs` and `ecn.data.rows_of`."""
+    return outputs(lambda batch: rows_of(model(batch), batch, per_site=per_site), crystals, max_edges, index)
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """How a run does on a split."""
+    """How a run does on a split, for one of its targets."""
 
     task: Task
     """The target."""
     split: str
     """Name of the split."""
     label: Tensor
-    """(K,) float32, as in the release."""
+    """(R,) float32, as in the release, a number for every crystal, or for every site."""
     output: Tensor
-    """(K,) float32, predicted, in the unit of the target; logits for a class."""
+    """(R,) float32, predicted, in the unit of the target; logits for a class."""
     metrics: Metrics
     """See `ecn.tasks.Task.metrics`."""
     n_left_out: int
@@ -86,7 +93,8 @@ class Evaluation:
     def title(self) -> str:
         """What was compared with what, for tables and figures."""
         made_up = ", synthetic labels" if self.synthetic else ""
-        return f"{self.task.name}, {self.split} split, {len(self.label)} crystals{made_up}"
+        kind = "sites" if self.task.per_site else "crystals"
+        return f"{self.task.name}, {self.split} split, {len(self.label)} {kind}{made_up}"
 
     def summary(self) -> dict[str, Any]:
         """What ``ecn evaluate --json`` prints."""
@@ -102,7 +110,9 @@ class Evaluation:
         }
 
 
-def evaluate(run: Path, split: str = "test", release: Path | None = None, device: str = "cpu") -> Evaluation:
+def evaluate(
+    run: Path, split: str = "test", release: Path | None = None, device: str = "cpu"
+) -> list[Evaluation]:
     """Predict a split and compare.
 
     Parameters
@@ -115,6 +125,10 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
         Another release than the one trained on.
     device
         Name of a torch device.
+
+    Returns
+    -------
+    An evaluation for every target of the run.
 
     Raises
     ------
@@ -129,29 +143,31 @@ def evaluate(run: Path, split: str = "test", release: Path | None = None, device
             f"{trained_on}: the release of this run is not there any more; name it with --release"
         )
     opened = open_release(release or trained_on)
-    target = task(saved.config.target)
     identity = saved.config.release
     strategy = identity.get("split")  # a run that is older than several splits has none
-    data = load_split(opened, split, target, strategy=strategy).to(device)
+    data = load_split(opened, split, saved.goal.tasks, strategy=strategy).to(device)
     output = predict(saved, data, device)
-    return Evaluation(
-        task=target,
-        split=split,
-        label=data.labels.cpu(),
-        output=output,
-        metrics=target.metrics(output, data.labels.cpu(), saved.config.train_mean),
-        n_left_out=data.n_left_out,
-        release_hash=opened.content_hash,
-        trained_on_same=all(
-            identity.get(name) == value
-            for name, value in {
-                "content_hash": opened.content_hash,
-                **split_identity(opened, strategy),
-            }.items()
-        ),
-        checkpoint_hash=saved.digest,
-        synthetic=opened.manifest["upstream"]["synthetic"],
-    )
+    labels, crystal = (t.cpu() for t in data.labels_of(torch.arange(len(data), device=data.labels.device)))
+    identities = {"content_hash": opened.content_hash, **split_identity(opened, strategy)}
+    found = []
+    for k, target in enumerate(saved.goal.targets):
+        known = ~labels[:, k].isnan()
+        of_target = output[known, k], labels[known, k]
+        found.append(
+            Evaluation(
+                task=target.task,
+                split=split,
+                label=of_target[1],
+                output=of_target[0],
+                metrics=target.task.metrics(*of_target, target.train_mean, crystal[known]),
+                n_left_out=data.n_left_out + len(data) - len(crystal[known].unique()),
+                release_hash=opened.content_hash,
+                trained_on_same=all(identity.get(name) == value for name, value in identities.items()),
+                checkpoint_hash=saved.digest,
+                synthetic=opened.manifest["upstream"]["synthetic"],
+            )
+        )
+    return found
 
 
 def _require_device(name: str) -> None:
@@ -162,9 +178,10 @@ def _require_device(name: str) -> None:
 
 
 def predict(saved: checkpoint.Checkpoint, data: Dataset, device: str) -> Tensor:
-    """Predictions of a run for the rows of a dataset, on the CPU, in the unit of the target."""
+    """Predictions of a run for the rows of a dataset, (R, T), on the CPU, in the units of the targets."""
     model = saved.model.to(device)
-    return saved.predict(outputs(model, data.crystals, max_edges(model, torch.device(device)))).cpu()
+    edges = max_edges(model, torch.device(device))
+    return saved.predict(predict_rows(model, data.crystals, edges, None, data.per_site)).cpu()
 
 
 def parity_figure(evaluation: Evaluation, path: Path) -> None:

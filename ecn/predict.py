@@ -13,9 +13,9 @@ import torch
 
 from ecn import checkpoint
 from ecn.data import cell_tensors
-from ecn.evaluation import max_edges, outputs
+from ecn.errors import UserError
+from ecn.evaluation import max_edges, predict_rows
 from ecn.features import N_ELEMENTS
-from ecn.tasks import task
 from mpclean.bonding import BondGraph, MissingRadiusError, TessellationError, topology
 from mpclean.canonical import (
     CELL_TOLERANCE,
@@ -39,6 +39,8 @@ class Prediction:
 
     formula: str
     """Reduced formula."""
+    target: str
+    """Name of the target."""
     value: float
     """The prediction, in `unit`; NaN where none can be made."""
     unit: str
@@ -61,7 +63,9 @@ class Predictor:
 
     def __init__(self, saved: checkpoint.Checkpoint) -> None:
         self.checkpoint = saved
-        self.task = task(saved.config.target)
+        self.goal = saved.goal
+        if self.goal.per_site:
+            raise UserError(f"{saved.path}: trained on numbers of sites; predictions are those of crystals")
         rules = saved.config.featuriser
         self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
 
@@ -75,9 +79,10 @@ class Predictor:
 
         Returns
         -------
-        A prediction for each, in their order. One whose graph is not valid (`graph_problem`) or
-        whose cell is in doubt (`cell_problem`) has a warning, as all have from a model that was
-        trained on synthetic labels; one without a graph has no value either.
+        A prediction for each, in their order, and of several targets for each of these. One whose
+        graph is not valid (`graph_problem`) or whose cell is in doubt (`cell_problem`) has a warning,
+        as all have from a model that was trained on synthetic labels; one without a graph has no
+        value either.
 
         Raises
         ------
@@ -87,14 +92,11 @@ class Predictor:
         crystals = [_crystal(structure) for structure in structures]
         found = [self._prepare(crystal) for crystal in crystals]
         values = iter(self._values([usable for usable, _ in found if usable is not None]))
+        nothing = [math.nan] * len(self.goal.tasks)
         return [
-            Prediction(
-                reduced_formula(formula(crystal.atomic_numbers)),
-                math.nan if usable is None else next(values),
-                self.task.unit,
-                warning,
-            )
+            Prediction(reduced_formula(formula(crystal.atomic_numbers)), task.name, value, task.unit, warning)
             for crystal, (usable, warning) in zip(crystals, found, strict=True)
+            for task, value in zip(self.goal.tasks, nothing if usable is None else next(values), strict=True)
         ]
 
     def _prepare(self, crystal: Crystal) -> tuple[tuple[PrimitiveCell, BondGraph] | None, str]:
@@ -110,13 +112,15 @@ class Predictor:
         warnings = (graph_problem(cell.crystal, graph), cell_problem(crystal), made_up)
         return (cell, graph), "; ".join(filter(None, warnings))
 
-    def _values(self, cells: list[tuple[PrimitiveCell, BondGraph]]) -> list[float]:
+    def _values(self, cells: list[tuple[PrimitiveCell, BondGraph]]) -> list[list[float]]:
+        """The values of the targets for every cell."""
         if not cells:
             return []
         saved = self.checkpoint
         edges = max_edges(saved.model, torch.device("cpu"))
-        output = saved.predict(outputs(saved.model, cell_tensors(cells), edges))
-        return self.task.value(output).tolist()
+        output = saved.predict(predict_rows(saved.model, cell_tensors(cells), edges, None, per_site=False))
+        columns = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
+        return torch.stack(columns, dim=1).tolist()
 
 
 def graph_problem(cell: Crystal, graph: BondGraph) -> str:

@@ -34,6 +34,9 @@ class Preset:
     max_edges: int | None = None
     """Edges of the model's own graph that are held in memory at a time: a step is made of as many
     passes as that takes, whose gradients are accumulated. Null for what suits the device."""
+    data_memory: float | None = None
+    """GiB on the device that the crystals may take; more are read from the files anew for every epoch,
+    in bounded memory. Null for half of what is free."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     """Of the arithmetic: single, half where it does no harm (mixed), or double."""
     loss: Literal["mse", "l1", "huber"] = "mse"

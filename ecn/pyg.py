@@ -21,7 +21,8 @@ class CrystalGraphs(GeometricDataset):
     - ``edge_image`` (E, 3) float32, cell of the atom ``edge_index[1]`` relative to that of
       ``edge_index[0]``: a bond is the vector ``pos[j] + edge_image @ cell - pos[i]``;
     - ``edge_attr`` (E, 1) float32, lengths of the bonds, A;
-    - ``y`` (1,) float32, the label in the unit of the task, or a class 0 or 1;
+    - ``y`` (1, T) float32, the labels in the units of the tasks, or classes 0 and 1, NaN where there is
+      none; of magnetic moments (n, 1);
     - ``material_id``, as in the release.
 
     Parameters
@@ -48,6 +49,6 @@ class CrystalGraphs(GeometricDataset):
             edge_index=torch.stack([crystal.edge_source, crystal.edge_target]),
             edge_image=crystal.edge_image.float(),
             edge_attr=crystal.edge_length[:, None],
-            y=self._rows.labels[idx : idx + 1],
+            y=self._rows.labels_of(torch.tensor([idx]))[0],
             material_id=self._rows.material_ids[idx],
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ecn.errors import UserError
 from mpclean.schema import COLUMNS, SOURCE_LABELS, TARGETS
+
+if TYPE_CHECKING:
+    from mpclean.release import Release
 
 Metrics = dict[str, Any]
 
@@ -20,6 +24,12 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {
     "l1": functional.l1_loss,
     "huber": functional.huber_loss,
 }
+
+#: Energies above the hull, in eV/atom, up to which a crystal counts as stable.
+STABLE = (0.0, 0.05)
+
+#: Resamples of a bootstrap.
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Task:
         network then returns the logit of class 1.
     negated
         Whether class 1 is where the column is false.
+    per_site
+        Whether the column has a number for every atom, whose sign means nothing but beside the others'.
+    column_unit
+        Unit of the column; None for that of the vocabulary.
     """
 
     name: str
@@ -46,11 +60,18 @@ class Task:
     rows: str | None = None
     classes: tuple[str, str] | None = None
     negated: bool = False
+    per_site: bool = False
+    column_unit: str | None = None
 
     @property
     def is_classifier(self) -> bool:
         """Whether the target is a class."""
         return self.classes is not None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it needs."""
+        return list(dict.fromkeys([self.column, self.rows or self.column]))
 
     @property
     def excluded(self) -> str:
@@ -60,83 +81,165 @@ class Task:
     @property
     def unit(self) -> str:
         """Unit of what is predicted: the column's, or a probability's."""
-        return f"probability of {self.classes[1]}" if self.classes else COLUMNS[self.column].unit
+        if self.classes:
+            return f"probability of {self.classes[1]}"
+        return COLUMNS[self.column].unit if self.column_unit is None else self.column_unit
 
     @property
     def score_name(self) -> str:
         """What the best epoch is chosen by, with its unit; lower is better."""
-        return "cross entropy" if self.is_classifier else f"MAE ({self.unit})"
+        if self.is_classifier:
+            return "cross entropy"
+        return f"MAE ({self.unit})" if self.unit else "MAE"
 
-    def loss(self, output: Tensor, label: Tensor, kind: str = "mse") -> Tensor:
-        """The sum of the losses of rows, both of shape (B,): a scalar.
+    def losses(self, output: Tensor, label: Tensor, kind: str = "mse") -> Tensor:
+        """The loss of every row.
 
         Parameters
         ----------
         output, label
-            In the units of the training; logits, and 0 or 1, for a class.
+            Shape (R,), in the units of the training; logits, and 0 or 1, for a class.
         kind
             Of numbers, see `ecn.presets.Preset.loss`; a class has the binary cross entropy.
         """
         if self.is_classifier:
-            return functional.binary_cross_entropy_with_logits(output, label, reduction="sum")
-        return _LOSSES[kind](output, label, reduction="sum")
+            return functional.binary_cross_entropy_with_logits(output, label, reduction="none")
+        return _LOSSES[kind](output, label, reduction="none")
 
-    def score(self, output: Tensor, label: Tensor) -> float:
-        """What the best epoch is chosen by, over all rows at once; lower is better."""
-        return float(self.loss(output, label, "l1")) / len(label)
+    def score(self, output: Tensor, label: Tensor, crystal: Tensor) -> float:
+        """What the best epoch is chosen by, over all rows at once; lower is better.
+
+        Parameters
+        ----------
+        output, label
+            Shape (R,), in units of the target; logits, and 0 or 1, for a class.
+        crystal
+            Shape (R,), int64, the crystal of every row.
+        """
+        if self.per_site:
+            return float(site_errors(output, label, crystal).mean())
+        return float(self.losses(output, label, "l1").mean())
 
     def value(self, output: Tensor) -> Tensor:
         """What is reported for an output: the number itself, or a probability."""
         return torch.sigmoid(output) if self.is_classifier else output
 
-    def metrics(self, output: Tensor, label: Tensor, train_mean: float) -> Metrics:
+    def metrics(self, output: Tensor, label: Tensor, train_mean: float, crystal: Tensor) -> Metrics:
         """What `ecn evaluate` reports.
 
         Parameters
         ----------
         output
-            Shape (K,), of the network, in units of the target; logits for a class.
+            Shape (R,), of the network, in units of the target; logits for a class.
         label
-            Shape (K,).
+            Shape (R,).
         train_mean
             Mean of the labels the network was trained on: the prediction to beat.
+        crystal
+            Shape (R,), int64, the crystal of every row.
         """
-        if self.classes is None:
-            mean = torch.full_like(label, train_mean)
-            return {
-                "mae": float(functional.l1_loss(output, label)),
-                "mae_mean_predictor": float(functional.l1_loss(mean, label)),
-            }
-        return class_metrics(torch.sigmoid(output), label.long(), self.classes)
+        if self.classes is not None:
+            return class_metrics(torch.sigmoid(output), label.long(), self.classes)
+        errors = (output - label).abs()
+        mean_errors = (train_mean - label).abs()
+        if self.per_site:
+            errors = site_errors(output, label, crystal)
+            mean_errors = site_errors(torch.full_like(label, train_mean), label, crystal)
+        found: Metrics = {
+            "mae": float(errors.mean()),
+            "mae_uncertainty": bootstrap_deviation(errors, crystal),
+            "rmse": float(errors.square().mean().sqrt()),
+            "mae_mean_predictor": float(mean_errors.mean()),
+        }
+        if self.column == "e_above_hull":
+            found["stability"] = stability_metrics(output, label)
+        return found
 
 
-def moment_loss(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
-    """Mean squared error of magnetic moments, whose global sign means nothing.
-
-    The loss of a crystal is the smaller of those for its moments m and -m, and crystals count
-    alike (Kaba & Ravanbakhsh 2022, section 5: moments are local, and invariant only up to a
-    global sign).
+def signs(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
+    """The sign of every crystal, 1 or -1, that brings its labels closest to its outputs.
 
     Parameters
     ----------
     output, label
-        Shape (N,), moments of nodes, in muB.
+        Shape (R,), numbers of sites.
     crystal
-        Shape (N,), int64, the crystal of every node.
+        Shape (R,), int64, 0 to B - 1.
+
+    Returns
+    -------
+    Tensor of shape (R,), by the smaller sum of squares: that of ``output . label``.
+    """
+    overlap = output.new_zeros(int(crystal.max()) + 1).index_add(0, crystal, output.detach() * label)
+    return torch.where(overlap < 0, -1.0, 1.0).to(output.dtype)[crystal]
+
+
+def site_errors(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
+    """Absolute errors of sites up to the global sign of a crystal; parameters as for `signs`."""
+    return (output - signs(output, label, crystal) * label).abs()
+
+
+def moment_loss(output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse") -> Tensor:
+    """The loss of every crystal for magnetic moments, whose global sign means nothing.
+
+    The loss of a crystal is the smaller of those for its moments m and -m, a mean over its sites
+    (Kaba & Ravanbakhsh 2022, section 5: moments are local, and invariant only up to a global sign).
+
+    Parameters
+    ----------
+    output, label
+        Shape (R,), moments of sites, in muB.
+    crystal
+        Shape (R,), int64, the crystal of every site.
+    kind
+        See `ecn.presets.Preset.loss`.
+
+    Returns
+    -------
+    Tensor of shape (B,).
     """
     n_crystals = int(crystal.max()) + 1
     losses = [
-        output.new_zeros(n_crystals).index_add(0, crystal, (output - sign * label) ** 2)
+        output.new_zeros(n_crystals).index_add(
+            0, crystal, _LOSSES[kind](output, sign * label, reduction="none")
+        )
         for sign in (1.0, -1.0)
     ]
-    return (torch.minimum(*losses) / torch.bincount(crystal)).mean()
+    return torch.minimum(*losses) / torch.bincount(crystal)
+
+
+def bootstrap_deviation(errors: Tensor, group: Tensor) -> float:
+    """Standard deviation of a mean error over resampled crystals: the uncertainty that the test set brings.
+
+    Parameters
+    ----------
+    errors
+        Shape (R,).
+    group
+        Shape (R,), int64: rows of one crystal are drawn together.
+
+    Returns
+    -------
+    In the unit of the errors; the resamples are the same at every call.
+    """
+    rows = group.numpy()
+    total, count = np.bincount(rows, errors.double().numpy()), np.bincount(rows)
+    total, count = total[count > 0], count[count > 0]
+    generator = np.random.default_rng(0)
+    means = np.empty(_RESAMPLES)
+    for k in range(_RESAMPLES):
+        drawn = generator.integers(len(total), size=len(total))
+        means[k] = total[drawn].sum() / count[drawn].sum()
+    return float(means.std(ddof=1))
 
 
 def class_metrics(probability: Tensor, label: Tensor, classes: tuple[str, str]) -> Metrics:
     """Accuracy, precision, recall, F1 and area under the ROC curve of a binary classifier.
 
     The top level is about class 1; ``per_class`` has either class as the one looked for. The
-    threshold is 1/2. A ratio without a case is 0.
+    threshold is 1/2. A ratio without a case is 0. Precision is the share of those predicted to be
+    in a class that are, recall the share of those in a class that are predicted to be; what Kaba &
+    Ravanbakhsh 2022 print as precision was computed as recall.
 
     Parameters
     ----------
@@ -147,29 +250,50 @@ def class_metrics(probability: Tensor, label: Tensor, classes: tuple[str, str]) 
     classes
         Names of the two classes.
     """
-    from torchmetrics.functional.classification import binary_auroc
+    from torchmetrics.functional import classification as metrics
 
     predicted = (probability > 0.5).long()
-    per_class = {}
-    for k, name in enumerate(classes):
-        found = float(((predicted == k) & (label == k)).sum())
-        n_predicted, n_true = float((predicted == k).sum()), float((label == k).sum())
-        per_class[name] = {
-            "n": n_true,
-            "precision": found / max(n_predicted, 1.0),
-            "recall": found / max(n_true, 1.0),
-            "f1": 2.0 * found / max(n_predicted + n_true, 1.0),
-        }
-    positive = per_class[classes[1]]
-    return {
-        "accuracy": float((predicted == label).float().mean()),
-        "accuracy_majority_class": max(c["n"] for c in per_class.values()) / len(label),
-        "precision": positive["precision"],
-        "recall": positive["recall"],
-        "f1": positive["f1"],
-        "auc": float(binary_auroc(probability, label)),
-        "per_class": per_class,
+    ratios = {
+        name: metric(predicted, label, num_classes=2, average="none").tolist()
+        for name, metric in (
+            ("precision", metrics.multiclass_precision),
+            ("recall", metrics.multiclass_recall),
+            ("f1", metrics.multiclass_f1_score),
+        )
     }
+    counts = torch.bincount(label, minlength=2).tolist()
+    return {
+        "accuracy": float(metrics.binary_accuracy(predicted, label)),
+        "accuracy_majority_class": max(counts) / len(label),
+        **{name: values[1] for name, values in ratios.items()},
+        "auc": float(metrics.binary_auroc(probability, label)),
+        "per_class": {
+            name: {"n": float(counts[k])} | {ratio: values[k] for ratio, values in ratios.items()}
+            for k, name in enumerate(classes)
+        },
+    }
+
+
+def stability_metrics(output: Tensor, label: Tensor) -> dict[str, dict[str, float]]:
+    """How well crystals up to some energy above the hull are found, by that energy in eV/atom.
+
+    Parameters
+    ----------
+    output, label
+        Shape (K,), energies above the hull, in eV/atom.
+    """
+    from torchmetrics.functional import classification as metrics
+
+    found = {}
+    for limit in STABLE:
+        predicted, stable = (output <= limit).long(), (label <= limit).long()
+        found[f"{limit:g}"] = {
+            "n": float(stable.sum()),
+            "precision": float(metrics.binary_precision(predicted, stable)),
+            "recall": float(metrics.binary_recall(predicted, stable)),
+            "f1": float(metrics.binary_f1_score(predicted, stable)),
+        }
+    return found
 
 
 #: Targets by their names on the command line; any other numeric label goes by its column's.
@@ -181,26 +305,186 @@ TASKS = {
         Task("band_gap", "band_gap", rows="is_insulator"),
         Task("magnetization", "magnetization_per_atom"),
         Task("is_metal", "is_insulator", classes=("nonmetal", "metal"), negated=True),
+        Task("magnetic_moments", "magnetic_moments", per_site=True),
     )
 }
 
 
-def task(name: str) -> Task:
+def task(name: str, release: Release | None = None) -> Task:
     """The task of a target's name, or of a numeric column's.
 
     Parameters
     ----------
     name
-        One of `TASKS`, or a numeric label of the vocabulary of releases.
+        One of `TASKS`, or a numeric label of the vocabulary of releases or of the release.
+    release
+        The release that may have a column of that name.
 
     Raises
     ------
     UserError
         If there is no such target.
     """
-    columns = (*TARGETS, *SOURCE_LABELS)
+    known = (*TARGETS, *SOURCE_LABELS)
     if name in TASKS:
         return TASKS[name]
-    if name in columns:
+    if name in known:
         return Task(name, name)
-    raise UserError(f"unknown target {name!r}; known: {', '.join((*TASKS, *columns))}")
+    if release is not None and name in release.manifest["columns"] and release.is_numeric(name):
+        column = COLUMNS.get(name)
+        return Task(name, name, column_unit=column.unit if column else "")
+    raise UserError(f"unknown target {name!r}; known: {', '.join(dict.fromkeys((*TASKS, *known)))}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A task with the units that a network learned it in."""
+
+    task: Task
+    """What is learned."""
+    shift: float = 0.0
+    """The prediction is ``shift + scale * output``, in the unit of the task."""
+    scale: float = 1.0
+    """See `shift`."""
+    train_mean: float = 0.0
+    """Mean of the training labels, in the unit: what the mean predictor says."""
+
+
+class Goal:
+    """All that one network is trained for: an output for every target.
+
+    Labels are NaN where a row has none, and outputs have a column for every target: shape (R, T), with
+    a row for every crystal, or for every atom of a target per site.
+
+    Parameters
+    ----------
+    targets
+        At least one; one per site is alone.
+    """
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.targets = tuple(targets)
+        self.tasks = tuple(target.task for target in targets)
+        self.per_site = any(task.per_site for task in self.tasks)
+
+    @classmethod
+    def named(cls, names: str, release: Release | None = None) -> Goal:
+        """The goal of the names of targets, with commas between them.
+
+        Raises
+        ------
+        UserError
+            If there is no such target, one is named twice, or one per site is not alone.
+        """
+        tasks = [task(name.strip(), release) for name in names.split(",")]
+        twice = {t.name for t in tasks if sum(t.column == other.column for other in tasks) > 1}
+        if twice:
+            raise UserError(f"target {', '.join(sorted(twice))}: the same column twice")
+        if len(tasks) > 1 and any(t.per_site for t in tasks):
+            raise UserError("a target of sites is learned alone, for it has a number for every atom")
+        return cls([Target(t) for t in tasks])
+
+    @classmethod
+    def from_json(cls, targets: Sequence[Mapping[str, Any]]) -> Goal:
+        """The goal of what `to_json` wrote."""
+        found = []
+        for values in targets:
+            of_task = dict(values["task"])
+            of_task["classes"] = of_task["classes"] and tuple(of_task["classes"])
+            found.append(Target(**{**values, "task": Task(**of_task)}))
+        return cls(found)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Everything about the targets as JSON values."""
+        return [asdict(target) for target in self.targets]
+
+    @property
+    def name(self) -> str:
+        """The names of the targets."""
+        return ",".join(task.name for task in self.tasks)
+
+    @property
+    def excluded(self) -> str:
+        """Which rows are left out, in words."""
+        return " and ".join(task.excluded for task in self.tasks)
+
+    @property
+    def score_name(self) -> str:
+        """What the best epoch is chosen by; lower is better."""
+        if len(self.tasks) == 1:
+            return self.tasks[0].score_name
+        return "mean over targets of MAE / deviation, or cross entropy"
+
+    def fitted(self, labels: Tensor, *, standardise: bool) -> Goal:
+        """The goal with the mean of every target, and the units that it is learned in.
+
+        Parameters
+        ----------
+        labels
+            Of the training rows, shape (R, T).
+        standardise
+            Whether a number is learned in units of its deviation, about its mean; several targets
+            always are, or the one with the largest numbers would drown the others.
+        """
+        found = []
+        for target, column in zip(self.targets, labels.double().unbind(1), strict=True):
+            column = column[~column.isnan()]
+            if target.task.per_site:  # the sign means nothing: zero stays zero
+                column = column.abs()
+                shift, scale = 0.0, float(column.square().mean().sqrt()) or 1.0
+            else:
+                shift, scale = float(column.mean()), float(column.std()) or 1.0
+            if target.task.is_classifier or not (standardise or len(self.tasks) > 1):
+                shift, scale = 0.0, 1.0
+            found.append(replace(target, shift=shift, scale=scale, train_mean=float(column.mean())))
+        return Goal(found)
+
+    def learned(self, labels: Tensor) -> Tensor:
+        """Labels of shape (R, T) in the units of the training."""
+        shift, scale = self._scaling(labels)
+        return (labels - shift) / scale
+
+    def predicted(self, output: Tensor) -> Tensor:
+        """Outputs of shape (R, T) in the units of the targets (logits for a class)."""
+        shift, scale = self._scaling(output)
+        return shift + scale * output
+
+    def _scaling(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        return (
+            like.new_tensor([target.shift for target in self.targets]),
+            like.new_tensor([target.scale for target in self.targets]),
+        )
+
+    def loss(self, output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse") -> Tensor:
+        """The sum of the losses of all labels, or of all crystals with labels per site: a scalar.
+
+        Parameters
+        ----------
+        output, label
+            Shape (R, T), in the units of the training.
+        crystal
+            Shape (R,), int64, the crystal of every row.
+        kind
+            See `ecn.presets.Preset.loss`.
+        """
+        if self.per_site:
+            return moment_loss(output[:, 0], label[:, 0], crystal, kind).sum()
+        known = ~label.isnan()
+        label = torch.where(known, label, 0.0)
+        losses = [task.losses(output[:, k], label[:, k], kind) for k, task in enumerate(self.tasks)]
+        return torch.where(known, torch.stack(losses, dim=1), 0.0).sum()
+
+    def scores(self, output: Tensor, label: Tensor, crystal: Tensor) -> dict[str, float]:
+        """The score of every target by its name, in its unit; parameters in the units of the targets."""
+        found = {}
+        for k, target in enumerate(self.tasks):
+            known = ~label[:, k].isnan()
+            rows = output[known, k], label[known, k], crystal[known]
+            found[target.name] = target.score(*rows) if known.any() else float("nan")
+        return found
+
+    def score(self, scores: Mapping[str, float]) -> float:
+        """What the best epoch is chosen by, from the scores of the targets."""
+        if len(self.targets) == 1:
+            return scores[self.name]
+        return float(np.mean([scores[target.task.name] / target.scale for target in self.targets]))

@@ -49,6 +49,12 @@ def build(name: str, options: dict[str, Any]) -> CrystalModel:
         raise UserError(f"model {name!r}: {error}") from error
 
 
+def options(name: str) -> list[str]:
+    """The names of the options of a model."""
+    module, attribute = MODELS[name]
+    return list(get_type_hints(getattr(import_module(module), attribute).Config))
+
+
 def describe(name: str) -> str:
     """A model in words: the first line of its docstring, and every option with its default.
 

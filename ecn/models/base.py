@@ -37,6 +37,7 @@ class CrystalModel(nn.Module):
 
         Returns
         -------
-        Tensor of shape (B,); of a model with a number for every node, (nodes,).
+        Tensor of shape (B,), or (B, n_outputs) where there are several; of a model with a number for
+        every node, (nodes,), those of an atom one after another.
         """
         raise NotImplementedError

@@ -35,6 +35,8 @@ class CGCNNConfig:
     """Centre of the last Gaussian, in A."""
     basis_width: float = 0.2
     """Width of the Gaussians, in A."""
+    n_outputs: int = 1
+    """Numbers for every crystal, one for each target."""
 
 
 class CGCNN(CrystalModel):
@@ -70,10 +72,10 @@ class CGCNN(CrystalModel):
         self.basis = GaussianBasis(config.n_centres, config.basis_stop, config.basis_width)
         self.convolutions = nn.ModuleList(_convolution(config) for _ in range(config.n_layers))
         self.hidden = nn.Linear(config.width, config.head_width)
-        self.output = nn.Linear(config.head_width, 1)
+        self.output = nn.Linear(config.head_width, config.n_outputs)
 
     def forward(self, batch: CrystalBatch) -> Tensor:
-        """Predict one number for every crystal of a batch: shape (B,)."""
+        """Predict one number for every crystal of a batch, shape (B,), or several."""
         x = self.site(element_one_hot(batch.atomic_numbers, self.site.weight.dtype))
         e = self.basis(batch.edge_length)
         bonds = torch.stack([batch.edge_source, batch.edge_target])

@@ -77,7 +77,9 @@ class E3ECN(ECN):
                 step = layer.step(layer.move(m), displacement, graph, len(h))
                 displacement = displacement + step[graph.target] - step[graph.source]
                 moved = moved + step
-            h = layer.update(torch.cat([h.new_zeros(h.shape).index_add(0, graph.target, m), h], dim=1))
+            h = layer.update(
+                torch.cat([h.new_zeros(h.shape).index_add(0, graph.target, m.to(h.dtype)), h], dim=1)
+            )
         return h, moved
 
 
@@ -117,7 +119,7 @@ class E3Layer(nn.Module):
         bounds = torch.tensor(graph.bounds[::2])  # two colours of edges to one of cells
         colours = torch.arange(len(bounds) - 1).repeat_interleave(bounds.diff()).to(weights.device)
         along = weights.gather(1, colours[:, None]) * displacement
-        total = weights.new_zeros(n_nodes, 3).index_add(0, graph.target, along)
+        total = along.new_zeros(n_nodes, 3).index_add(0, graph.target, along)
         return total / torch.bincount(graph.target, minlength=n_nodes)[:, None]
 
 

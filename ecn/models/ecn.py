@@ -62,6 +62,8 @@ class ECNConfig:
     """How nodes become a crystal; the sum is for extensive targets (section 7)."""
     per_site: bool = False
     """One number for every node of the supercell (or of the quotient), none for the crystal."""
+    n_outputs: int = 1
+    """Numbers for every crystal, one for each target."""
 
 
 class ECN(CrystalModel):
@@ -122,7 +124,7 @@ class ECN(CrystalModel):
         self.register_buffer("colours", colours, persistent=False)
         self.layers = nn.ModuleList(self._layers(patterns))
         self.node_head = mlp(config.width, config.width, config.width)
-        self.crystal_head = mlp(config.width, config.width, 1)
+        self.crystal_head = mlp(config.width, config.width, config.n_outputs)
 
     def _layers(self, patterns: tuple[CellPattern, ...]) -> list[nn.Module]:
         config = self.config

@@ -36,6 +36,8 @@ class MEGNetConfig:
     """Centre of the last Gaussian, in A."""
     basis_width: float = 0.5
     """Width of the Gaussians, in A."""
+    n_outputs: int = 1
+    """Numbers for every crystal, one for each target."""
 
 
 class MEGNet(CrystalModel):
@@ -81,10 +83,10 @@ class MEGNet(CrystalModel):
         self.blocks = nn.ModuleList(_Block(width, dense=k > 0) for k in range(config.n_layers))
         self.site_readout = _Readout(width, half)
         self.bond_readout = _Readout(width, half)
-        self.head = nn.Sequential(*_mlp(4 * half + width, width, half), nn.Linear(half, 1))
+        self.head = nn.Sequential(*_mlp(4 * half + width, width, half), nn.Linear(half, config.n_outputs))
 
     def forward(self, batch: CrystalBatch) -> Tensor:
-        """Predict one number for every crystal of a batch: shape (B,)."""
+        """Predict one number for every crystal of a batch, shape (B,), or several."""
         x = self.site(self.embedding(batch.atomic_numbers - 1))
         e = self.bond(self.basis(batch.edge_length))
         u = self.state(self.state_bias.expand(batch.n_crystals, -1))

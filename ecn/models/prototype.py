@@ -38,6 +38,8 @@ class PrototypeConfig:
     """Centre of the last Gaussian, in A."""
     basis_width: float = 0.6
     """Width of the Gaussians, in A."""
+    n_outputs: int = 1
+    """Numbers for every crystal, one for each target."""
 
 
 class PrototypeECN(CrystalModel):
@@ -91,10 +93,10 @@ class PrototypeECN(CrystalModel):
             for _ in range(config.n_layers)
         )
         self.node_head = mlp(config.width, config.width, config.width)
-        self.crystal_head = mlp(config.width, config.width, 1)
+        self.crystal_head = mlp(config.width, config.width, config.n_outputs)
 
     def forward(self, batch: CrystalBatch) -> Tensor:
-        """Predict one number for every crystal of a batch: shape (B,).
+        """Predict one number for every crystal of a batch, shape (B,), or several.
 
         Raises
         ------

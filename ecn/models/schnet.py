@@ -28,6 +28,8 @@ class SchNetConfig:
     """Gaussians that distances are expanded on: one every 0.1 A."""
     basis_width: float = 10**-0.5
     """Width of the Gaussians, ``gamma^(-1/2)`` with gamma = 10 / A^2, in A."""
+    n_outputs: int = 1
+    """Numbers for every crystal, one for each target."""
 
 
 class SchNet(CrystalModel):
@@ -59,10 +61,12 @@ class SchNet(CrystalModel):
         self.embedding = nn.Embedding(N_ELEMENTS, width)
         self.basis = GaussianBasis(config.n_centres, config.cutoff, config.basis_width)
         self.interactions = nn.ModuleList(_interaction(config) for _ in range(config.n_layers))
-        self.head = nn.Sequential(nn.Linear(width, width // 2), ShiftedSoftplus(), nn.Linear(width // 2, 1))
+        self.head = nn.Sequential(
+            nn.Linear(width, width // 2), ShiftedSoftplus(), nn.Linear(width // 2, config.n_outputs)
+        )
 
     def forward(self, batch: CrystalBatch) -> Tensor:
-        """Predict one number for every crystal of a batch: shape (B,)."""
+        """Predict one number for every crystal of a batch, shape (B,), or several."""
         x = self.embedding(batch.atomic_numbers - 1)
         # The cosine would rise again beyond the cutoff.
         length = batch.edge_length.to(x.dtype).clamp(max=self.config.cutoff)

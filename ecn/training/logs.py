@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -23,19 +23,28 @@ class Epoch:
     train_loss: float
     """Mean over the rows, while they were trained on."""
     validation_score: float
-    """After the epoch; see `ecn.tasks.Task.score`."""
+    """After the epoch; see `ecn.tasks.Goal.score`."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
     """Of this epoch, its validation included."""
+    scores: dict[str, float]
+    """The validation score of every target, in its unit; columns where there are several."""
+
+    def values(self) -> dict[str, float]:
+        """The numbers by their names."""
+        values = asdict(self)
+        scores = values.pop("scores")
+        return values | {f"validation_{name}": score for name, score in scores.items() if len(scores) > 1}
 
 
 def write_metrics(run: Path, epochs: Sequence[Epoch]) -> None:
     """Write ``metrics.csv`` anew: a line for every epoch so far."""
     text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow([column.name for column in fields(Epoch)])
-    table.writerows(asdict(epoch).values() for epoch in epochs)
+    if epochs:
+        table = csv.DictWriter(text, list(epochs[0].values()))
+        table.writeheader()
+        table.writerows(epoch.values() for epoch in epochs)
     replace_file(run / METRICS, lambda path: path.write_text(text.getvalue(), newline=""))
 
 
@@ -72,10 +81,6 @@ def open_loggers(names: Sequence[str], run: Path, config: RunConfig, n_epochs: i
     return [known[name](run, config, n_epochs) for name in names]
 
 
-def _values(epoch: Epoch) -> dict[str, float]:
-    return {name: value for name, value in asdict(epoch).items() if name != "epoch"}
-
-
 class _TensorBoard:
     """Event files in the folder ``tensorboard`` of the run."""
 
@@ -91,7 +96,7 @@ class _TensorBoard:
             ) from error
 
     def log(self, epoch: Epoch) -> None:
-        self._logger.log_metrics(_values(epoch), epoch.epoch)
+        self._logger.log_metrics(epoch.values(), epoch.epoch)
         self._logger.experiment.flush()
 
     def close(self) -> None:
@@ -122,7 +127,7 @@ class _WeightsAndBiases:
         )
 
     def log(self, epoch: Epoch) -> None:
-        self._run.log(_values(epoch), step=epoch.epoch)
+        self._run.log(epoch.values(), step=epoch.epoch)
 
     def close(self) -> None:
         self._run.finish()

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -16,13 +16,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ecn.batch import CrystalBatch
-from ecn.data import Dataset
+from ecn.data import Dataset, rows_of
 from ecn.errors import UserError
-from ecn.evaluation import max_edges, outputs
+from ecn.evaluation import max_edges, predict_rows
 from ecn.models.base import CrystalModel
 from ecn.presets import Preset
-from ecn.tasks import Task
+from ecn.tasks import Goal
 from ecn.training.devices import Stop, is_first
+from ecn.training.feed import Feed
 from ecn.training.logs import Epoch
 from ecn.training.schedule import Schedule
 from ecn.training.state import derived_seed
@@ -34,13 +35,14 @@ _SAVE_EVERY = 300.0
 class Objective(nn.Module):
     """A network with its loss: what is differentiated, and what devices exchange the gradients of."""
 
-    def __init__(self, network: CrystalModel, goal: Task, kind: str) -> None:
+    def __init__(self, network: CrystalModel, goal: Goal, kind: str) -> None:
         super().__init__()
         self.network, self.goal, self.kind = network, goal, kind
 
-    def forward(self, batch: CrystalBatch, labels: Tensor) -> Tensor:
-        """The sum of the losses of a batch, in the precision of the labels."""
-        return self.goal.loss(self.network(batch).to(labels.dtype), labels, self.kind)
+    def forward(self, batch: CrystalBatch, labels: Tensor, crystal: Tensor) -> Tensor:
+        """The sum of the losses of a batch, in the precision of the labels; see `ecn.tasks.Goal.loss`."""
+        output = rows_of(self.network(batch), batch, per_site=self.goal.per_site)
+        return self.goal.loss(output.to(labels.dtype), labels, crystal, self.kind)
 
 
 @dataclass
@@ -75,13 +77,11 @@ class Loop:
     network
         With fresh weights; trained in place.
     goal
-        The target.
+        The targets, with the units that they are learned in.
     preset
         The settings.
     train, validation
         The rows.
-    shift, scale
-        The network learns ``(label - shift) / scale``.
     seed
         Fixes the order of the rows and what is drawn.
     time_limit
@@ -92,18 +92,16 @@ class Loop:
         self,
         fabric: Fabric,
         network: CrystalModel,
-        goal: Task,
+        goal: Goal,
         preset: Preset,
-        train: Dataset,
-        validation: Dataset,
+        train: Feed,
+        validation: Feed,
         *,
-        shift: float,
-        scale: float,
         seed: int,
         time_limit: float | None,
     ) -> None:
         self.fabric, self.goal, self.preset = fabric, goal, preset
-        self.shift, self.scale, self.seed, self.time_limit = shift, scale, seed, time_limit
+        self.train, self.validation, self.seed, self.time_limit = train, validation, seed, time_limit
         self.n_rows = len(train)
         objective = Objective(network, goal, preset.loss)
         optimizer = AdamW(objective.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
@@ -115,19 +113,19 @@ class Loop:
             else None
         )
         self.schedule = Schedule(preset)
-        dtype = torch.float64 if preset.precision == "64-true" else torch.float32
-        self.train, self.validation = (data.to(fabric.device, dtype) for data in (train, validation))
         self.edges = (
             preset.max_edges // network.copies if preset.max_edges else max_edges(network, fabric.device)
         )
         self.progress = Progress()
+        # Of the epoch under way, on the device: the sum of the losses that it computed, and all labels.
         self.total = torch.zeros((), dtype=torch.float64, device=fabric.device)
+        self.n_labels = torch.zeros((), dtype=torch.int64, device=fabric.device)
         self.started = time.monotonic()
 
     @property
-    def result(self) -> nn.Module:
+    def result(self) -> CrystalModel:
         """The network that is validated and kept: the trained one, or the average of its weights."""
-        return self.averaged.module if self.averaged else self.network
+        return cast(CrystalModel, self.averaged.module) if self.averaged else self.network
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed training needs to know; devices that train together ask for it together."""
@@ -135,6 +133,7 @@ class Loop:
         return {
             "progress": progress,
             "total": self._total(),
+            "n_labels": self.n_labels,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged else {},
             "optimizer": self.optimizer.state_dict(),
@@ -148,6 +147,7 @@ class Loop:
         self.progress = Progress(**state["progress"] | {"history": history})
         if self.fabric.global_rank == 0:  # the sum of all devices
             self.total.copy_(state["total"])
+        self.n_labels.copy_(state["n_labels"])
         self.network.load_state_dict(state["network"])
         if self.averaged:
             self.averaged.load_state_dict(state["averaged"])
@@ -177,14 +177,15 @@ class Loop:
                 if stop.asked:
                     save()
                     return
-                score = self._validate()
+                scores = self._validate()
             except RuntimeError as error:
                 self._refuse_if_out_of_memory(error)
                 raise
+            score = self.goal.score(scores)
             train_loss, rate = self._mean_loss(), float(self.optimizer.param_groups[0]["lr"])
             if not (math.isfinite(score) and math.isfinite(train_loss)):
                 raise UserError(self._diverged())
-            epoch = Epoch(self.progress.epoch, train_loss, score, rate, self._spent_in_epoch())
+            epoch = Epoch(self.progress.epoch, train_loss, score, rate, self._spent_in_epoch(), scores)
             self._begin_epoch(epoch, over or self.schedule.after_epoch(score))
             yield epoch
 
@@ -195,6 +196,7 @@ class Loop:
         progress.epoch, progress.batches, progress.rows = progress.epoch + 1, 0, 0
         progress.seconds, progress.epoch_seconds, self.started = self._spent(), 0.0, time.monotonic()
         self.total.zero_()
+        self.n_labels.zero_()
 
     def _train_epoch(self, save: Callable[[], None], stop: Stop) -> bool:
         """Go through the rows that are left of the epoch; whether the time is over."""
@@ -205,7 +207,7 @@ class Loop:
             total=self.n_rows, initial=progress.rows, desc=name, unit="crystal", leave=False,
             disable=None if is_first() else True,
         ) as bar:  # fmt: skip
-            for number, index in enumerate(self._batches()):
+            for number, (data, index) in enumerate(self._batches()):
                 if number < progress.batches:
                     continue
                 due = time.monotonic() - saved > _SAVE_EVERY
@@ -218,7 +220,7 @@ class Loop:
                         raise UserError(self._diverged())
                     save()
                 position = progress.epoch - 1 + (progress.rows + len(index)) / self.n_rows
-                self._step(index, self.schedule.rate(done, position))
+                self._step(data, index, self.schedule.rate(done, position))
                 progress.batches, progress.rows, progress.step = (
                     number + 1,
                     progress.rows + len(index),
@@ -228,15 +230,18 @@ class Loop:
         done, stop.asked, _ = self._agree(self._done(), stop.asked, False)
         return done >= 1.0
 
-    def _batches(self) -> Iterator[Tensor]:
+    def _batches(self) -> Iterator[tuple[Dataset, Tensor]]:
         """The rows of every step of the epoch under way, in an order that the seed fixes."""
         generator = torch.Generator().manual_seed(derived_seed(self.seed, self.progress.epoch))
-        order = torch.randperm(self.n_rows, generator=generator).to(self.fabric.device)
-        if self.preset.batch_edges is None:
-            return iter(order.split(self.preset.batch_size))
-        return self.train.crystals.fill(order, self.preset.batch_edges)
+        for data, order in self.train.blocks(generator):
+            if self.preset.batch_edges is None:
+                batches = iter(order.split(self.preset.batch_size))
+            else:
+                batches = data.crystals.fill(order, self.preset.batch_edges)
+            for index in batches:
+                yield data, index
 
-    def _step(self, index: Tensor, rate: float) -> None:
+    def _step(self, data: Dataset, index: Tensor, rate: float) -> None:
         """One step: the gradients of the passes that its rows take, summed, then the optimizer."""
         fabric, rank = self.fabric, self.fabric.global_rank
         # What a step draws (dropout) follows from its number: no state of a generator need be kept.
@@ -244,18 +249,20 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        share, weight = index[rank :: fabric.world_size], 1.0
+        share, counts = index[rank :: fabric.world_size], 1.0
         if len(share) == 0:  # devices wait for one another: one without a row takes any, for nothing
-            share, weight = index[:1], 0.0
-        # Devices average their gradients, and the loss of a batch is a mean over its rows.
-        weight *= fabric.world_size / len(index)
-        parts = self.train.crystals.passes(share, self.edges)
+            share, counts = index[:1], 0.0
+        # Devices average their gradients, and the loss of a batch is a mean over its labels.
+        n_labels = data.n_labels(index)
+        weight = counts * fabric.world_size / n_labels.clamp(min=1)
+        parts = data.crystals.passes(share, self.edges)
         for k, part in enumerate(parts):
             with fabric.no_backward_sync(self.objective, enabled=k < len(parts) - 1):
-                labels = (self.train.labels[part] - self.shift) / self.scale
-                loss = self.objective(self.train.crystals.batch(part), labels)
+                labels, crystal = data.labels_of(part)
+                loss = self.objective(data.crystals.batch(part), self.goal.learned(labels), crystal)
                 fabric.backward(loss * weight)
-            self.total += loss.detach() * (weight > 0)
+            self.total += loss.detach() * counts
+        self.n_labels += n_labels
         if self.preset.clip_norm is not None:
             fabric.clip_gradients(
                 self.objective, self.optimizer, max_norm=self.preset.clip_norm, error_if_nonfinite=False
@@ -268,21 +275,29 @@ class Loop:
         return self._together(self.total.clone(), "sum")
 
     def _mean_loss(self) -> float:
-        return float(self._total()) / max(1, self.progress.rows)
+        return float(self._total()) / max(1, int(self.n_labels))
 
-    def _validate(self) -> float:
-        """The validation score, every device predicting its share of the rows."""
-        network, data = self.result, self.validation
+    def _validate(self) -> dict[str, float]:
+        """The validation score of every target, each device predicting its share of the rows."""
+        network, fabric, per_site = self.result, self.fabric, self.goal.per_site
         was_training = network.training
         network.eval()
-        share = torch.arange(self.fabric.global_rank, len(data), self.fabric.world_size)
-        share = share.to(self.fabric.device)
-        output = torch.zeros_like(data.labels)
-        with self.fabric.autocast():
-            output[share] = outputs(network, data.crystals, self.edges, share).to(output.dtype)
-        output = self._together(output, "sum")
+        found, first = [], 0
+        for data, index in self.validation.blocks():
+            labels, crystal = data.labels_of(index)
+            mine = crystal % fabric.world_size == fabric.global_rank
+            output = torch.zeros_like(labels)
+            share = index[fabric.global_rank :: fabric.world_size]
+            if len(share):
+                with fabric.autocast():
+                    output[mine] = predict_rows(network, data.crystals, self.edges, share, per_site).to(
+                        output
+                    )
+            found.append((self._together(output, "sum"), labels, first + crystal))
+            first += len(index)
         network.train(was_training)
-        return self.goal.score(self.shift + self.scale * output, data.labels)
+        output, labels, crystal = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return self.goal.scores(self.goal.predicted(output), labels, crystal)
 
     def _agree(self, done: float, *flags: bool) -> tuple[Any, ...]:
         """What devices agree on, since their clocks and signals differ: the most of each."""

@@ -10,17 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric, seed_everything
 
 from ecn import checkpoint, models
-from ecn.data import Dataset, load_split, open_release, split_identity
+from ecn.data import Rows, find_rows, open_release, split_identity
 from ecn.errors import UserError
 from ecn.files import PARTIAL
 from ecn.models.base import CrystalModel
 from ecn.presets import PRESETS, Preset, changed, training_settings
-from ecn.tasks import Task, task
+from ecn.tasks import Goal
 from ecn.training.devices import is_first, say, start_fabric, stop_signals
+from ecn.training.feed import Feed, must_stream
 from ecn.training.logs import Epoch, open_loggers, write_metrics
 from ecn.training.loop import Loop
 from ecn.training.state import STATE, load_state, save_state
@@ -56,9 +58,10 @@ def new_run(release: Path, target: str) -> Path:
     release
         Folder of the release.
     target
-        Name of the target.
+        Name of the target, or of several.
     """
-    numbers = (Path("runs") / f"{release.resolve().name}-{target}-{k}" for k in itertools.count(1))
+    name = target.replace(",", "+")
+    numbers = (Path("runs") / f"{release.resolve().name}-{name}-{k}" for k in itertools.count(1))
     return next(path for path in numbers if not path.exists())
 
 
@@ -87,7 +90,7 @@ def fit(
     run
         Folder to make for the run.
     target
-        As `ecn.tasks.task` takes it.
+        The name of a target, or of several with commas between them, as `ecn.tasks.task` takes it.
     model
         One of `ecn.models.MODELS`.
     options
@@ -120,22 +123,21 @@ def fit(
     """
     if is_first() and run.exists():
         raise UserError(f"{run}: exists already; choose another --out, remove it, or --resume it")
-    goal = task(target)
-    network = _network(model, {**preset.options.get(model, {}), **options}, seed)
-    if getattr(network.config, "per_site", False):
-        raise UserError("per_site gives a number for every node; ecn fit trains on one for every crystal")
     opened = open_release(release)
-    train = load_split(opened, "train", goal, strategy=strategy, limit=limit, seed=seed)
-    validation = load_split(opened, "validation", goal, strategy=strategy)
+    goal = Goal.named(target, opened)
+    asked = {**preset.options.get(model, {}), **options}
+    network = _network(model, asked | _outputs(model, goal, asked), seed)
+    train = find_rows(opened, "train", goal.tasks, strategy=strategy, limit=limit, seed=seed)
+    validation = find_rows(opened, "validation", goal.tasks, strategy=strategy)
     if len(train) < MIN_ROWS:
+        columns = ", ".join(t.column for t in goal.tasks)
         raise UserError(
-            f"{release}: {len(train)} training rows with {goal.column}, at least {MIN_ROWS} are needed"
+            f"{release}: {len(train)} training rows with {columns}, at least {MIN_ROWS} are needed"
         )
     fabric = start_fabric(device, preset.precision)
-    shift, scale = _standard(train, goal) if preset.standardise else (0.0, 1.0)
+    labels = torch.from_numpy(np.concatenate(train.labels))
     config = checkpoint.RunConfig(
-        target=goal.name,
-        unit=goal.unit,
+        targets=goal.fitted(labels, standardise=preset.standardise).to_json(),
         model=model,
         model_options=asdict(network.config),
         preset=preset_name,
@@ -143,9 +145,6 @@ def fit(
         seed=seed,
         limit=limit,
         time_limit=time_limit,
-        shift=shift,
-        scale=scale,
-        train_mean=float(train.labels.double().mean()),
         n_train=len(train),
         n_validation=len(validation),
         release=_identity(opened, strategy),
@@ -189,10 +188,10 @@ def resume(run: Path, *, device: str, release: Path | None = None, loggers: Sequ
                 f"{path}: not the release that {run} was trained on, or not its split ({name} differs); "
                 "name that one, or train a new run"
             )
-    goal = task(config.target)
+    tasks = Goal.from_json(config.targets).tasks
     network = _network(config.model, config.model_options, config.seed)
-    train = load_split(opened, "train", goal, strategy=strategy, limit=config.limit, seed=config.seed)
-    validation = load_split(opened, "validation", goal, strategy=strategy)
+    train = find_rows(opened, "train", tasks, strategy=strategy, limit=config.limit, seed=config.seed)
+    validation = find_rows(opened, "validation", tasks, strategy=strategy)
     fabric = start_fabric(device, config.training["precision"])
     for left_over in run.glob(f"*{PARTIAL}") if is_first() else ():
         left_over.unlink()
@@ -228,29 +227,36 @@ def _train(
     run: Path,
     config: checkpoint.RunConfig,
     network: CrystalModel,
-    train: Dataset,
-    validation: Dataset,
+    train: Rows,
+    validation: Rows,
     loggers: Sequence[str],
 ) -> Fitted:
     """Train to the end from fresh weights, or from the state of the run where it has one."""
-    goal = task(config.target)
-    for split, data in (("train", train), ("validation", validation)):
-        say(f"{split}: {len(data)} crystals; {data.n_left_out} rows {goal.excluded} left out")
-    loop = Loop(
-        fabric, network, goal, changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training),
-        train, validation, shift=config.shift, scale=config.scale, seed=config.seed,
-        time_limit=config.time_limit,
-    )  # fmt: skip
+    goal = Goal.from_json(config.targets)
+    preset = changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training)
+    for split, rows in (("train", train), ("validation", validation)):
+        say(f"{split}: {len(rows)} crystals; {rows.n_left_out} rows {goal.excluded} left out")
     settings = {name: value for name, value in asdict(config).items() if name not in _MAY_DIFFER}
-    if (run / STATE).exists():
-        state = load_state(run / STATE)
+    state = load_state(run / STATE) if (run / STATE).exists() else None
+    if state is not None:
         _require_equal(run, state["settings"], settings)
+        streamed = state["streamed"]  # another order of the rows would be another training
+    else:
+        n_rows = len(train) + len(validation)
+        streamed = fabric.broadcast(must_stream(train, n_rows, fabric.device, preset.data_memory))
+    if streamed:
+        say("the rows do not fit in memory: they are read anew for every epoch")
+    dtype = torch.float64 if preset.precision == "64-true" else torch.float32
+    feeds = [Feed(rows, fabric.device, dtype, streamed=streamed) for rows in (train, validation)]
+    loop = Loop(fabric, network, goal, preset, *feeds, seed=config.seed, time_limit=config.time_limit)
+    if state is not None:
         loop.load_state_dict(state["loop"])
         say(f"{run}: goes on in epoch {loop.progress.epoch}, after {loop.progress.rows} crystals of it")
 
     def save() -> None:
+        loop_state = loop.state_dict()  # of all devices together
         if is_first():
-            save_state(run / STATE, {"settings": settings, "loop": loop.state_dict()})
+            save_state(run / STATE, {"settings": settings, "streamed": streamed, "loop": loop_state})
 
     fabric.barrier()
     history = loop.progress.history
@@ -289,15 +295,18 @@ def _require_equal(run: Path, saved: dict[str, Any], found: dict[str, Any]) -> N
         )
 
 
-def _report(goal: Task, epoch: Epoch, better: bool) -> None:
+def _report(goal: Goal, epoch: Epoch, better: bool) -> None:
     say(
         f"epoch {epoch.epoch}: validation {goal.score_name} {epoch.validation_score:.4f}, "
         f"train loss {epoch.train_loss:.4g}, learning rate {epoch.learning_rate:.2g}, "
         f"{epoch.seconds:.1f} s{' (best)' if better else ''}"
     )
+    if len(goal.tasks) > 1:
+        each = (f"{task.name} {task.score_name} {epoch.scores[task.name]:.4f}" for task in goal.tasks)
+        say(f"  {', '.join(each)}")
 
 
-def _end(run: Path, goal: Task, best: Epoch | None, interrupted: bool) -> Fitted:
+def _end(run: Path, goal: Goal, best: Epoch | None, interrupted: bool) -> Fitted:
     """Say how a training ended; its state is kept only where there is something to resume."""
     kept = (
         f"best epoch {best.epoch}, validation {goal.score_name} {best.validation_score:.4f}" if best else ""
@@ -311,12 +320,17 @@ def _end(run: Path, goal: Task, best: Epoch | None, interrupted: bool) -> Fitted
     return Fitted(best, interrupted)
 
 
-def _standard(train: Dataset, goal: Task) -> tuple[float, float]:
-    """Mean and deviation of a numeric target; logits stay as they are."""
-    if goal.is_classifier:
-        return 0.0, 1.0
-    deviation, mean = torch.std_mean(train.labels.double())
-    return float(mean), float(deviation) or 1.0
+def _outputs(model: str, goal: Goal, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a model that follow from what it is trained for."""
+    following = {"n_outputs": len(goal.tasks)}
+    if "per_site" in models.options(model):
+        following["per_site"] = goal.per_site
+    elif goal.per_site:
+        raise UserError(f"model {model!r} has no numbers for sites, so no target {goal.name!r}; take ecn")
+    for name, value in following.items():
+        if options.get(name, value) != value:
+            raise UserError(f"{name} follows from --target {goal.name}, which makes it {value}")
+    return following
 
 
 def _identity(release: Release, strategy: str | None) -> dict[str, Any]:

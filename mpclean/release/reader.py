@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,28 @@ if TYPE_CHECKING:
 
 #: The columns that hold a crystal, for `Crystal.from_row`.
 CRYSTAL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A part of the rows of a release that is read at once; see `Release.groups`."""
+
+    release: Release
+    """The release."""
+    path: str
+    """The shard, from the folder of the release."""
+    number: int
+    """Of the row group in its file."""
+    conditions: tuple[tuple[str, str, Any], ...]
+    """What the rows must fulfil, as `pyarrow.parquet.filters_to_expression` takes it."""
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """Its rows, with the columns wanted."""
+        needed = {*columns, *(column for column, *_ in self.conditions)}
+        (rows,) = self.release.row_groups(self.path, needed, self.number)
+        if self.conditions:
+            rows = rows.filter(pq.filters_to_expression(list(self.conditions)))
+        return rows.select(list(columns))
 
 
 class Release:
@@ -114,14 +138,27 @@ class Release:
         strategy: str | None = None,
     ) -> Iterator[pa.Table]:
         """The rows of `table`, read from the shards a row group at a time."""
-        if split is not None and split not in SPLITS:
-            raise UserError(f"{self.path}: unknown split {split!r}; known are {', '.join(SPLITS)}")
         known = self.manifest["columns"]
-        chosen = self.configuration(config)
-        wanted = list(columns or chosen.columns or known)
+        wanted = list(columns or self.configuration(config).columns or known)
         for name in wanted:
             if name not in known:
                 raise UserError(f"{self.path}: no column {name!r}; it has {', '.join(known)}")
+        for group in self.groups(split, config, strategy):
+            yield group.read(wanted)
+
+    def groups(
+        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+    ) -> Iterator[RowGroup]:
+        """The parts that the rows of `table` are read in, in their order; each can be read by itself.
+
+        Raises
+        ------
+        UserError
+            If the split, the configuration or the strategy is unknown, or a shard cannot be read.
+        """
+        if split is not None and split not in SPLITS:
+            raise UserError(f"{self.path}: unknown split {split!r}; known are {', '.join(SPLITS)}")
+        chosen = self.configuration(config)
         conditions: list[tuple[str, str, Any]] = [*(chosen.filters or ())]
         if strategy is not None:  # any shard may hold its rows
             assigned = self.assigned(strategy)
@@ -131,9 +168,8 @@ class Release:
         for name in SPLITS if split is None or strategy is not None else (split,):
             for path in sorted(self.manifest["files"]):
                 if path.startswith(f"data/{name}-"):
-                    for rows in self.row_groups(path, {*wanted, *(column for column, *_ in conditions)}):
-                        kept = rows.filter(pq.filters_to_expression(conditions)) if conditions else rows
-                        yield kept.select(wanted)
+                    for number in range(self._n_row_groups(path)):
+                        yield RowGroup(self, path, number, tuple(conditions))
 
     def configuration(self, name: str | None) -> Configuration:
         """A configuration of the release by its name; ``default`` for none.
@@ -249,6 +285,16 @@ class Release:
             )
         return self._read(LISTED)
 
+    def is_numeric(self, column: str) -> bool:
+        """Whether a column of the release holds one number for every row."""
+        schema = next(self.groups()).read([column]).schema
+        kind = schema.field(column).type
+        return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+    def _n_row_groups(self, name: str) -> int:
+        with self._opened(name) as file:
+            return int(file.num_row_groups)
+
     def _read(self, name: str) -> pa.Table:
         return pa.concat_tables(self.row_groups(name))
 
@@ -262,11 +308,16 @@ class Release:
         UserError
             If it cannot be read.
         """
+        with self._opened(name) as file:
+            for group in range(file.num_row_groups) if only is None else (only,):
+                yield file.read_row_group(group, columns=columns and list(columns))
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         path = self.path / name
         try:
             with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups) if only is None else (only,):
-                    yield file.read_row_group(group, columns=columns and list(columns))
+                yield file
         except (OSError, pa.ArrowException) as error:
             raise UserError(
                 f"{path}: cannot be read ({str(error).splitlines()[0]:.150}); try: mpclean verify {self.path}"

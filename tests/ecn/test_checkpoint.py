@@ -32,8 +32,9 @@ def test_weights_come_back_as_they_were(run, tmp_path):
 
 def test_a_run_says_what_it_was_made_of(run, release):
     config = json.loads((run / "config.json").read_text())
-    assert config["target"] == "formation_energy"
-    assert config["unit"] == "eV/atom"
+    (target,) = config["targets"]
+    assert target["task"]["name"] == "formation_energy"
+    assert target["shift"] == pytest.approx(target["train_mean"])
     assert config["training"]["epochs"] == 30
     assert config["training"]["batch_size"] == 8
     assert config["model_options"]["symmetry_breaking"] is False
@@ -83,11 +84,11 @@ def _edit(**changes):
         (lambda run: (run / checkpoint.CONFIG).unlink(), "no run of `ecn fit`"),
         (lambda run: (run / checkpoint.CONFIG).write_text("{"), "config.json: damaged"),
         (lambda run: (run / checkpoint.CONFIG).write_text("[]"), "config.json: damaged"),
-        (_edit(format_version=99), "format version 99, but this ecn reads 1"),
+        (_edit(format_version=99), "format version 99, but this ecn reads 2"),
         (_edit(surprise=1), r"entries \['surprise'\]"),
         (_edit(model="resnet"), "unknown model 'resnet'"),
         (_edit(model_options={"width": 8}), "no weights of a 'ecn' model"),
-        (_edit(target="colour"), "unknown target 'colour'"),
+        (_edit(targets=[{"task": {"colour": "red"}}]), "config.json: damaged, its targets are none"),
     ],
 )
 def test_damage_is_named(copied, damage, message):
@@ -102,3 +103,15 @@ def test_damage_is_named(copied, damage, message):
 def test_a_folder_of_something_else_is_no_run(tmp_path):
     with pytest.raises(UserError, match="no run of `ecn fit`"):
         checkpoint.load(tmp_path)
+
+
+def test_a_run_of_version_1_is_read(copied):
+    config = json.loads((copied / checkpoint.CONFIG).read_text())
+    (target,) = config.pop("targets")
+    old = {name: target[name] for name in ("shift", "scale", "train_mean")}
+    old |= {"target": "formation_energy", "unit": "eV/atom", "format_version": 1}
+    (copied / checkpoint.CONFIG).write_text(json.dumps(config | old))
+    loaded = checkpoint.load(copied)
+    assert loaded.config.format_version == 2
+    assert loaded.goal.name == "formation_energy"
+    assert loaded.goal.targets[0].scale == target["scale"]

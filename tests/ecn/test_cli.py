@@ -158,7 +158,7 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
         (["fit", "{release}", "--model", "cgcnn", "--group", "S8"], "model 'cgcnn' has no option group"),
         (["fit", "{release}", "--set", "pooling=max"], "pooling = 'max' is not one of mean, sum"),
         (["fit", "{release}", "--set", "width=wide"], "width = 'wide' is not of type int"),
-        (["fit", "{release}", "--set", "per_site=true"], "trains on one for every crystal"),
+        (["fit", "{release}", "--set", "per_site=true"], "per_site follows from --target formation_energy"),
         (["patterns", "--lattice", "zz"], "unknown lattice 'zz'; in space S8, P1bar, aP"),
         (["patterns", "--lattice", "cF", "--side", "4"], "64 cells are too many to show; 3 is the largest"),
         (["patterns", "--lattice", "cF", "--figure", "{tmp}/none/cF.png"], "cF.png: cannot be written"),

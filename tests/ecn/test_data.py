@@ -11,7 +11,7 @@ from ecn.tasks import task
 
 @pytest.fixture
 def train(release):
-    return load_split(open_release(release), "train", task("formation_energy"))
+    return load_split(open_release(release), "train", [task("formation_energy")])
 
 
 def labelled(rows):
@@ -22,7 +22,7 @@ def test_rows_without_a_label_are_left_out_and_counted(train, rows):
     assert train.material_ids == [row["material_id"] for row in labelled(rows["train"])]
     assert train.n_left_out == len(rows["train"]) - len(train) == 6
     expected = [row["formation_energy_per_atom"] for row in labelled(rows["train"])]
-    np.testing.assert_allclose(train.labels, expected, rtol=1e-6)
+    np.testing.assert_allclose(train.labels[:, 0], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("index", [[0], [5, 5, 2], [53, 0, 17]])
@@ -57,7 +57,9 @@ def test_passes_are_even_and_in_order(train):
 
 def test_a_limit_draws_rows_by_seed(release):
     draws = [
-        load_split(open_release(release), "train", task("formation_energy"), limit=10, seed=seed).material_ids
+        load_split(
+            open_release(release), "train", [task("formation_energy")], limit=10, seed=seed
+        ).material_ids
         for seed in (0, 0, 1)
     ]
     assert draws[0] == draws[1] != draws[2]
@@ -65,15 +67,15 @@ def test_a_limit_draws_rows_by_seed(release):
 
 
 def test_band_gaps_are_those_of_insulators(release, rows):
-    gaps = load_split(open_release(release), "train", task("band_gap"))
+    gaps = load_split(open_release(release), "train", [task("band_gap")])
     assert 0 < gaps.n_left_out < len(rows["train"])
     assert len(gaps) == sum(row["is_insulator"] for row in rows["train"])
     assert gaps.labels.min() > 0
 
 
 def test_metals_are_where_there_is_no_insulator(release, rows):
-    metals = load_split(open_release(release), "train", task("is_metal"))
-    assert metals.labels.tolist() == [float(row["atomic_numbers"][1] == 37) for row in rows["train"]]
+    metals = load_split(open_release(release), "train", [task("is_metal")])
+    assert metals.labels[:, 0].tolist() == [float(row["atomic_numbers"][1] == 37) for row in rows["train"]]
     assert 0 < metals.labels.mean() < 1
 
 
@@ -86,7 +88,7 @@ def test_metals_are_where_there_is_no_insulator(release, rows):
 )
 def test_a_target_that_the_release_has_not_is_named(release, target, split, message):
     with pytest.raises(UserError, match=message):
-        load_split(open_release(release), split, task(target))
+        load_split(open_release(release), split, [task(target)])
 
 
 @pytest.mark.parametrize(
@@ -105,12 +107,12 @@ def test_a_target_that_the_release_has_not_is_named(release, target, split, mess
 def test_damaged_rows_are_named(make_release, rows, column, value, message):
     rows["train"][3][column] = value
     with pytest.raises(UserError, match=rf"{message}.* \(1 (rows|records), first test-3"):
-        load_split(open_release(make_release(train=rows["train"])), "train", task("formation_energy"))
+        load_split(open_release(make_release(train=rows["train"])), "train", [task("formation_energy")])
 
 
 def test_a_split_without_rows_is_named(make_release, rows):
     with pytest.raises(UserError, match="no rows in the split 'test'"):
-        load_split(open_release(make_release(train=rows["train"])), "test", task("formation_energy"))
+        load_split(open_release(make_release(train=rows["train"])), "test", [task("formation_energy")])
 
 
 def test_no_release_is_named(tmp_path):

@@ -49,7 +49,7 @@ def test_a_model_that_is_not_ours_learns(release):
     for _ in range(15):
         for batch in DataLoader(ecn.pyg_dataset(release, "train"), batch_size=64, shuffle=True):
             atoms = convolution(embedding(batch.z), batch.edge_index, batch.edge_attr)
-            loss = torch.nn.functional.mse_loss(head(global_mean_pool(atoms, batch.batch))[:, 0], batch.y)
+            loss = torch.nn.functional.mse_loss(head(global_mean_pool(atoms, batch.batch)), batch.y)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -85,12 +85,12 @@ def test_time_ends_a_training(fit, release, tmp_path, monkeypatch, history):
 
 def test_standardised_targets_are_predicted_in_their_unit(fit, release, tmp_path):
     fit(release, tmp_path / "run", standardise=True)
-    config = checkpoint.load(tmp_path / "run").config
-    assert config.shift == pytest.approx(config.train_mean)
-    assert config.scale > 0
-    output = torch.tensor([0.0, 1.0])
-    assert checkpoint.load(tmp_path / "run").predict(output).tolist() == pytest.approx(
-        [config.shift, config.shift + config.scale]
+    saved = checkpoint.load(tmp_path / "run")
+    (target,) = saved.goal.targets
+    assert target.shift == pytest.approx(target.train_mean)
+    assert target.scale > 0
+    assert saved.predict(torch.tensor([[0.0], [1.0]]))[:, 0].tolist() == pytest.approx(
+        [target.shift, target.shift + target.scale]
     )
 
 
@@ -149,7 +149,9 @@ def test_batches_are_filled_up_to_a_number_of_bonds(fit, release, tmp_path, monk
     sizes = []
     step = Loop._step
     monkeypatch.setattr(
-        Loop, "_step", lambda self, index, rate: (sizes.append(len(index)), step(self, index, rate))
+        Loop,
+        "_step",
+        lambda self, data, index, rate: (sizes.append(len(index)), step(self, data, index, rate)),
     )
     work = 14  # a rock salt: two atoms, twelve bonds
     fit(release, tmp_path / "run", epochs=1, batch_edges=10 * work + 13)
@@ -168,9 +170,9 @@ def test_an_average_of_the_weights_is_what_is_kept(fit, release, tmp_path, monke
     states = []
     update = Loop._step
 
-    def step(self, index, rate):
+    def step(self, *arguments):
         states.append({name: w.clone() for name, w in self.network.state_dict().items()})
-        update(self, index, rate)
+        update(self, *arguments)
         states.append({name: w.clone() for name, w in self.network.state_dict().items()})
 
     monkeypatch.setattr(Loop, "_step", step)
@@ -227,6 +229,6 @@ def test_an_unknown_device_is_named(fit, release, tmp_path):
 
 def test_a_class_is_learned_with_cross_entropy(fit, release, tmp_path, history):
     fit(release, tmp_path / "run", epochs=20, learning_rate=1e-2, standardise=True, target="is_metal")
-    config = checkpoint.load(tmp_path / "run").config
-    assert (config.shift, config.scale) == (0.0, 1.0)
+    (target,) = checkpoint.load(tmp_path / "run").goal.targets
+    assert (target.shift, target.scale) == (0.0, 1.0)
     assert history(tmp_path / "run")[-1]["validation_score"] < 0.5

@@ -1,0 +1,144 @@
+"""Targets of every kind: several in one model, numbers of sites, columns of a source's own."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ecn import checkpoint
+from ecn.cli import main
+from ecn.errors import UserError
+from ecn.evaluation import evaluate
+from ecn.models import MODELS
+from ecn.predict import Predictor
+
+SITES = {"target": "magnetic_moments"}
+
+
+def test_several_targets_share_a_model(fit, release, tmp_path, history):
+    names = ["formation_energy", "band_gap", "is_metal"]
+    fit(release, tmp_path / "run", target=",".join(names), epochs=30, learning_rate=1e-2)
+    lines = history(tmp_path / "run")
+    assert list(lines[0])[-3:] == [f"validation_{name}" for name in names]
+    found = evaluate(tmp_path / "run")
+    assert [e.task.name for e in found] == names
+    assert found[0].n_left_out == 2
+    assert found[1].n_left_out == 20 - len(found[1].label) > 0  # no gap of a metal
+    for evaluation in found[:2]:
+        assert evaluation.metrics["mae"] < 0.5 * evaluation.metrics["mae_mean_predictor"]
+    assert found[2].metrics["accuracy"] > 0.9
+    alone = tmp_path / "alone"
+    fit(release, alone, target="band_gap")
+    assert evaluate(alone)[0].n_left_out == found[1].n_left_out
+
+
+def test_several_targets_are_predicted_by_name(fit, release, tmp_path, rows):
+    fit(release, tmp_path / "run", target="formation_energy,is_metal", epochs=1)
+    from mpclean.crystal import Crystal
+
+    found = Predictor(checkpoint.load(tmp_path / "run")).predict([Crystal.from_row(rows["test"][0])])
+    assert [(p.target, p.unit) for p in found] == [
+        ("formation_energy", "eV/atom"),
+        ("is_metal", "probability of metal"),
+    ]
+
+
+def test_json_of_several_targets_is_one_line(fit, release, tmp_path):
+    fit(release, tmp_path / "run", target="formation_energy,is_metal", epochs=1)
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "run"), "--json"], catch_exceptions=False)
+    found = json.loads(result.stdout.splitlines()[-1])["targets"]
+    assert [(f["target"], f["unit"]) for f in found] == [
+        ("formation_energy", "eV/atom"),
+        ("is_metal", "probability of metal"),
+    ]
+    assert all(len(f["release_hash"]) == 64 for f in found)
+
+
+@pytest.fixture
+def magnets(make_release, rows):
+    """Moments that follow from the element, with the sign of a crystal drawn."""
+    rng = np.random.default_rng(0)
+    for k, row in enumerate(rows["train"] + rows["validation"] + rows["test"]):
+        moments = [0.05 * int(row["atomic_numbers"][1]), -1.0]
+        row["magnetic_moments"] = None if k % 7 == 3 else list(rng.choice([1.0, -1.0]) * np.array(moments))
+    return make_release(**rows)
+
+
+@pytest.mark.parametrize("symmetry_breaking", [False, True])
+def test_moments_of_sites_are_learned_up_to_a_sign(fit, magnets, tmp_path, symmetry_breaking):
+    options = {"symmetry_breaking": symmetry_breaking}
+    fit(magnets, tmp_path / "run", options=options, epochs=25, learning_rate=1e-2, loss="l1", **SITES)
+    (found,) = evaluate(tmp_path / "run")
+    assert (found.task.unit, len(found.label)) == ("muB", 2 * (20 - found.n_left_out))
+    assert found.n_left_out == 3
+    assert found.metrics["mae"] < 0.5 * found.metrics["mae_mean_predictor"]
+    assert found.metrics["mae"] < float((found.output - found.label).abs().mean())
+    assert "sites" in found.title
+    with pytest.raises(UserError, match="trained on numbers of sites"):
+        Predictor(checkpoint.load(tmp_path / "run"))
+
+
+def test_moments_that_are_no_numbers_are_named(fit, make_release, rows, tmp_path):
+    for row in rows["train"] + rows["validation"]:
+        row["magnetic_moments"] = [1.0, 2.0]
+    rows["train"][4]["magnetic_moments"] = [1.0, float("nan")]
+    with pytest.raises(UserError, match=r"magnetic_moments is no finite number \(1 rows, first test-4\)"):
+        fit(make_release(**rows), tmp_path / "run", **SITES)
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - {"ecn", "e3ecn"}))
+def test_a_model_without_sites_is_named(fit, magnets, tmp_path, model):
+    with pytest.raises(UserError, match=f"model '{model}' has no numbers for sites"):
+        fit(magnets, tmp_path / "run", model=model, **SITES)
+
+
+def test_a_target_makes_the_outputs(fit, release, tmp_path):
+    with pytest.raises(UserError, match="n_outputs follows from --target formation_energy"):
+        fit(release, tmp_path / "run", options={"n_outputs": 2})
+
+
+@pytest.fixture
+def with_hardness(release, tmp_path):
+    """A release with columns that only its source knows."""
+    import shutil
+
+    from mpclean.release.manifest import dump_manifest
+
+    folder = shutil.copytree(release, tmp_path / "hard")
+    for path in (folder / "data").iterdir():
+        table = pq.read_table(path)
+        hardness = [None if x is None else 2.0 * x for x in table["formation_energy_per_atom"].to_pylist()]
+        table = table.append_column("hardness", [hardness])
+        pq.write_table(table.append_column("colour", [["red"] * len(table)]), path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["columns"] += ["hardness", "colour"]
+    (folder / "manifest.json").write_bytes(dump_manifest(manifest))
+    return folder
+
+
+def test_a_column_of_a_source_is_a_target(fit, with_hardness, tmp_path):
+    fit(with_hardness, tmp_path / "run", target="hardness", epochs=20, learning_rate=1e-2)
+    (found,) = evaluate(tmp_path / "run")
+    assert (found.task.name, found.task.unit, found.n_left_out) == ("hardness", "", 2)
+    assert found.metrics["mae"] < found.metrics["mae_mean_predictor"]
+    with pytest.raises(UserError, match="unknown target 'colour'"):
+        fit(with_hardness, tmp_path / "other", target="colour")
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - {"prototype"}))  # whose crystals have one structure
+def test_every_model_has_several_outputs_in_mixed_precision(fit, release, tmp_path, model):
+    options = {"width": 8, "n_layers": 2}
+    fit(
+        release,
+        tmp_path / "run",
+        model=model,
+        options=options,
+        target="formation_energy,band_gap",
+        epochs=1,
+        precision="bf16-mixed",
+    )
+    found = evaluate(tmp_path / "run")
+    assert all(torch.isfinite(e.output).all() for e in found)
