@@ -6,11 +6,13 @@ import sys
 import time
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
 import mpclean
 from mpclean import UserError, passes, unfinished
 from mpclean.errors import UnfinishedError
+from mpclean.schema import BONDED
 from mpclean.sources import base
 
 
@@ -193,3 +195,19 @@ def test_killed_again_and_again(snapshot, tmp_path, whole):
         subprocess.run(command, check=True)
     assert contents(out) == whole
     assert [path.name for path in out.parent.iterdir()] == ["r"]
+
+
+def test_a_batch_that_is_wrong_is_not_kept(tmp_path):
+    """All that is wrong with it is told, by the place of the record in the source."""
+    files = unfinished.BatchFiles(tmp_path / "bonded")
+    rows = [{"position": 7, "reason": "no cell"}, {"position": 8}, {"position": 9, "band_gap": -1.0}]
+    with pytest.raises(UserError) as caught:
+        files.write(3, pa.RecordBatch.from_pylist(rows, BONDED))
+    told = str(caught.value)
+    assert told.startswith("batch 3 of bonded records: against the schema in ")
+    assert "; lattice: null (2 records, first 8); " in told
+    assert told.endswith("; band_gap: no finite number in [0, 50] eV (1 records, first 9: -1.0)")
+    assert 3 not in files
+    assert list((tmp_path / "bonded").iterdir()) == []
+    files.write(3, pa.RecordBatch.from_pylist(rows[:1], BONDED))
+    assert 3 in files

@@ -218,6 +218,28 @@ def test_numbers_of_a_difference(content, other_content, tmp_path, rng):
     assert (bonds[other]["b"], bonds[other]["difference"]) == (0, None)
 
 
+def test_an_image_is_the_same_atom(content, other_content, tmp_path, rng):
+    """Coordinates just below 0 and just below 1 are a small step apart."""
+    for row in other_content.rows.values():
+        row["frac_coords"] = [
+            x + step for x, step in zip(row["frac_coords"], (1, 0, -1, 0, 2, 0), strict=True)
+        ]
+    assert not diff(content.write(tmp_path / "a", rng).path, other_content.write(tmp_path / "b", rng).path)
+
+
+def test_not_a_number(content, other_content, tmp_path, rng):
+    """It is the same as itself, and differs from every number."""
+    one, two, three = sorted(content.rows)[:3]
+    content.rows[one]["efermi"] = other_content.rows[one]["efermi"] = float("nan")
+    other_content.rows[two]["efermi"] = float("nan")
+    content.rows[one]["magnetic_moments"] = other_content.rows[one]["magnetic_moments"] = [float("nan"), 0.0]
+    other_content.rows[three]["magnetic_moments"] = [float("nan"), 0.0]
+    found = diff(content.write(tmp_path / "a", rng).path, other_content.write(tmp_path / "b", rng).path)
+    assert {name: ids(table) for name, table in found.changed.items()} == {
+        "efermi": {two}, "magnetic_moments": {three},
+    }  # fmt: skip
+
+
 def test_tolerance(content, other_content, tmp_path, rng):
     name = min(content.rows)
     other_content.rows[name]["efermi"] += 0.01
