@@ -40,6 +40,9 @@ MAX_ATOMS = 200
 #: Most comparisons of two atoms for one pair: ways x origins x atoms x atoms. 1e7 take a second.
 MAX_COMPARISONS = 200_000_000
 
+#: The same for all pairs of a group: minutes.
+MAX_COMPARISONS_OF_A_GROUP = 10 * MAX_COMPARISONS
+
 #: Most lattice points within reach of the longest edge of a cell; a million take seconds.
 MAX_LATTICE_POINTS = 1_000_000
 
@@ -64,30 +67,35 @@ def reduced(crystal: Crystal) -> Structure | None:
         return None
 
 
-def equal(first: Structure | None, second: Structure | None) -> bool | None:
+def equal(first: Structure | None, second: Structure | None, most: int) -> tuple[bool | None, int]:
     """The verdict of the matcher on two crystals of the same composition.
 
     Parameters
     ----------
     first, second
         As `reduced` gives them.
+    most
+        Most comparisons of two atoms that it may cost.
 
     Returns
     -------
-    Whether they are equal; None where that is beyond the bounds.
+    verdict
+        Whether they are equal; None where that is beyond the bounds.
+    comparisons
+        What it cost at most.
     """
     if first is None or second is None:
-        return None
+        return None, 0
     if len(first) != len(second):
-        return False
+        return False, 0
     counts = np.unique([site.specie.Z for site in first], return_counts=True)[1]
-    most = MAX_COMPARISONS // (int(counts.min()) * len(first) ** 2)
-    ways = _ways(first, second, most + 1)
-    if ways is None or ways > most:
-        return None
+    of_one_way = int(counts.min()) * len(first) ** 2
+    ways = _ways(first, second, most // of_one_way + 1)
+    if ways is None or ways * of_one_way > most:
+        return None, 0
     if not ways:
-        return False
-    return bool(_matcher().fit(first, second, skip_structure_reduction=True))
+        return False, 0
+    return bool(_matcher().fit(first, second, skip_structure_reduction=True)), ways * of_one_way
 
 
 def _ways(first: Structure, second: Structure, limit: int) -> int | None:
@@ -128,12 +136,14 @@ def first_equals(crystals: Sequence[Crystal]) -> tuple[list[int], list[bool | No
     and what `equal` says of the very first crystal and it, None for that one.
     """
     structures = [reduced(crystal) for crystal in crystals]
+    left = MAX_COMPARISONS_OF_A_GROUP
     found: list[int] = []
     of_the_first: list[bool | None] = []
     for k, structure in enumerate(structures):
         said: dict[int, bool | None] = {}
         for j in dict.fromkeys(found):
-            said[j] = equal(structures[j], structure)
+            said[j], comparisons = equal(structures[j], structure, min(MAX_COMPARISONS, left))
+            left -= comparisons
             if said[j]:
                 break
         found.append(next((j for j, verdict in said.items() if verdict), k))

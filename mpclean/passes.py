@@ -35,8 +35,9 @@ from mpclean.work import (
     prepare,
 )
 
-#: Groups of records that are compared in structure in one task: mostly pairs, a dozen a second.
-_GROUPS = 64
+#: Groups of records that are compared in structure in one task: mostly pairs, a dozen a second, and minutes
+#: for each at worst.
+_GROUPS = 16
 
 #: Batches in a piece of the keys.
 _IN_A_PIECE = 256

@@ -87,12 +87,12 @@ def test_classes_are_led_by_their_first_and_say_whether_it_equals_the_lowest():
 )
 def test_verdicts_are_those_of_the_matcher_as_it_comes(pair):
     verdict = StructureMatcher().fit(*(crystal.to_pymatgen() for crystal in pair))
-    assert equal(*map(reduced, pair)) is bool(verdict)
+    assert equal(*map(reduced, pair), matching.MAX_COMPARISONS)[0] is bool(verdict)
 
 
 def test_what_the_matcher_would_reject_for_its_lattice_it_is_not_asked(monkeypatch):
     monkeypatch.setattr(StructureMatcher, "fit", None)
-    assert equal(reduced(salt()), reduced(salt(lattice=np.diag([1, 1, 2])))) is False
+    assert equal(reduced(salt()), reduced(salt(lattice=np.diag([1, 1, 2]))), 10_000) == (False, 0)
 
 
 def test_bound_of_atoms(monkeypatch):
@@ -100,23 +100,28 @@ def test_bound_of_atoms(monkeypatch):
     assert first_equals([salt(), salt()]) == ([0, 1], [None, None])
 
 
-def test_bound_of_comparisons(monkeypatch):
+def test_bound_of_comparisons():
     """A rock salt maps onto itself in 48 ways, with one origin and four pairs of atoms each."""
     pair = reduced(salt()), reduced(salt())
-    monkeypatch.setattr(matching, "MAX_COMPARISONS", 48 * 4)
-    assert equal(*pair) is True
+    assert equal(*pair, 48 * 4) == (True, 48 * 4)
+    assert equal(*pair, 48 * 4 - 1) == (None, 0)
+
+
+def test_bound_of_comparisons_of_a_pair_and_of_a_group(monkeypatch):
+    crystals = [salt(), salt(), salt(2.9), salt(3.0)]
+    monkeypatch.setattr(matching, "MAX_COMPARISONS_OF_A_GROUP", 2 * 48 * 4)
+    assert first_equals(crystals) == ([0, 0, 0, 3], [None, True, True, None])
     monkeypatch.setattr(matching, "MAX_COMPARISONS", 48 * 4 - 1)
-    assert equal(*pair) is None
+    assert first_equals(crystals) == ([0, 1, 2, 3], [None] * 4)
 
 
 def test_bound_of_lattice_points():
     thin = reduced(salt(1, ROCK_SALT[2], lattice=np.diag([2.0, 2.0, 3000.0])))
-    assert equal(thin, thin) is None
+    assert equal(thin, thin, matching.MAX_COMPARISONS) == (None, 0)
 
 
 def test_undecided_ones_are_classes_of_their_own(monkeypatch):
-    monkeypatch.setattr(
-        matching, "equal", lambda first, second: {(0, 1): None, (0, 2): None, (1, 2): True}[first, second]
-    )
+    verdicts = {(0, 1): None, (0, 2): None, (1, 2): True}
+    monkeypatch.setattr(matching, "equal", lambda first, second, most: (verdicts[first, second], 0))
     monkeypatch.setattr(matching, "reduced", lambda number: number)
     assert first_equals([0, 1, 2]) == ([0, 1, 1], [None, None, None])
