@@ -19,8 +19,8 @@ from mpclean.report.style import BLUE, DROPPED, KEPT, axes, whole_numbers
 #: Width of a bin of bond lengths, A.
 LENGTH_BIN = 0.05
 
-#: The last bin of counts per atom takes in all that is above.
-MOST = 40
+#: The last bin of counts per atom takes in all that is above, far beyond what a crystal has at 5 A.
+MOST = 200
 
 
 @dataclass

@@ -26,6 +26,9 @@ def blocks(context: Context) -> Iterator[Block]:
     release = context.release
     ledger = release.ledger()
     read = release.manifest["stages"][0]["left"]
+    if not ledger.num_rows:
+        yield Text("Nothing: every record that was read is in the release.")
+        return
     reasons = _reasons(ledger)
     yield Table(
         "What left, by rule and reason. Every record is in the ledger, with what was found in it.",
