@@ -17,6 +17,9 @@ from mpclean.schema import EXAMPLE
 #: Records that stand for a reason.
 PER_REASON = 4
 
+#: Records that are alike in these have examples in common.
+_ALIKE = ("rule", "reason", "structures_match")
+
 #: What is kept of a record.
 COLUMNS = tuple(name for name in EXAMPLE.names if name not in ("rule", "reason"))
 
@@ -24,9 +27,10 @@ COLUMNS = tuple(name for name in EXAMPLE.names if name not in ("rule", "reason")
 def chosen(ledger: pa.Table) -> pa.Table:
     """The records that stand for the reasons of a ledger.
 
-    Of each reason the first `PER_REASON` in the order of the ledger; of duplicates those that are
-    farthest in energy from what stayed, which are the ones to doubt. Records that the rule
-    ``record`` took have no crystal, or share their id with one that stayed.
+    Of each reason the first `PER_REASON` in the order of the ledger. Of duplicates, for each verdict
+    on their structures, those that are farthest in energy from what stayed, which are the ones to
+    doubt. Records that the rule ``record`` took have no crystal, or share their id with one that
+    stayed.
 
     Parameters
     ----------
@@ -37,20 +41,19 @@ def chosen(ledger: pa.Table) -> pa.Table:
     -------
     ``material_id``, ``rule`` and ``reason``.
     """
-    rows = ledger.select(["material_id", "rule", "reason", "energy_difference"])
+    rows = ledger.select(["material_id", *_ALIKE, "energy_difference"])
     rows = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
     rows = rows.filter(pc.not_equal(rows["rule"], "record"))
     rows = rows.sort_by(
         [
-            ("rule", "ascending"),
-            ("reason", "ascending"),
+            *((name, "ascending") for name in _ALIKE),
             ("energy_difference", "descending"),
             ("row", "ascending"),
         ]
     )
     same = np.ones(rows.num_rows, dtype=bool)
-    for name in ("rule", "reason"):
-        code = rows[name].combine_chunks().dictionary_encode().indices.to_numpy()
+    for name in _ALIKE:
+        code = rows[name].combine_chunks().dictionary_encode("encode").indices.to_numpy()
         same &= np.concatenate([[False], code[1:] == code[:-1]])[: len(code)]
     place = np.arange(rows.num_rows)
     rank = place - np.maximum.accumulate(np.where(same, 0, place))

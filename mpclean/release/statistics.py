@@ -64,7 +64,7 @@ def target_statistics(labels: pa.Table) -> dict[str, dict[str, Any]]:
 
 #: What StructureMatcher says of two records, by the value of ``structures_match``: its name in the
 #: manifest, and in tables.
-_VERDICTS = {
+VERDICTS = {
     True: ("equal", "equal structures"),
     False: ("distinct", "distinct phases"),
     None: ("undecided", "beyond what is compared"),
@@ -97,7 +97,7 @@ def merge_statistics(dropped: dict[str, pa.Table]) -> dict[str, Any]:
         "dropped": {name: rows.num_rows for name, rows in dropped.items()},
         "verdicts": {
             name: _verdict(ranked.filter(pa.array([verdict is value for verdict in said], pa.bool_())))
-            for value, (name, _) in _VERDICTS.items()
+            for value, (name, _) in VERDICTS.items()
         },
     }
 
@@ -122,7 +122,7 @@ def merge_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     The example is the middle one. No rows where there are no such records.
     """
     rows = []
-    for name, title in _VERDICTS.values():
+    for name, title in VERDICTS.values():
         found = (manifest.get("duplicates") or {"verdicts": {}})["verdicts"].get(name, {"records": 0})
         if found["records"]:
             example = found["examples"][len(found["examples"]) // 2]

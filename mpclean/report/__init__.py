@@ -19,7 +19,17 @@ from mpclean.release.amend import amended
 from mpclean.release.layout import REPORT
 from mpclean.release.manifest import Manifest
 from mpclean.release.staging import move_into_place, staging_folder
-from mpclean.report import bonds, dropped, elements, funnel, leakage, provenance, symmetry, targets
+from mpclean.report import (
+    bonds,
+    dropped,
+    duplicates,
+    elements,
+    funnel,
+    leakage,
+    provenance,
+    symmetry,
+    targets,
+)
 from mpclean.report.base import Block, Context, Image, Plot, Section
 from mpclean.report.style import drawing, rendered
 
@@ -33,6 +43,7 @@ SECTIONS = (
     Section("symmetry", "Symmetry", symmetry.blocks),
     Section("bonds", "Cells and bonds", bonds.blocks),
     Section("dropped", "What was dropped", dropped.blocks),
+    Section("duplicates", "Duplicates", duplicates.blocks),
     Section("leakage", "Leakage", leakage.blocks),
     Section("labels", "Labels worth a look", leakage.labels),
     Section("provenance", "Provenance", provenance.blocks),

@@ -8,9 +8,9 @@ from mpclean.schema import EXAMPLE, LEDGER
 
 
 def ledger(*rows):
-    """Of ``(id, rule, reason, energy difference)``."""
-    names = ("material_id", "rule", "reason", "energy_difference")
-    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=LEDGER)
+    """Of ``(id, rule, reason, energy difference)``, and of duplicates the verdict on their structures."""
+    names = ("material_id", "rule", "reason", "energy_difference", "structures_match")
+    return pa.Table.from_pylist([dict(zip(names, row, strict=False)) for row in rows], schema=LEDGER)
 
 
 def test_the_first_of_each_reason_stand_for_it():
@@ -24,6 +24,13 @@ def test_duplicates_that_are_far_in_energy_stand_for_all():
     energies = [0.0, None, 0.3, 0.1, 0.0, 2.0, 0.2, None]
     rows = [(f"mp-{k}", "duplicate", "same", energy) for k, energy in enumerate(energies)]
     assert chosen(ledger(*rows))["material_id"].to_pylist() == ["mp-2", "mp-3", "mp-5", "mp-6"]
+
+
+def test_every_verdict_on_duplicates_has_its_own():
+    said = [True, False, None]
+    rows = [(f"mp-{k}", "duplicate", "same", k / 100, said[k % 3]) for k in range(30)]
+    found = chosen(ledger(*rows))["material_id"].to_pylist()
+    assert found == [f"mp-{k}" for k in range(30 - 3 * PER_REASON, 30)]
 
 
 def test_unreadable_records_have_no_crystal():

@@ -111,7 +111,7 @@ def test_every_section_and_figure_is_there(page, reported):
         "degree",
     } < names
     assert {"edges-per-atom", "dimensionality", "leakage", "target-efermi", "duplicate-energies"} < names
-    drawn = {name for name in names if re.fullmatch(r"dropped-\d\d", name)}
+    drawn = {name for name in names if re.fullmatch(r"(dropped|duplicate)-\d\d", name)}
     assert len(drawn) == reported.examples().num_rows > 4
 
 
@@ -153,6 +153,8 @@ def test_hostile_strings_are_text(hostile_page, hostile):
     assert all(s.startswith("data:image/svg+xml;base64,") for s in page.attributes("img", "src"))
     # Name, version, title, licence, stages, ledger, ids, parameters: each is there, as it was written.
     assert sum(hostile in text for text in page.text) > 20
+    assert any(alt.startswith("Drawing of") and hostile in alt for alt in page.attributes("img", "alt"))
+    assert f"left for 0{hostile}" in page.text
     names = {path.name for path in hostile_page.parent.rglob("*")}
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names)
 
