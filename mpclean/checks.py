@@ -2,9 +2,9 @@
 
 Every table is checked where it changes hands: documents that a source yields, the files between the
 passes of a build, what is written into a release and what is read from it. All that is wrong is found
-at once. The checks follow from `mpclean.schema.Column`; that is why they are twenty lines over Arrow and
-numpy, and not pandera, whose checks want a second schema, in its own words, and frames of pandas or polars,
-and whose lists of numbers are objects that it looks at one by one.
+at once. The checks follow from `mpclean.schema.Column`, and run over Arrow and numpy, a column at a time,
+as tables stream by. pandera would want a second schema in words of its own, and data frames, where a column
+of lists is one of objects.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def repeated(ids: pa.ChunkedArray) -> list[Violation]:
 def report(origin: str, found: Iterable[Violation]) -> str:
     """All violations of a table in one line."""
     lines = [str(violation) for violation in found]
-    return f"{origin}: against the schema in {len(lines)} ways: {'; '.join(lines)}"
+    return f"{origin}: breaks the schema in {len(lines)} ways: {'; '.join(lines)}"
 
 
 def require(rows: pa.Table | pa.RecordBatch, expected: pa.Schema, origin: str) -> None:

@@ -106,7 +106,7 @@ def test_everything_at_once(rows):
         require(table(rows).drop_columns(["nsites"]), RELEASE, "some rows")
     ids = [row["material_id"] for row in rows]
     assert str(caught.value) == (
-        "some rows: against the schema in 4 ways: nsites: the column is missing, or there twice; "
+        "some rows: breaks the schema in 4 ways: nsites: the column is missing, or there twice; "
         f"lattice: null (1 records, first {ids[1]}); "
         f"edge_target: beyond atomic_numbers (1 records, first {ids[3]}); "
         f"band_gap: no finite number in [0, 50] eV (2 records, first {ids[2]}: -1.0)"
@@ -152,7 +152,7 @@ def test_repeated():
     assert repeated(ids) == [Violation("material_id", "stands here twice", 2, "b")]
     assert repeated(ids.slice(0, 2)) == []
     assert report("x", repeated(ids)) == (
-        "x: against the schema in 1 ways: material_id: stands here twice (2 records, first b)"
+        "x: breaks the schema in 1 ways: material_id: stands here twice (2 records, first b)"
     )
 
 

@@ -204,7 +204,7 @@ def test_a_batch_that_is_wrong_is_not_kept(tmp_path):
     with pytest.raises(UserError) as caught:
         files.write(3, pa.RecordBatch.from_pylist(rows, BONDED))
     told = str(caught.value)
-    assert told.startswith("batch 3 of bonded records: against the schema in ")
+    assert told.startswith("batch 3 of bonded records: breaks the schema in ")
     assert "; lattice: null (2 records, first 8); " in told
     assert told.endswith("; band_gap: no finite number in [0, 50] eV (1 records, first 9: -1.0)")
     assert 3 not in files

@@ -47,20 +47,20 @@ def test_tables_written_otherwise_are_the_same_release(copied):
     [
         (
             {TRAIN: with_column("nsites", lambda c: c.cast(pa.int64()))},
-            "data/train: against the schema in 1 ways: nsites: int64 where int16 is expected",
+            "data/train: breaks the schema in 1 ways: nsites: int64 where int16 is expected",
         ),
         ({TRAIN: lambda t: t.drop_columns(["efermi"])}, "efermi: the column is missing, or there twice"),
         (
             {TRAIN: with_column("band_gap", lambda c: pc.subtract(c, 1.0))},
-            "data/train: against the schema in 1 ways: band_gap: no finite number in [0, 50] eV (",
+            "data/train: breaks the schema in 1 ways: band_gap: no finite number in [0, 50] eV (",
         ),
         (
             {SPLITS: with_column("split", lambda c: pc.if_else(pc.equal(c, "test"), "hold", c))},
-            "splits/random.parquet: against the schema in 1 ways: split: not one of train, ",
+            "splits/random.parquet: breaks the schema in 1 ways: split: not one of train, ",
         ),
         (
             {SPLITS: lambda t: pa.concat_tables([t, t.slice(0, 3)])},
-            "splits/random.parquet: against the schema in 1 ways: material_id: stands here twice (3 records",
+            "splits/random.parquet: breaks the schema in 1 ways: material_id: stands here twice (3 records",
         ),
         (
             {SPLITS: with_column("split", lambda c: pc.if_else(pc.equal(c, "test"), "validation", c))},
@@ -74,7 +74,7 @@ def test_tables_written_otherwise_are_the_same_release(copied):
         ({TRAIN: lambda t: t.slice(1)}, "ledger/excluded.parquet: 19 records kept and 0 left, of 20 that"),
         (
             {TEST: with_column("material_id", lambda c: pa.chunked_array([["mp-5", "mp-5"]]))},
-            "data: against the schema in 1 ways: material_id: stands here twice (1 records, first mp-5)",
+            "data: breaks the schema in 1 ways: material_id: stands here twice (1 records, first mp-5)",
         ),
         (
             {
@@ -83,12 +83,12 @@ def test_tables_written_otherwise_are_the_same_release(copied):
                     schema=t.schema,
                 )
             },
-            "ledger/excluded.parquet: against the schema in 1 ways: kept_id: no such record in the release "
+            "ledger/excluded.parquet: breaks the schema in 1 ways: kept_id: no such record in the release "
             "(1 records, first mp-77)",
         ),
         (
             {LEDGER: lambda t: pa.Table.from_pylist([{"material_id": "x", "rule": "size"}], schema=t.schema)},
-            "ledger/excluded.parquet: against the schema in 1 ways: reason: null (1 records, first x)",
+            "ledger/excluded.parquet: breaks the schema in 1 ways: reason: null (1 records, first x)",
         ),
         (
             {
@@ -97,7 +97,7 @@ def test_tables_written_otherwise_are_the_same_release(copied):
                     schema=t.schema,
                 )
             },
-            "ledger/examples.parquet: against the schema in 1 ways: atomic_numbers: no finite number in [",
+            "ledger/examples.parquet: breaks the schema in 1 ways: atomic_numbers: no finite number in [",
         ),
     ],
 )
@@ -166,4 +166,4 @@ def test_added_splits(copied):
     ]
     spoil = with_column("band_gap", lambda c: pc.subtract(c, 60.0))
     lines = rewritten(release, {train: spoil})
-    assert "train of the split formula: against the schema in 1 ways: band_gap" in lines[0]
+    assert "train of the split formula: breaks the schema in 1 ways: band_gap" in lines[0]

@@ -95,8 +95,8 @@ def test_what_is_wrong_is_not_written(tmp_path):
     bad[1] |= {"efermi": 1e9, "lattice": [0.0]}
     table = pa.Table.from_pylist(bad, SCHEMA)
     says = r"efermi: no finite number in .* first mp-1: 1000000000\.0\); lattice: not 9 values \(1 records"
-    with pytest.raises(UserError, match=f"data/train: against the schema in 2 ways: {says}"):
+    with pytest.raises(UserError, match=f"data/train: breaks the schema in 2 ways: {says}"):
         write_shards(tmp_path, [("data/train", table)], {"data/train": 2}, 1.0, SCHEMA)
-    with pytest.raises(UserError, match=rf"x\.parquet: against the schema in 2 ways: {says}"):
+    with pytest.raises(UserError, match=rf"x\.parquet: breaks the schema in 2 ways: {says}"):
         write_table(tmp_path / "folder" / "x.parquet", table)
     assert not (tmp_path / "folder").exists()

@@ -198,7 +198,7 @@ def test_a_new_source_is_told_all_that_is_wrong_with_its_batches(monkeypatch, tm
     with pytest.raises(UserError) as caught:
         list(source.batches())
     assert str(caught.value) == (
-        "the source made-up: against the schema in 3 ways: document: string where large_binary is expected; "
+        "the source made-up: breaks the schema in 3 ways: document: string where large_binary is expected; "
         "problem: the column is missing, or there twice; location: null (1 records, first row 1)"
     )
 
@@ -209,7 +209,7 @@ def test_a_published_split_that_is_none(monkeypatch, tmp_path):
     with pytest.raises(UserError) as caught:
         open_source("demo", tmp_path)
     assert str(caught.value) == (
-        "the source made-up, published split: against the schema in 2 ways: "
+        "the source made-up, published split: breaks the schema in 2 ways: "
         "material_id: null (1 records, first row 1); "
         "split: not one of train, validation, test (1 records, first row 1: 'rest')"
     )
