@@ -104,6 +104,31 @@ def test_build_and_verify(snapshot, tmp_path):
     assert f"{out}: 2 files or tables are not what they should be" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("dedup", "note"),
+    [
+        ("key", "All of them left; with --dedup structure 1 would stay."),
+        ("structure", "Only those with equal structures left; the key would drop 1 more."),
+    ],
+)
+def test_duplicates_are_judged(rock_salt, write_lines, tmp_path, dedup, note):
+    """A duplicate that is one, and a zinc blende of the same formula and stated space group."""
+    blende = rock_salt(1, material_id="mp-98", formation_energy_per_atom=-0.5, spacegroup_number=225)
+    blende["structure"]["sites"][1]["abc"] = [0.25, 0.25, 0.25]
+    documents = [*map(rock_salt, range(12)), rock_salt(0, material_id="mp-99"), blende]
+    path = write_lines(tmp_path / "docs.jsonl", documents)
+    out = tmp_path / "salts"
+    result = run("build", "--source", path, "--out", out, "--workers", 1, "--dedup", dedup)
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "equal structures 1 0.000 0.000 mp-99 and mp-1 Mg1 O1, space group 225" in lines
+    assert "distinct phases 1 0.510 0.510 mp-98 and mp-2 Mg1 S1, space group 225" in lines
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "mp-98 and mp-2" in card
+    for text in (result.stdout, card):
+        assert note in text
+
+
 def test_published_numbers_beside_ours(snapshot, tmp_path):
     result = run("build", "--version", "2021.05", "--source", snapshot, "--split", "random",
                  "--out", tmp_path / "r", "--workers", 1)  # fmt: skip
