@@ -32,6 +32,9 @@ SMALLEST_BLOCK = 10.0
 #: ... as long as it holds about this many atoms.
 MOST_ATOMS = 120
 
+#: Places of atoms that are looked at for that.
+_MOST_PLACES = 1_000_000
+
 #: Side of a drawing, inches.
 SIDE = 2.4
 
@@ -58,14 +61,18 @@ def draw(crystal: Crystal) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    atom, cell, position = _around(crystal, _block_size(crystal))
+    size, middle = _block_size(crystal), np.full(3, 0.5)
+    atom, cell, position = _around(crystal, size, middle)
+    if not (np.linalg.norm(position, axis=1) <= 0.5 * size).any():  # the cell is long, and empty there
+        middle = crystal.frac_coords[0]
+        atom, cell, position = _around(crystal, size, middle)
     ends = _bonded(atom, cell, _bonds(crystal))
     upright = _upright(crystal.lattice, position, ends)
-    inside = np.abs(position @ upright.T).max(axis=1) <= 0.5 * _block_size(crystal) + 0.05
+    inside = np.abs(position @ upright.T).max(axis=1) <= 0.5 * size + 0.05
     ends = (np.cumsum(inside) - 1)[ends[inside[ends].all(axis=1)]]
     view = _TILTED @ upright
     seen = position[inside] @ view.T
-    corners = (_CORNERS - 0.5) @ crystal.lattice @ view.T
+    corners = (_CORNERS - middle) @ crystal.lattice @ view.T
 
     figure = Figure(figsize=(SIDE, SIDE + 0.25))
     axis = figure.add_axes((0.0, 0.25 / (SIDE + 0.25), 1.0, SIDE / (SIDE + 0.25)))
@@ -141,16 +148,18 @@ def _bonds(crystal: Crystal) -> BondGraph:
 
 
 def _around(
-    crystal: Crystal, size: float
+    crystal: Crystal, size: float, middle: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Atom (n,), cell (n, 3) and place (n, 3), A, of all that a turned cube around the cell may hold."""
+    """Atom (n,), cell (n, 3) and place (n, 3), A, of all that a turned cube may hold."""
     radius = 0.5 * np.sqrt(3.0) * size + 0.1
     # Planes of the lattice are 1 / |reciprocal vector| apart; coordinates are in or next to the cell.
-    reach = np.ceil(radius * np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)).astype(np.int64) + 1
+    reach = np.ceil(radius * np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)) + 1
+    # A basis so skew that this is not enough lets the drawing fray at its border.
+    reach = np.minimum(reach, 0.5 * (_MOST_PLACES / len(crystal)) ** (1 / 3)).astype(np.int64)
     cells = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(
         -1, 3
     )
-    place = (crystal.frac_coords - 0.5 + cells[:, None, :]) @ crystal.lattice
+    place = (crystal.frac_coords - middle + cells[:, None, :]) @ crystal.lattice
     which, atom = np.nonzero(np.linalg.norm(place, axis=2) <= radius)
     return atom, cells[which], place[which, atom]
 

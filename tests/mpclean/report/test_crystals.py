@@ -24,7 +24,7 @@ def graphite(axis):
 
 @pytest.mark.parametrize("size", [4.0, 9.0, 14.0])
 def test_everything_near_is_found(size):
-    atom, cell, place = crystals._around(ROCK_SALT, size)
+    atom, cell, place = crystals._around(ROCK_SALT, size, np.full(3, 0.5))
     radius = 0.5 * np.sqrt(3) * size + 0.1
     grid = np.stack(np.meshgrid(*[np.arange(-12, 13)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     every = ((ROCK_SALT.frac_coords - 0.5)[:, None] + grid) @ ROCK_SALT.lattice
@@ -33,7 +33,7 @@ def test_everything_near_is_found(size):
 
 
 def test_bonds_join_what_is_a_bond_apart():
-    atom, cell, place = crystals._around(ROCK_SALT, 9.0)
+    atom, cell, place = crystals._around(ROCK_SALT, 9.0, np.full(3, 0.5))
     ends = crystals._bonded(atom, cell, bond_graph(ROCK_SALT))
     length = np.linalg.norm(place[ends[:, 0]] - place[ends[:, 1]], axis=1)
     np.testing.assert_allclose(length, 2.82)
@@ -45,7 +45,7 @@ def test_bonds_join_what_is_a_bond_apart():
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_layers_lie_flat(axis):
     crystal = graphite(axis)
-    atom, cell, place = crystals._around(crystal, 10.0)
+    atom, cell, place = crystals._around(crystal, 10.0, np.full(3, 0.5))
     upright = crystals._upright(crystal.lattice, place, crystals._bonded(atom, cell, bond_graph(crystal)))
     np.testing.assert_allclose(upright @ upright.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(upright[1], crystal.lattice[axis] / 6.7, atol=1e-6)
@@ -66,3 +66,14 @@ def test_no_bonds_no_lines():
     lines = [c for c in figure.axes[0].collections if type(c).__name__ == "LineCollection"]
     assert not any(len(collection.get_segments()) for collection in lines)
     assert [text.get_text() for text in figure.axes[1].texts] == ["Og"]
+
+
+def test_any_cell_can_be_drawn():
+    """Thin, tiny, huge and skew ones, as a rule may have dropped."""
+    for lattice in (
+        np.diag([2.0, 2.0, 3000.0]),
+        0.05 * np.eye(3),
+        300.0 * np.eye(3),
+        np.array([[1.0, 0.0, 0.0], [2000.0, 1.0, 0.0], [0.0, 3000.0, 1.0]]),
+    ):
+        assert len(draw(Crystal(lattice, np.array([29], dtype=np.uint8), np.zeros((1, 3)))).axes) == 2

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.release.statistics import funnel_rows
-from mpclean.report import SECTIONS, report
+from mpclean.release.statistics import funnel_rows, replay_rows
+from mpclean.report import SECTIONS, provenance, report
+from mpclean.report.base import Context
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -157,6 +158,21 @@ def test_hostile_strings_are_text(hostile_page, hostile):
     assert f"left for 0{hostile}" in page.text
     names = {path.name for path in hostile_page.parent.rglob("*")}
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names)
+
+
+def test_without_its_packages_it_says_what_to_install(unreported, tmp_path, monkeypatch):
+    monkeypatch.setattr("mpclean.report.find_spec", lambda name: None)
+    done = run("report", unreported.path, "--out", tmp_path / "page")
+    assert done.exit_code == 2
+    assert "pip install 'mpclean[report]'" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_replay_stands_beside_the_published_list(published_salts, snapshot, tmp_path):
+    release = mpclean.build(version="2021.05", source=snapshot, out=tmp_path / "replay", workers=1)
+    tables = [block for block in provenance.blocks(Context(release)) if block.kind == "table"]
+    rows = next(table.rows for table in tables if table.caption == "Against the published list.")
+    assert rows == replay_rows(release.manifest)[1]
 
 
 def test_no_release(tmp_path):
