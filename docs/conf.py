@@ -4,6 +4,7 @@
 """
 
 import importlib
+import json
 import pkgutil
 import sys
 from pathlib import Path
@@ -88,6 +89,16 @@ def source_module(name, kind):
     return importlib.import_module(f"mpclean.sources.{name}" if module == "mpclean.sources" else module)
 
 
+def tutorial():
+    """The notebook as a page, without what it prints."""
+    cells = json.loads((HERE / "tutorial.ipynb").read_text("utf-8"))["cells"]
+    texts = ("".join(cell["source"]) for cell in cells)
+    return "\n\n".join(
+        f"```python\n{text}\n```" if cell["cell_type"] == "code" else text
+        for cell, text in zip(cells, texts, strict=True)
+    )
+
+
 def help_of(command, path):
     """The help of a command and of all that is below it, as it is printed."""
     context = click.Context(command, info_name=path, max_content_width=100)
@@ -147,9 +158,10 @@ def pages():
         ),
     )
     yield "models.md", "\n".join(f"```text\n{describe(name)}\n```" for name in MODELS)
+    yield "tutorial.md", tutorial()
     yield "commands.md", "\n".join((help_of(mpclean.cli.main, "mpclean"), help_of(ecn.cli.main, "ecn")))
     own = ("start", "tutorial", "data_set", "rules", "splits", "models", "commands", "scale", "adding", "api")
-    there = "\n".join(name for name in own if list(HERE.glob(f"{name}.*")))
+    there = "\n".join(name for name in own if (HERE / f"{name}.md").is_file())
     yield "contents.md", f"```{{toctree}}\n:maxdepth: 1\n\n{there}\n```\n"
     packages = [name for name in public_modules() if hasattr(importlib.import_module(name), "__path__")]
     for package in packages:
