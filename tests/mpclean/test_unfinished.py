@@ -88,6 +88,28 @@ def test_a_stopped_build_goes_on(snapshot, tmp_path, whole, begun, capsys, at, b
     assert said in capsys.readouterr().err
 
 
+def test_comparisons_go_on_too(rock_salt, write_lines, tmp_path, monkeypatch):
+    """Three pairs of duplicates, a task each; the build is stopped at the second."""
+    documents = [rock_salt(n % 3, material_id=f"mp-{n}") for n in range(6)]
+    source = write_lines(tmp_path / "docs.jsonl", documents)
+    monkeypatch.setattr(passes, "_GROUPS", 1)
+    uninterrupted = contents(mpclean.build(source=source, out=tmp_path / "whole" / "r", workers=1).path)
+    work, begun, stop = passes.match, [], {"at": 2}
+
+    def counting(task):
+        begun.append(task.prepared["position"].to_pylist())
+        if len(begun) == stop.get("at"):
+            raise KeyboardInterrupt
+        return work(task)
+
+    monkeypatch.setattr(passes, "match", counting)
+    with pytest.raises(KeyboardInterrupt):
+        mpclean.build(source=source, out=tmp_path / "r", workers=1)
+    stop.clear()
+    assert contents(mpclean.build(source=source, out=tmp_path / "r", workers=1).path) == uninterrupted
+    assert begun == [[0, 3], [1, 4], [1, 4], [2, 5]]
+
+
 def test_records_are_not_read_again_after_the_first_pass(snapshot, tmp_path, whole, begun, monkeypatch):
     _, stop = begun
     stop |= {"at": 7, "by": KeyboardInterrupt()}
