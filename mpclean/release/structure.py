@@ -113,8 +113,8 @@ def _rows(release: Release, files: list[str]) -> tuple[list[Violation], pa.Chunk
                 if violation.records is not None and first is not violation:
                     total = (first.records or 0) + violation.records
                     added[violation.column, violation.problem] = replace(first, records=total)
-            if "material_id" in rows.column_names:
-                ids += rows["material_id"].cast(pa.string()).chunks
+            if [field.type for field in rows.schema if field.name == "material_id"] == [pa.string()]:
+                ids += rows["material_id"].chunks
     return list(added.values()), pa.chunked_array(ids, pa.string())
 
 

@@ -49,6 +49,14 @@ def test_tables_written_otherwise_are_the_same_release(copied):
             {TRAIN: with_column("nsites", lambda c: c.cast(pa.int64()))},
             "data/train: breaks the schema in 1 ways: nsites: int64 where int16 is expected",
         ),
+        (
+            {TRAIN: with_column("material_id", lambda c: pa.array([[1]] * len(c)))},
+            "data/train: breaks the schema in 1 ways: material_id: list<",
+        ),
+        (
+            {TRAIN: lambda t: t.append_column("efermi", t["efermi"])},
+            "efermi: the column is missing, or there twice",
+        ),
         ({TRAIN: lambda t: t.drop_columns(["efermi"])}, "efermi: the column is missing, or there twice"),
         (
             {TRAIN: with_column("band_gap", lambda c: pc.subtract(c, 1.0))},
