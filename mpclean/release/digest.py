@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 #: Rows that are hashed at a time; they stand in memory once more, strings as Python's.
 _ROWS = 65_536
@@ -49,18 +50,26 @@ def _update(digest: hashlib._Hash, column: pa.Array) -> None:
     valid = column.is_valid().to_numpy(zero_copy_only=False).astype("u1")
     if pa.types.is_list(column.type):
         lengths = column.value_lengths().fill_null(0).to_numpy().astype("<i4")
-        values = column.flatten().to_numpy(zero_copy_only=False)
-        width = values.dtype.itemsize
-        flat, starts = values.tobytes(), lengths.cumsum() - lengths
-        for ok, length, start in zip(valid, lengths, starts, strict=True):
-            digest.update(bytes([ok]) + length.tobytes())
-            digest.update(flat[start * width : (start + length) * width])
+        digest.update(_framed(valid, lengths, column.flatten().to_numpy(zero_copy_only=False)))
     elif pa.types.is_string(column.type):
-        for text in column.to_pylist():
-            encoded = b"" if text is None else text.encode()
-            digest.update(bytes([text is not None]) + len(encoded).to_bytes(4, "little") + encoded)
+        texts = pc.fill_null(column, "").cast(pa.binary())
+        lengths = pc.binary_length(texts).to_numpy().astype("<i4")
+        joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), b"")
+        digest.update(_framed(valid, lengths, np.frombuffer(joined[0].as_buffer(), "u1")))
     else:
         empty = pa.scalar(False) if pa.types.is_boolean(column.type) else pa.scalar(0, column.type)
         values = pc.fill_null(column, empty).to_numpy(zero_copy_only=False)
         framed = [valid.reshape(-1, 1), values.reshape(-1, 1).view("u1").reshape(len(values), -1)]
         digest.update(np.hstack(framed).tobytes())
+
+
+def _framed(valid: NDArray[np.uint8], lengths: NDArray[np.int32], values: NDArray[np.generic]) -> bytes:
+    """Rows of different lengths: whether each is valid (1 byte), its length (4 bytes), its values."""
+    widths = 5 + values.dtype.itemsize * lengths.astype(np.int64)
+    head = (np.cumsum(widths) - widths)[:, None] + np.arange(5)
+    stream = np.empty(widths.sum(), "u1")
+    stream[head] = np.column_stack([valid, lengths.view("u1").reshape(-1, 4)])
+    rest = np.ones(len(stream), dtype=bool)
+    rest[head] = False
+    stream[rest] = np.frombuffer(values.tobytes(), "u1")
+    return stream.tobytes()
