@@ -94,6 +94,28 @@ def test_a_broken_promise_is_found(release, tmp_path):
     ]
 
 
+def test_by_structure_a_key_may_be_in_two_parts(rock_salt, write_lines, tmp_path):
+    """A rock salt in train and a zinc blende in test share their key, which no build by structure forbids."""
+    blende = rock_salt(0, material_id="mp-99", spacegroup_number=225)
+    blende["structure"]["sites"][1]["abc"] = [0.25, 0.25, 0.25]
+    documents = [*map(rock_salt, range(3)), blende]
+    parts = [{"material_id": f"mp-{n}", "split": "train"} for n in (1, 2)]
+    parts += [{"material_id": "mp-3", "split": "validation"}, {"material_id": "mp-99", "split": "test"}]
+    (tmp_path / "split.json").write_text(json.dumps(parts))
+    release = mpclean.build(
+        source=write_lines(tmp_path / "docs.jsonl", documents),
+        out=tmp_path / "r",
+        split=tmp_path / "split.json",
+        dedup="structure",
+        workers=1,
+    )
+    found = audit(release, workers=1)
+    assert found.leakage["published"]["key"]["test"] == {"records": 1, "leaking": 1}
+    assert found.leakage["published"]["structure"]["test"] == {"records": 1, "leaking": 0}
+    assert found.keeps_apart["published"] == []
+    assert found.broken == []
+
+
 def test_no_release(tmp_path):
     done = run("audit", tmp_path)
     assert done.exit_code == 2
