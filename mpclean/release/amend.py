@@ -15,7 +15,7 @@ from pathlib import Path
 from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.release.seal import describe_files, seal
-from mpclean.release.staging import move_into_place, staging_folder
+from mpclean.release.staging import beside, move_into_place, staging_folder
 
 
 @dataclass
@@ -60,7 +60,8 @@ def amended(path: str | Path) -> Iterator[Amendment]:
         If it is no release, or another command is writing it.
     """
     target = Path(path)
-    open_release(target)  # refuses a wrong path before anything is made beside it
+    if not beside(target, "replaced").is_dir():  # what a killed command left is put back by the next one
+        open_release(target)  # refuses a wrong path before anything is made beside it
     with staging_folder(target) as staging:
         release = open_release(target)
         added, new = staging / "added", staging / "release"

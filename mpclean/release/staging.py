@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -79,6 +80,8 @@ def move_into_place(new: Path, out: Path) -> None:
     out
         Where it belongs.
     """
+    if out.exists() and _exchange(new, out):
+        return  # what was there goes with the staging folder
     old = beside(out, "replaced")
     if old.is_dir():
         shutil.rmtree(old)
@@ -87,6 +90,13 @@ def move_into_place(new: Path, out: Path) -> None:
         out.rename(old)
     new.rename(out)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step, so that nobody finds neither; False where none does that."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <fcntl.h> and <stdio.h>
+    return renameat2 is not None and not renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange)
 
 
 def beside(out: Path, role: str) -> Path:

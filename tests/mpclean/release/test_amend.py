@@ -35,15 +35,19 @@ def test_what_is_added_is_in_manifest_and_croissant(copied):
 
 
 def test_what_is_replaced_and_what_is_removed(copied):
-    names = [name for name in copied.manifest["files"] if name.startswith("data/")]
-    with amended(copied.path) as amendment:
-        (amendment.folder / "ledger").mkdir()
-        (amendment.folder / "ledger" / "excluded.parquet").write_bytes(b"new")
-        amendment.removed.update(names)
+    for texts, removed in (
+        ({"a.html": "old", "b.html": "old"}, set()),
+        ({"a.html": "new"}, {"report/b.html"}),
+    ):
+        with amended(copied.path) as amendment:
+            (amendment.folder / "report").mkdir()
+            for name, text in texts.items():
+                (amendment.folder / "report" / name).write_text(text)
+            amendment.removed |= removed
     opened = mpclean.open_release(copied.path)
     assert opened.verify() == []
-    assert set(copied.manifest["files"]) - set(opened.manifest["files"]) == set(names)
-    assert (copied.path / "ledger" / "excluded.parquet").read_bytes() == b"new"
+    assert set(opened.manifest["files"]) - set(copied.manifest["files"]) == {"report/a.html"}
+    assert (copied.path / "report" / "a.html").read_text() == "new"
 
 
 def test_what_was_wrong_before_is_not_made_good(copied):
