@@ -37,7 +37,7 @@ docs: .venv/.installed
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "mpclean needs Python 3.11 or newer and $(PYTHON) is %d.%d: try make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install torch==2.13.0
-	$(BIN)/pip install -c constraints.txt -e ".[ecn,ase,hub,materials-project,docs,report,dev]"
+	$(BIN)/pip install -c constraints.txt -e ".[ecn,ase,dask,hub,materials-project,docs,report,dev]"
 	@touch $@
 
 # Removes what the targets above wrote, but neither .venv nor releases and runs of your own.

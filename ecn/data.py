@@ -316,16 +316,18 @@ def rows_of(output: Tensor, batch: CrystalBatch, *, per_site: bool) -> Tensor:
 
 
 def open_release(path: Path) -> Release:
-    """Open a release: the one place where networks meet what builds releases.
+    """Open a release and verify it: the one place where networks meet what builds releases.
 
     Raises
     ------
     UserError
-        If there is no release at the path.
+        If there is no release at the path, or it is not what its manifest says.
     """
     from mpclean.release import open_release as open_
 
-    return open_(path)
+    release = open_(path)
+    release.require_intact()
+    return release
 
 
 def split_identity(release: Release, strategy: str | None) -> dict[str, str | None]:

@@ -69,6 +69,7 @@ def main() -> None:
     "--min-area", type=click.FloatRange(min=0), metavar="A2", help="Smallest Voronoi face of a bond, A^2."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
+@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster instead, as in tcp://host:8786.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
 @click.option(
     "--functional",

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -311,6 +312,9 @@ def _check(crystal: Crystal) -> Crystal:
         raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
     if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
         raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
+    shortest = _shortest_vector(crystal.lattice)
+    if shortest < MIN_DISTANCE:  # also, a symmetry search would look at any number of its images
+        raise RecordError("atoms coincide", f"every atom and an image of it are {shortest:.3g} A apart")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     inside = crystal.frac_coords % 1.0 % 1.0  # the first one rounds -1e-17 to 1
     near = cKDTree(inside, boxsize=1.0).query_pairs(
@@ -322,3 +326,18 @@ def _check(crystal: Crystal) -> Crystal:
         first, second = near[distance.argmin()]
         raise RecordError("atoms coincide", f"sites {first} and {second} are {distance.min():.3g} A apart")
     return crystal
+
+
+def _shortest_vector(lattice: NDArray[np.float64]) -> float:
+    """Length of about the shortest vector of a lattice, A: of three that no pair makes shorter.
+
+    Its volume is above a millionth of that of a box with its edges, so this ends after a few rounds.
+    """
+    vectors = lattice.copy()
+    for _ in range(100):
+        before = vectors.copy()
+        for i, j in permutations(range(3), 2):
+            vectors[i] -= np.rint(vectors[i] @ vectors[j] / (vectors[j] @ vectors[j])) * vectors[j]
+        if np.array_equal(vectors, before):
+            break
+    return float(np.linalg.norm(vectors, axis=1).min())

@@ -74,7 +74,7 @@ class Plan:
     limit
         Read this many records only; None for all.
     workers
-        Processes for the per-crystal work.
+        Who does the per-crystal work, as `mpclean.engine.run` takes it.
     """
 
     version: Version
@@ -86,7 +86,7 @@ class Plan:
     split: tuple[pa.Table, str] | None
     drift: bool
     limit: int | None
-    workers: int
+    workers: int | str
 
 
 def build(
@@ -97,6 +97,7 @@ def build(
     dedup: str | None = None,
     min_area: float = MIN_AREA,
     workers: int | None = None,
+    scheduler: str | None = None,
     limit: int | None = None,
     functional: str | None = None,
     hull: str | None = None,
@@ -125,6 +126,9 @@ def build(
     workers
         Processes for the per-crystal work; the number of usable cores by default. The
         release does not depend on it.
+    scheduler
+        Address of the scheduler of a Dask cluster, as in ``tcp://host:8786``, that does the
+        per-crystal work instead. Records and results travel: nothing is read or written there.
     limit
         Read this many records only.
     functional
@@ -146,7 +150,12 @@ def build(
         For everything the user can put right; nothing is written then.
     """
     options = {"functional": functional, "hull": hull, "bulk": bulk or None}
-    plan = _plan(version, source, out, split, dedup, min_area, workers, limit, allow_version_drift, options)
+    if workers is not None and scheduler is not None:
+        raise UserError(
+            "--workers are processes of this machine and --scheduler is another; give one of them"
+        )
+    who = scheduler or workers or len(os.sched_getaffinity(0))
+    plan = _plan(version, source, out, split, dedup, min_area, who, limit, allow_version_drift, options)
     with staging_folder(plan.out) as folder:
         require_free(plan.out, force)
         with unfinished(plan.out, _depends_on(plan)) as batches:
@@ -169,7 +178,7 @@ def _plan(
     split: str | Path | None,
     dedup: str | None,
     min_area: float,
-    workers: int | None,
+    workers: int | str,
     limit: int | None,
     drift: bool,
     options: dict[str, Any],
@@ -218,7 +227,7 @@ def _plan(
         split=_chosen_split(split, opened, version),
         drift=drift,
         limit=limit,
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers,
     )
 
 

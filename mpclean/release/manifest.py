@@ -46,6 +46,11 @@ def load_manifest(folder: Path) -> Manifest:
     return parse_manifest(path.read_bytes(), str(path))
 
 
+def _inside(name: str) -> bool:
+    """Whether a name of a file stays in the folder of its release, on any system."""
+    return all(part not in ("", ".", "..") for part in name.split("/")) and not set(name) & set("\\:\0*?[")
+
+
 def parse_manifest(content: bytes, origin: str) -> Manifest:
     """The manifest that the bytes of a file spell.
 
@@ -59,12 +64,12 @@ def parse_manifest(content: bytes, origin: str) -> Manifest:
     Raises
     ------
     UserError
-        If it was changed, or its format is newer than this program.
+        If it was changed, names a file outside its release, or its format is newer than this program.
     """
     try:
         manifest = json.loads(content)
-        intact = dump_manifest(manifest) == content
-    except (ValueError, AttributeError, RecursionError):
+        intact = dump_manifest(manifest) == content and all(map(_inside, manifest["files"]))
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         intact = False
     if not intact:
         raise UserError(f"{origin}: the manifest was changed or damaged; build or fetch the release again")

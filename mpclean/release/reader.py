@@ -347,6 +347,20 @@ class Release:
                 problems.append(f"changed: {name}")
         return problems or structural_problems(self)
 
+    def require_intact(self) -> None:
+        """Refuse to go on with a release that differs from its manifest.
+
+        Raises
+        ------
+        UserError
+            If it does.
+        """
+        if problems := self.verify():
+            raise UserError(
+                f"{self.path}: {len(problems)} files differ from the manifest ({problems[0]}); build or "
+                "fetch the release again"
+            )
+
 
 def open_release(path: str | Path) -> Release:
     """Open a release folder.

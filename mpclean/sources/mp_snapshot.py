@@ -15,6 +15,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ Document = dict[str, Any]
 FACTS = "snapshot.json"
 
 _FORMAT = 1
+_PAGE = re.compile("(summary|thermo|deprecated)-[0-9]+")
 _WAY_OUT = "delete the folder and fetch it again with --source materials-project"
 
 
@@ -104,6 +106,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(path.read_bytes())
         if facts["format"] > _FORMAT:
             raise UserError(f"{path}: format {facts['format']} is newer than this program reads ({_FORMAT})")
+        for name in facts.get("sha256", {}):
+            if not _PAGE.fullmatch(name):
+                raise ValueError(f"{name!r} is the name of no page")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {_WAY_OUT}") from error
     return facts

@@ -15,6 +15,7 @@ from ecn.cli import main
 from mpclean.bonding import bond_graph
 from mpclean.crystal import Crystal, formula
 from mpclean.release.manifest import dump_manifest
+from mpclean.release.seal import describe_files
 from mpclean.schema import RELEASE
 
 #: Rock salts A+ B-: an element pair and a lattice parameter give a crystal with a known label.
@@ -61,13 +62,11 @@ def release_row(k: int, rng: np.random.Generator) -> dict:
 
 def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool = False) -> Path:
     """A release folder with the given rows in its splits and no more than readers need."""
-    files = {}
     (folder / "data").mkdir(parents=True)
     for split, content in rows.items():
         if content:
             name = f"data/{split}-00000-of-00001.parquet"
             pq.write_table(pa.Table.from_pylist(content, RELEASE), folder / name)
-            files[name] = {}
     manifest = {
         "format_version": 1,
         "name": folder.name,
@@ -76,7 +75,7 @@ def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool 
         "upstream": {"version": None, "synthetic": synthetic},
         "columns": RELEASE.names,
         "split": {"strategy": "random"},
-        "files": files,
+        "files": describe_files(folder),
         "parameters": {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0},
     }
     (folder / "manifest.json").write_bytes(dump_manifest(manifest))

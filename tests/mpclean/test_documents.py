@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
-from mpclean.documents import MAX_SITES, read_documents, read_structure
+from mpclean.documents import MAX_SITES, RecordError, read_documents, read_structure
 from mpclean.schema import RECORD
 from mpclean.sources import DOCUMENTS
 
@@ -566,3 +566,20 @@ def test_nothing_raises_and_nothing_is_lost(raw):
             assert np.isfinite(row["lattice"] + row["frac_coords"]).all()
         if document.startswith(b'{"material_id": "mp-1", '):
             assert row["material_id"] == "mp-1"
+
+
+@pytest.mark.parametrize("edge", [0.01, 0.09])
+@pytest.mark.parametrize("sheared", [False, True])
+def test_a_lattice_vector_shorter_than_any_bond(edge, sheared):
+    """A symmetry search would look at any number of images, and once did not come back."""
+    matrix = np.diag([500.0, edge, 500.0])
+    if sheared:
+        matrix[1] += 7 * matrix[0]
+    structure = {
+        "lattice": {"matrix": matrix.tolist()},
+        "sites": [{"species": [{"element": "F"}], "abc": [0, 0, 0]}],
+    }
+    with pytest.raises(RecordError) as caught:
+        read_structure(structure)
+    assert caught.value.reason == "atoms coincide"
+    assert caught.value.detail == f"every atom and an image of it are {edge:.3g} A apart"
