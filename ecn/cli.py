@@ -105,7 +105,7 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="End after so many minutes.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option(
-    "--log",
+    "--logger",
     "loggers",
     multiple=True,
     default=["tensorboard"],

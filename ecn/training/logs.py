@@ -92,7 +92,7 @@ class _TensorBoard:
             self._logger = TensorBoardLogger(run, "tensorboard", "", purge_step=n_epochs + 1)
         except ModuleNotFoundError as error:
             raise UserError(
-                "TensorBoard is not installed: pip install tensorboard, or choose --log none"
+                "TensorBoard is not installed: pip install tensorboard, or choose --logger none"
             ) from error
 
     def log(self, epoch: Epoch) -> None:
