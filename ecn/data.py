@@ -321,7 +321,7 @@ def open_release(path: Path) -> Release:
     Raises
     ------
     UserError
-        If there is no release at the path, or it is not what its manifest says.
+        If there is no release at the path, or its files are not those of its manifest.
     """
     from mpclean.release import open_release as open_
 

@@ -331,6 +331,10 @@ class Release:
         One line per file that is changed, missing or extra; where there is none, one line per table
         that is not as it should be. None if the release is intact.
         """
+        return self.changed_files() or structural_problems(self)
+
+    def changed_files(self) -> list[str]:
+        """One line per file that is not as the manifest has it: changed, missing or extra."""
         listed = self.manifest["files"]
         present = {
             path.relative_to(self.path).as_posix()
@@ -345,17 +349,17 @@ class Release:
                 problems.append(f"changed: {name} (a link, not a file)")
             elif path.stat().st_size != listed[name]["bytes"] or file_sha256(path) != listed[name]["sha256"]:
                 problems.append(f"changed: {name}")
-        return problems or structural_problems(self)
+        return problems
 
     def require_intact(self) -> None:
-        """Refuse to go on with a release that differs from its manifest.
+        """Refuse to go on with a release whose files differ from its manifest.
 
         Raises
         ------
         UserError
             If it does.
         """
-        if problems := self.verify():
+        if problems := self.changed_files():
             raise UserError(
                 f"{self.path}: {len(problems)} files differ from the manifest ({problems[0]}); build or "
                 "fetch the release again"
