@@ -89,6 +89,7 @@ def _periodic_table(counts: NDArray[np.int64]) -> Figure:
     axis.axis("off")
     place = axis.inset_axes((0.17, 0.93, 0.42, 0.025))
     scale = figure.colorbar(ScalarMappable(norm, palette), cax=place, orientation="horizontal")
-    scale.set_ticks(MaxNLocator(4, integer=True), format="{x:,.0f}")
+    scale.set_ticks(MaxNLocator(4, integer=True))
+    scale.ax.xaxis.set_major_formatter("{x:,.0f}")
     scale.set_label("crystals with the element")
     return figure
