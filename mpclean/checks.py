@@ -162,8 +162,8 @@ def _outside(column: Column, values: pa.ChunkedArray) -> Iterator[tuple[str, _Ma
     low, high = column.valid or (-np.inf, np.inf)
     known = values.is_valid().to_numpy() if values.null_count else True
     numbers = values.to_numpy()
-    # The smallest and largest number are quickly found, and are not numbers where any is not.
-    if not (column.valid and known is True and low <= numbers.min() and numbers.max() <= high):
+    # The smallest and largest number are quickly found; they are not numbers where one is not, or is null.
+    if not (column.valid and low <= numbers.min() and numbers.max() <= high):
         inside = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
         limits = f" in [{low:g}, {high:g}] {column.unit}".rstrip() if column.valid else ""
         yield f"no finite number{limits}", known & ~inside

@@ -314,6 +314,8 @@ def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_js
     else:
         for table in diff_tables(found):
             click.echo(render(table) + "\n")
+        for name, built in found.built.items():
+            click.echo(f"built with another {name}: {built['a']} -> {built['b']}")
         within = ", ".join(f"{value:g} {unit}".rstrip() for unit, value in found.tolerance.items())
         click.echo(f"the same are numbers within {within}")
         click.echo(found.conclusion)

@@ -39,6 +39,9 @@ class Difference:
         What they are.
     tolerance
         By unit, the difference up to which numbers are the same.
+    built
+        By name, the ``a`` and ``b`` of parameters, of what the source is, and of libraries that are not
+        the same in both releases: what may be why all else differs, and no difference by itself.
     came, went
         ``material_id, rule, reason``: records that only B, or only A, keeps (of a snapshot: that can
         be read), and how the other side left them out; null where it does not know them.
@@ -58,6 +61,7 @@ class Difference:
     a: dict[str, Any]
     b: dict[str, Any]
     tolerance: dict[str, float]
+    built: dict[str, dict[str, Any]]
     came: pa.Table
     went: pa.Table
     moved: dict[str, pa.Table]
@@ -162,17 +166,20 @@ def _difference(base: Release, other: Side, tolerance: dict[str, float], turned:
     a, b = (other, base) if turned else (base, other)
     moved: dict[str, pa.Table] = {}
     columns = splits = _names([], [])
+    built = {}
     if isinstance(a, Release) and isinstance(b, Release):
         both = kept_a.filter(pc.is_in(kept_a, value_set=kept_b))
         common = [name for name in a.strategies if name in b.strategies]
         moved = {name: _moved(both, a.assigned(name), b.assigned(name)) for name in common}
         columns = _names(_columns(a, left_a), _columns(b, left_b))
         splits = _names(a.strategies, b.strategies)
+        built = _built(a, b)
     ledger = ledger_difference(left_a, left_b, kept_a, kept_b, tolerance)
     found = Difference(
         a=facts(a),
         b=facts(b),
         tolerance=tolerance,
+        built=built,
         came=fates(kept_b.filter(pc.invert(pc.is_in(kept_b, value_set=kept_a))), left_a),
         went=fates(kept_a.filter(pc.invert(pc.is_in(kept_a, value_set=kept_b))), left_b),
         moved={name: table for name, table in moved.items() if table.num_rows},
@@ -261,6 +268,16 @@ def _moved(both: pa.ChunkedArray, a: pa.Table, b: pa.Table) -> pa.Table:
     parts = [s["split"].take(pc.index_in(both, value_set=s["material_id"])) for s in (a, b)]
     same = pc.fill_null(pc.equal(*parts), pc.and_(parts[0].is_null(), parts[1].is_null()))
     return pa.table([both, *parts], names=["material_id", "a", "b"]).filter(pc.invert(same))
+
+
+def _built(a: Release, b: Release) -> dict[str, dict[str, Any]]:
+    """Parameters, facts about the source and libraries that are not the same."""
+    first, second = (
+        {**m["parameters"], "source": m["upstream"]["sha256"], **m["libraries"]}
+        for m in (a.manifest, b.manifest)
+    )
+    both = ((name, {"a": first.get(name), "b": second.get(name)}) for name in {**first, **second})
+    return {name: values for name, values in both if values["a"] != values["b"]}
 
 
 def _columns(release: Release, ledger: pa.Table) -> list[str]:

@@ -319,6 +319,27 @@ def test_versions(content, other_content, split_release, tmp_path, rng):
     assert version(whole, whole) == (None, "1.0.0")
 
 
+def test_what_was_built_otherwise(content, other_content, tmp_path, rng):
+    """It is told, and is no difference of records."""
+    manifest = content.release.manifest
+    other_content.changes = {
+        "parameters": manifest["parameters"] | {"min_area": 0.5, "new": 3},
+        "libraries": manifest["libraries"] | {"spglib": "9.9"},
+    }
+    a, b = content.write(tmp_path / "a", rng), other_content.write(tmp_path / "b", rng)
+    found = diff(a.path, b.path)
+    assert found.built == {
+        "min_area": {"a": manifest["parameters"]["min_area"], "b": 0.5},
+        "new": {"a": None, "b": 3},
+        "spglib": {"a": manifest["libraries"]["spglib"], "b": "9.9"},
+    }
+    assert not found
+    assert found.level == "patch"
+    done = run(a.path, b.path)
+    assert done.exit_code == 0
+    assert "built with another min_area: 0.0001 -> 0.5\n" in done.stdout
+
+
 def test_a_reshuffled_split_is_major(content, other_content, tmp_path, rng):
     parts = other_content.splits["random"]
     shuffled = dict(zip(parts, rng.permutation(list(parts.values())).tolist(), strict=True))
