@@ -21,6 +21,8 @@ from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.downloads import fetch
 from mpclean.errors import UserError
 from mpclean.examples import COLUMNS, examples
+from mpclean.matching import MAX_ATOMS as MAX_MATCHED_ATOMS
+from mpclean.matching import MAX_COMPARISONS
 from mpclean.passes import Passes
 from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest
@@ -449,6 +451,8 @@ def _manifest(
         "parameters": {
             "rules": list(plan.version.rules),
             "dedup": plan.dedup if "duplicate" in plan.version.rules else None,
+            "max_matched_atoms": MAX_MATCHED_ATOMS,
+            "max_comparisons": MAX_COMPARISONS,
             "max_atoms": MAX_ATOMS,
             "cell_tolerance": CELL_TOLERANCE,
             "spacegroup_tolerance": SPACEGROUP_TOLERANCE,

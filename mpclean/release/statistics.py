@@ -121,21 +121,15 @@ def merge_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
 
     The example is the middle one. No rows where there are no such records.
     """
+    verdicts = (manifest.get("duplicates") or {}).get("verdicts", {})
     rows = []
     for name, title in VERDICTS.values():
-        found = (manifest.get("duplicates") or {"verdicts": {}})["verdicts"].get(name, {"records": 0})
-        if found["records"]:
+        if name in verdicts and verdicts[name]["records"]:
+            found = verdicts[name]
             example = found["examples"][len(found["examples"]) // 2]
-            spread = (found["median"], found["percentile_90"])
-            rows.append(
-                [
-                    title,
-                    f"{found['records']:,}",
-                    *("" if number is None else f"{number:.3f}" for number in spread),
-                    f"{example['material_id']} and {example['kept_id']}",
-                    example["detail"],
-                ]
-            )
+            spread = ("" if n is None else f"{n:.3f}" for n in (found["median"], found["percentile_90"]))
+            pair = f"{example['material_id']} and {example['kept_id']}"
+            rows.append([title, f"{found['records']:,}", *spread, pair, example["detail"]])
     head = ["same formula and space group", "records", "median eV/atom", "90th percentile"]
     return [*head, "such as", "key"], rows
 

@@ -211,7 +211,9 @@ def test_by_key_every_merge_has_a_verdict(by_key):
         "mp-6": ("mp-2", True),
         "mp-8": ("mp-2", False),
     }
-    assert by_key.manifest["parameters"]["dedup"] == "key"
+    parameters = by_key.manifest["parameters"]
+    assert (parameters["dedup"], parameters["max_matched_atoms"]) == ("key", matching.MAX_ATOMS)
+    assert parameters["max_comparisons"] == matching.MAX_COMPARISONS
 
 
 def test_by_structure_only_equal_crystals_merge(by_structure):
