@@ -208,6 +208,11 @@ def export(release: str, target: str | None, **options: Any) -> None:
 @click.option("--element", metavar="SYMBOL", help="The element that leave-element-out holds back.")
 @click.option("--folds", type=click.IntRange(min=3), metavar="K", help="Of k-fold.  [default: 5]")
 @click.option(
+    "--group",
+    metavar="LEVEL",
+    help="Of k-fold: formula, prototype or chemical-system, of which none is in two folds.",
+)
+@click.option(
     "--of", metavar="NAME", help="The split that learning-curve takes parts of.  [default: that of the build]"
 )
 @click.option(

@@ -180,7 +180,8 @@ def more_split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
 
 def described(entry: dict[str, Any]) -> str:
     """How an added split was made, in a sentence, from its entry of ``more_splits``."""
-    options = [f"{name} {_words(value)}" for name, value in sorted(entry["parameters"].items())]
+    given = {name: value for name, value in sorted(entry["parameters"].items()) if value is not None}
+    options = [f"{name} {_words(value)}" for name, value in given.items()]
     apart = ", ".join(entry["keeps_apart"])
     return "; ".join(
         [f"strategy {entry['strategy']}", *options, *([f"keeps apart: {apart}"] if apart else [])]

@@ -22,6 +22,7 @@ from mpclean.release.writer import write_table
 from mpclean.schema import SPLIT, SPLITS
 from mpclean.splits import STRATEGIES, read_split
 from mpclean.splits.base import Strategy
+from mpclean.splits.grouped import GROUPS, kept_apart
 from mpclean.splits.rows import write_rows
 from mpclean.versions import find_version
 
@@ -56,8 +57,8 @@ def add_split(
     force
         Replace splits of that name, but never the one that the release was built with.
     options
-        Those of the strategy: ``seed``, ``fractions``, ``element``, ``folds``, ``of``, ``by``,
-        ``lists``. None leaves an option at its default.
+        Those of the strategy: ``seed``, ``fractions``, ``element``, ``folds``, ``group``,
+        ``of``, ``by``, ``lists``. None leaves an option at its default.
 
     Returns
     -------
@@ -118,6 +119,8 @@ def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[
             )
     if "of" in resolved:
         resolved["of"] = resolved["of"] or release.manifest["split"]["strategy"]
+    if resolved.get("group") not in (None, *GROUPS):
+        raise UserError(f"--group {resolved['group']}: groups are by {', '.join(GROUPS)}")
     if "by" in resolved:
         resolved["by"] = resolved["by"] or ("date" if "date" in release.manifest["columns"] else "id")
     return resolved
@@ -141,8 +144,9 @@ def _lists(options: dict[str, Any], release: Release) -> tuple[dict[str, Any], d
 
 def _keys(plan: Strategy, options: dict[str, Any], release: Release, workers: int | None) -> pa.Table:
     """What a strategy sees of the records, which are sorted by id."""
-    keys = level_keys(release, [plan.level] if plan.level else [], workers)
-    keys = keys.rename_columns({plan.level: "group"} if plan.level else {})
+    level = plan.level or options.get("group")
+    keys = level_keys(release, [level] if level else [], workers)
+    keys = keys.rename_columns({level: "group"} if level else {})
     if wanted := [name for name in plan.columns if name in release.manifest["columns"]]:
         rows = release.table(columns=["material_id", *wanted]).sort_by("material_id")
         for name in wanted:
@@ -192,7 +196,9 @@ def _more(release: Release) -> dict[str, dict[str, Any]]:
 def _keeps_apart(plan: Strategy, options: dict[str, Any], release: Release) -> tuple[str, ...]:
     """What a strategy promises; a part of another split keeps what that one does."""
     more = _more(release)
-    return tuple(more[options["of"]]["keeps_apart"]) if options.get("of") in more else plan.keeps_apart
+    if options.get("of") in more:
+        return tuple(more[options["of"]]["keeps_apart"])
+    return kept_apart(options["group"]) if options.get("group") else plan.keeps_apart
 
 
 def _content_hash(table: pa.Table) -> str:

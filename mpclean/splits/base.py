@@ -35,7 +35,7 @@ class Strategy:
         From a table of keys, sorted by ``material_id``, and the options as keywords to tables of
         `mpclean.schema.SPLIT`, by what is added to the name of the split (nothing where there is
         one). Keys are ``material_id``, ``split`` (in the split that the option ``of`` names),
-        ``group`` where the strategy has a `level`, and `columns`.
+        ``group`` where the strategy has a `level` or is given one as ``group``, and `columns`.
     options
         The options that it takes, with their defaults.
     level

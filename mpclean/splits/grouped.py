@@ -41,10 +41,7 @@ def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[f
     UserError
         If every group is larger than a share, which would stay empty.
     """
-    keys = sorted(pc.unique(groups.drop_null()).to_pylist())
-    encoded = pc.fill_null(pc.index_in(groups, value_set=pa.array(keys, pa.string())), -1).to_numpy()
-    alone = encoded < 0
-    encoded = np.where(alone, len(keys) + np.cumsum(alone) - 1, encoded)
+    encoded = numbered(groups)
     sizes = np.bincount(encoded)
     order = list(range(len(sizes)))
     Random(seed).shuffle(order)  # noqa: S311 - reproducibility is the point
@@ -66,12 +63,28 @@ def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[f
     return places
 
 
+def numbered(groups: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    """(N,) number of the group of every record, from its key; a null is a group of its own.
+
+    Groups are numbered from 0 in the order of their keys, those of one record after them.
+    """
+    keys = sorted(pc.unique(groups.drop_null()).to_pylist())
+    encoded = pc.fill_null(pc.index_in(groups, value_set=pa.array(keys, pa.string())), -1).to_numpy()
+    alone = encoded < 0
+    return np.where(alone, len(keys) + np.cumsum(alone) - 1, encoded)
+
+
 def _make(keys: pa.Table, seed: int, fractions: Sequence[float]) -> dict[str, pa.Table]:
     return {"": by_place(keys["material_id"], grouped(keys["group"], seed, fractions))}
 
 
+def kept_apart(level: str) -> tuple[str, ...]:
+    """The levels at which a split leaks nothing that keeps the groups of a level together."""
+    return (level, *LEVELS[level].implies)
+
+
 #: Levels that a split can be grouped by.
-_LEVELS = ("formula", "prototype", "chemical-system")
+GROUPS = ("formula", "prototype", "chemical-system")
 
 STRATEGIES = tuple(
     Strategy(
@@ -79,7 +92,7 @@ STRATEGIES = tuple(
         _make,
         {"seed": SEED, "fractions": FRACTIONS},
         level=name,
-        keeps_apart=(name, *LEVELS[name].implies),
+        keeps_apart=kept_apart(name),
     )
-    for name in _LEVELS
+    for name in GROUPS
 )

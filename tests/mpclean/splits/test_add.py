@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean import UserError
+from mpclean.audit import audit
 from mpclean.cli import main
 from mpclean.schema import SPLITS
 from mpclean.splits import STRATEGIES
@@ -108,6 +109,17 @@ def test_learning_curve_keeps_what_its_split_keeps(release):
     assert ids(opened, "test", "plain-0.25") == ids(opened, "test", None)
 
 
+def test_folds_of_a_level_promise_it(release):
+    add_split(release.path, "k-fold", "cv", folds=3, group="chemical-system", workers=1)
+    more = mpclean.open_release(release.path).manifest["more_splits"]
+    assert {name: entry["keeps_apart"] for name, entry in more.items()} == {
+        f"cv-{k}": ["chemical-system", "formula", "key", "structure"] for k in (1, 2, 3)
+    }
+    found = audit(mpclean.open_release(release.path), workers=1)
+    assert found.broken == []
+    assert all(found.leakage[f"cv-{k}"]["chemical-system"]["test"]["leaking"] == 0 for k in (1, 2, 3))
+
+
 def test_prototypes_stay_together(release):
     add_split(release.path, "prototype", fractions=(0.6, 0.2, 0.2), workers=1)
     opened = mpclean.open_release(release.path)
@@ -120,6 +132,7 @@ def test_prototypes_stay_together(release):
     [
         ("clever", {}, "--strategy clever: no such strategy; known are random, formula"),
         ("k-fold", {"element": "Fe"}, "--strategy k-fold takes no --element; it takes --seed, --folds"),
+        ("k-fold", {"group": "size"}, "--group size: groups are by formula, prototype, chemical-system"),
         ("formula", {"fractions": (0.8, 0.1, 0.2)}, "--fractions 0.8 0.1 0.2: three shares above 0 of sum 1"),
         ("formula", {"fractions": (1.0, 0.0, 0.0)}, "three shares above 0"),
         ("formula", {"fractions": (1.1, -0.2, 0.1)}, "three shares above 0"),

@@ -78,6 +78,20 @@ def test_folds_are_each_test_once():
         assert len(ids(table, "test")) == 70
 
 
+def test_folds_of_groups():
+    """No group is in two folds, and sizes differ by at most the largest group."""
+    group = dict(zip(IDS, keys()["group"].to_pylist(), strict=True))
+    tests = [ids(table, "test") for table in made("k-fold", folds=4, group="chemical-system").values()]
+    assert sorted(i for test in tests for i in test) == IDS
+    systems = [{group[i] for i in test} for test in tests]
+    assert sum(map(len, systems)) == len(set(group.values()))
+    largest = max(list(group.values()).count(system) for system in SYSTEMS)
+    sizes = [len(test) for test in tests]
+    assert max(sizes) - min(sizes) <= largest
+    with pytest.raises(UserError, match=r"--folds 20: .* one per chemical-system \(8\)"):
+        made("k-fold", folds=20, group="chemical-system")
+
+
 @pytest.mark.parametrize("folds", [2, 31])
 def test_impossible_folds(folds):
     with pytest.raises(UserError, match=f"--folds {folds}: at least 3"):
