@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "pyg_dataset"]
 
 
-def load(run: str | Path) -> Predictor:
+def load(run: str | Path, *more: str | Path) -> Predictor:
     """Load a trained model; ``load(run).predict([structure, ...])`` gives numbers with units.
 
     torch is imported here, not before.
@@ -25,16 +25,19 @@ def load(run: str | Path) -> Predictor:
     Parameters
     ----------
     run
-        Folder of a run of ``ecn fit``.
+        Folder of a run of ``ecn fit``, name of a reference model such as ``formation-energy``, or
+        ``ORG/NAME`` or ``ORG/NAME@REVISION`` on the Hugging Face Hub; see `ecn.locate`.
+    more
+        Other runs for the same target, whose spread says how much to trust a number.
 
     Raises
     ------
     ecn.errors.UserError
-        If it is no run, or a damaged one.
+        If it is no run, or a damaged one, or the Hub cannot be asked.
     """
-    from ecn.predict import load as load_run
+    from ecn.predict import load as load_runs
 
-    return load_run(run)
+    return load_runs(run, *more)
 
 
 def pyg_dataset(

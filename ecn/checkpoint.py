@@ -8,18 +8,23 @@ A run is a folder with
   score and a digest of the weights in its header;
 * ``metrics.csv``, a line per epoch.
 
-Nothing is pickled.
+Nothing is pickled. A run of an earlier format is brought up to date as it is read, so that it can be
+read for ever: a change of the format is a new `FORMAT_VERSION`, a function in `_UPDATES`, and a small
+run of the new version in ``tests/ecn/checkpoints``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecn import settings
 from ecn.errors import UserError
 from ecn.files import replace_file
 
@@ -29,12 +34,30 @@ if TYPE_CHECKING:
     from ecn.models.base import CrystalModel
     from ecn.tasks import Goal
 
-#: Of the folder's layout; raised when an older reader would misunderstand it.
+#: Of the folder's layout; raised with every change of it.
 FORMAT_VERSION = 2
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.csv"
 
 _PACKAGES = ("mpclean", "lightning", "numpy", "pyarrow", "safetensors", "torch")
+
+
+def git_revision() -> str | None:
+    """The commit of the code that runs, ending in ``-dirty`` where files differ from it.
+
+    Returns
+    -------
+    40 hexadecimal digits; None where the code is installed and no checkout, or there is no git.
+    """
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    try:
+        # A folder of packages may lie in a checkout of something else, which says nothing of us.
+        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True)
+        described = [*git, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        return subprocess.run(described, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +87,12 @@ class RunConfig:
     release: dict[str, Any]
     """Of the training data: path, name, version, content hash, whether it is synthetic, split."""
     featuriser: dict[str, Any]
-    """How the release turned a crystal into a graph: bonds, min_area, cutoff."""
+    """How the release turned a crystal into a graph, and by which rules crystals stayed: bonds,
+    min_area, cutoff, rules."""
     packages: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})
     """Versions of the packages that had a hand in it."""
+    git_revision: str | None = field(default_factory=git_revision)
+    """Commit of the code, where it ran from a checkout."""
     format_version: int = FORMAT_VERSION
     """Of the folder's layout."""
 
@@ -124,12 +150,14 @@ def load(run: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     from ecn.models import build
-    from ecn.tasks import Goal
+    from ecn.tasks import Goal, Target
 
     config = load_config(run)
     try:
         goal = Goal.from_json(config.targets)
-    except (KeyError, TypeError, ValueError) as error:
+        for target in goal.targets:
+            settings.check(f"{run / CONFIG}: damaged, a target", Target, vars(target))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{run / CONFIG}: damaged, its targets are none ({error})") from error
     path = run / WEIGHTS
     if not path.is_file():
@@ -163,28 +191,66 @@ def load_config(run: Path) -> RunConfig:
     try:
         content = json.loads(path.read_text())
         found = content["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(found, int) or found < 1:
+            raise ValueError(found)
+        for version in range(found, FORMAT_VERSION):
+            content = {**_UPDATES[version](content), "format_version": version + 1}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: damaged, or not written by `ecn fit`") from error
-    if found == 1:
-        content, found = _from_version_1(content), 2
-    if found != FORMAT_VERSION:
+    if found > FORMAT_VERSION:
         raise UserError(f"{path}: format version {found}, but this ecn reads {FORMAT_VERSION}; upgrade ecn")
     expected = {f.name for f in fields(RunConfig)}
     if set(content) != expected:
         raise UserError(f"{path}: damaged, entries {sorted(set(content) ^ expected)} are missing or unknown")
+    for name, entries in _ENTRIES.items():
+        if not isinstance(content[name], dict) or not entries <= content[name].keys():
+            raise UserError(f"{path}: damaged, {name} has not the entries {', '.join(sorted(entries))}")
+    settings.check(f"{path}: damaged, a run", RunConfig, content, may_be_zero=["seed"])
     return RunConfig(**content)
 
 
-def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 had one target, under names of its own."""
+#: Entries that a part of a configuration has at least.
+_ENTRIES = {
+    "release": {"path", "name", "version", "content_hash", "synthetic", "split", "split_sha256"},
+    "featuriser": {"bonds", "min_area", "cutoff", "rules"},
+}
+
+
+def _from_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 has several targets, the revision of the code, the rules, and more settings of training."""
     from ecn.tasks import Goal
 
-    names = ("target", "unit", "shift", "scale", "train_mean")
-    old = {name: content[name] for name in names if name in content}
-    target = Goal.named(old["target"]).to_json()[0]
-    target |= {name: old[name] for name in ("shift", "scale", "train_mean")}
-    new = {name: value for name, value in content.items() if name not in old}
-    return new | {"targets": [target], "format_version": 2}
+    # Graphs of a radius were those of Perov-5 only, which has but one rule.
+    rules = ["record", "duplicate", "size", "dimensionality", "graph"]
+    fixed = {
+        "batch_edges": None,
+        "max_edges": None,
+        "precision": "32-true",
+        "loss": "mse",
+        "clip_norm": None,
+        "warmup_epochs": 0.0,
+        "average_decay": None,
+    }
+    (target,) = Goal.named(str(content["target"])).to_json()
+    target |= {name: content[name] for name in ("shift", "scale", "train_mean")}
+    gone = ("target", "unit", "shift", "scale", "train_mean")
+    return {
+        **{name: value for name, value in content.items() if name not in gone},
+        "targets": [target],
+        "git_revision": None,
+        "training": {**fixed, **content["training"]},
+        "release": {"split": None, "split_sha256": None, **content["release"]},
+        "featuriser": {
+            "rules": ["record"] if content["featuriser"]["bonds"] == "radius" else rules,
+            **content["featuriser"],
+        },
+    }
+
+
+#: From each earlier format to the next one, as functions of ``config.json``.
+_UPDATES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
 def _digest(weights: dict[str, Tensor]) -> str:

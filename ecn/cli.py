@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from ecn.training import Fitted
 
 _SPLITS = ("train", "validation", "test")
+
+#: Warnings about one input that are shown beside the table, which has them all.
+_WARNINGS = 10
 
 _DEFAULT = click.core.ParameterSource.DEFAULT
 
@@ -216,22 +218,29 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to predict.")
 @click.option("--release", type=click.Path(path_type=Path), help="Another release than the one trained on.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line instead of a table.")
 @click.option("--device", default="cpu", help="cpu, cuda or mps.")
-def evaluate(run: Path, split: str, release: Path | None, as_json: bool, device: str) -> None:
-    """Compare the predictions of RUN with the labels of a split."""
-    from ecn.evaluation import evaluate, parity_figure
+def evaluate(run: str, split: str, release: Path | None, as_json: bool, device: str) -> None:
+    """Compare the predictions of RUN with the labels of a split.
 
-    evaluations = evaluate(run, split, release, device)
+    RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub.
+    """
+    from ecn.evaluation import evaluate, parity_figure
+    from ecn.locate import locate
+
+    folder = locate(run)
+    evaluations = evaluate(folder, split, release, device)
     if not evaluations[0].trained_on_same:
         click.echo("this is not the release that the run was trained on, or not its split", err=True)
     several = len(evaluations) > 1
+    # A model that is not the user's own has its folder elsewhere.
+    figures = folder if folder == Path(run) else Path()
     for evaluation in evaluations:
         click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
-        figure = run / f"parity-{f'{evaluation.task.name}-' * several}{split}.png"
+        figure = figures / f"parity-{f'{evaluation.task.name}-' * several}{split}.png"
         parity_figure(evaluation, figure)
         if not as_json:
             click.echo(_table(evaluation))
@@ -276,39 +285,129 @@ def _ratios(head: str, rows: dict[str, dict[str, float]], counted: str) -> str:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "form", default="csv", type=click.Choice(["csv", "json"]), help="Of the output.")
-def predict(run: Path, files: tuple[Path, ...], form: str) -> None:
-    """Predict the crystals in structure FILES (CIF, POSCAR, extended XYZ, ...) with RUN."""
-    from ecn.predict import load
-    from mpclean.crystal import read_crystals
+@click.argument("run")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--with", "more", metavar="RUN", multiple=True, help="Another run of an ensemble; may be repeated."
+)
+@click.option("--split", type=click.Choice(_SPLITS), help="Of a release [default: all its rows].")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json", "parquet"]),
+    help="Of the output [default: by the name of --out, else csv].",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File to write instead of standard output.")
+@click.option("--device", default="cpu", help="cpu, cuda or mps.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes for a snapshot [default: the usable cores]."
+)
+def predict(
+    run: str,
+    inputs: tuple[Path, ...],
+    more: tuple[str, ...],
+    split: str | None,
+    form: str | None,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+) -> None:
+    """Predict the crystals in INPUTS with RUN, and with those of --with: then the mean and the spread.
 
-    model = load(run)
-    crystals = [(path, k, crystal) for path in files for k, crystal in enumerate(read_crystals(path))]
-    predictions = model.predict([crystal for _, _, crystal in crystals])
-    origins = [(path, k) for path, k, _ in crystals for _ in model.goal.tasks]
-    rows = [
-        {
-            "file": str(path),
-            "index": k,
-            "formula": prediction.formula,
-            "target": prediction.target,
-            "value": None if math.isnan(prediction.value) else float(f"{prediction.value:.6g}"),
-            "unit": prediction.unit,
-            "warning": prediction.warning,
-        }
-        for (path, k), prediction in zip(origins, predictions, strict=True)
-    ]
-    for row in rows:
-        if row["warning"]:
-            click.echo(f"ecn: {row['file']}: {row['warning']}", err=True)
-    if form == "json":
-        click.echo(json.dumps(rows))
-    else:
-        table = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub. An
+    input is a structure file (CIF, POSCAR, extended XYZ, ...), a release, or a snapshot of records as
+    `mpclean build --source` takes it. One that cannot be read leaves the others alone; the exit status
+    is then 2, as it is where a crystal has no number.
+    """
+    import os
+
+    from ecn.inputs import predict_input, table_writer
+    from ecn.predict import load
+
+    predictor = load(run, *more, device=device)
+    ending = out.suffix.removeprefix(".") if out else ""
+    workers = workers or len(os.sched_getaffinity(0))
+    failed = False
+    with table_writer(out, form or (ending if ending in ("json", "parquet") else "csv")) as write:
+        for path in inputs:
+            n_warned = 0
+            try:
+                for table in predict_input(predictor, path, split, workers):
+                    write(table)
+                    failed |= table["value"].null_count > 0
+                    for warning in filter(None, table["warning"].to_pylist()):
+                        n_warned += 1
+                        if n_warned <= _WARNINGS:
+                            click.echo(f"ecn: {path}: {warning}", err=True)
+            except UserError as error:
+                click.echo(f"ecn: {error}", err=True)
+                failed = True
+            if n_warned > _WARNINGS:
+                click.echo(f"{path}: {n_warned - _WARNINGS} more warnings, see the table", err=True)
+    if failed:
+        sys.exit(2)
+
+
+@main.command()
+@click.argument("run")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to measure it on.")
+@click.option("--release", type=click.Path(path_type=Path), help="Where the release of the run is now.")
+@click.option(
+    "--obtain", metavar="TEXT", default="", help="How a reader gets the data, for the card; Markdown."
+)
+def export(run: str, out: Path, split: str, release: Path | None, obtain: str) -> None:
+    """Write the best weights of RUN to the folder OUT, with measured errors and a model card."""
+    from ecn.export import export
+    from ecn.locate import locate
+
+    export(locate(run), out, split=split, release=release, obtain=obtain)
+    click.echo(out)
+
+
+@main.command()
+@click.argument("run")
+@click.argument("repo", metavar="ORG/NAME")
+@click.option("--private", is_flag=True, help="If the repository is to be made, only for its organisation.")
+@click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to measure it on.")
+@click.option("--release", type=click.Path(path_type=Path), help="Where the release of the run is now.")
+@click.option(
+    "--obtain", metavar="TEXT", default="", help="How a reader gets the data, for the card; Markdown."
+)
+def push(run: str, repo: str, private: bool, split: str, release: Path | None, obtain: str) -> None:
+    """Send RUN to the model ORG/NAME of the Hugging Face Hub, as `ecn export` writes it."""
+    from tempfile import TemporaryDirectory
+
+    from ecn.export import export
+    from ecn.hub import push
+    from ecn.locate import locate
+
+    with TemporaryDirectory() as folder:
+        exported = Path(folder) / "run"
+        export(locate(run), exported, split=split, release=release, obtain=obtain)
+        commit = push(exported, repo, private)
+    click.echo(f"{repo}@{commit}")
+
+
+@main.command()
+def references() -> None:
+    """List the models that ship, with their measured errors."""
+    from tabulate import tabulate
+
+    from ecn.card import shown
+    from ecn.checkpoint import load_config
+    from ecn.export import EVALUATION
+    from ecn.reference import references
+
+    rows = []
+    for name, folder in references().items():
+        config = load_config(folder)
+        for measured in json.loads((folder / EVALUATION).read_text())["targets"]:
+            metric, value, error, unit = shown(measured)[0]
+            found = f"{metric} {value:.4f}" + ("" if error is None else f" +- {error:.4f}") + f" {unit}"
+            data = f"{config.release['name']}, {measured['split']}"
+            rows.append([name, measured["target"], config.model, data, found.rstrip()])
+    click.echo(tabulate(rows, ["name", "target", "model", "measured on", "error"]))
 
 
 @main.command()

@@ -144,7 +144,7 @@ def evaluate(
         )
     opened = open_release(release or trained_on)
     identity = saved.config.release
-    strategy = identity.get("split")  # a run that is older than several splits has none
+    strategy = identity["split"]
     data = load_split(opened, split, saved.goal.tasks, strategy=strategy).to(device)
     output = predict(saved, data, device)
     labels, crystal = (t.cpu() for t in data.labels_of(torch.arange(len(data), device=data.labels.device)))
@@ -162,7 +162,7 @@ def evaluate(
                 metrics=target.task.metrics(*of_target, target.train_mean, crystal[known]),
                 n_left_out=data.n_left_out + len(data) - len(crystal[known].unique()),
                 release_hash=opened.content_hash,
-                trained_on_same=all(identity.get(name) == value for name, value in identities.items()),
+                trained_on_same=all(identity[name] == value for name, value in identities.items()),
                 checkpoint_hash=saved.digest,
                 synthetic=opened.manifest["upstream"]["synthetic"],
             )

@@ -1,36 +1,56 @@
-"""Crystals in, numbers with units out."""
+"""Crystals in, numbers with units out.
+
+Whatever crystals come as, they go the way of a build (`mpclean.examine`): the same cells, the same
+bonds, the same rules. Models see them as flat tensors, a batch at a time.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 
 from ecn import checkpoint
-from ecn.data import cell_tensors
+from ecn.data import crystal_tensors
 from ecn.errors import UserError
 from ecn.evaluation import max_edges, predict_rows
 from ecn.features import N_ELEMENTS
-from mpclean.bonding import BondGraph, MissingRadiusError, TessellationError, topology
-from mpclean.canonical import (
-    CELL_TOLERANCE,
-    PrimitiveCell,
-    SymmetryError,
-    canonical_cell,
-    pearson_symbols,
-)
-from mpclean.crystal import Crystal, formula, reduced_formula
+from ecn.locate import locate
+from mpclean import engine
+from mpclean.crystal import Crystal
 from mpclean.elements import SYMBOLS
+from mpclean.examine import ExamineTask, documents, examine, judge_release
+from mpclean.release.reader import Release
+from mpclean.schema import RELEASE
 from mpclean.work import Bonds
 
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
+
+#: A table of predictions. ``value`` and ``spread`` are in ``unit`` and null where there is no number;
+#: ``spread`` is the deviation over the models, null of a single one; ``valid`` is whether the rules of the
+#: data set would keep the crystal, and ``rule`` the one that would not.
+PREDICTIONS = pa.schema(
+    [
+        ("material_id", pa.string()),
+        ("formula", pa.string()),
+        ("target", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("spread", pa.float64()),
+        ("valid", pa.bool_()),
+        ("rule", pa.string()),
+        ("warning", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +62,15 @@ class Prediction:
     target: str
     """Name of the target."""
     value: float
-    """The prediction, in `unit`; NaN where none can be made."""
+    """The prediction, in `unit`; NaN where none can be made. Of several models their mean."""
     unit: str
-    """Unit of `value`."""
+    """Unit of `value` and `spread`."""
+    spread: float
+    """Deviation over the models; NaN of a single one."""
+    valid: bool
+    """Whether the rules of the data set would keep the crystal."""
+    rule: str
+    """The rule that would not keep it; empty where all would."""
     warning: str = ""
     """What speaks against the number, or why there is none; empty where nothing does."""
 
@@ -53,21 +79,37 @@ class Prediction:
 
 
 class Predictor:
-    """A trained model with all that leads from a structure to a number.
+    """Trained models with all that leads from a structure to a number.
 
     Parameters
     ----------
-    saved
-        The run.
+    members
+        One run, or several for the same targets on the same graphs.
+    device
+        Name of a torch device.
+
+    Raises
+    ------
+    UserError
+        If the runs do not go together, or are about sites rather than crystals.
     """
 
-    def __init__(self, saved: checkpoint.Checkpoint) -> None:
-        self.checkpoint = saved
-        self.goal = saved.goal
+    def __init__(self, *members: checkpoint.Checkpoint, device: str = "cpu") -> None:
+        self.members = members
+        self.device = torch.device(device)
+        self.goal = members[0].goal
         if self.goal.per_site:
-            raise UserError(f"{saved.path}: trained on numbers of sites; predictions are those of crystals")
-        rules = saved.config.featuriser
+            raise UserError(
+                f"{members[0].path}: trained on numbers of sites; predictions are those of crystals"
+            )
+        rules = members[0].config.featuriser
+        for other in members[1:]:
+            if other.goal.tasks != self.goal.tasks or other.config.featuriser != rules:
+                what = "targets" if other.goal.tasks != self.goal.tasks else "bonds or rules"
+                raise UserError(f"{members[0].path} and {other.path}: have other {what}, and so no mean")
         self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
+        self.rules = tuple(rules["rules"])
+        self.synthetic = any(member.config.release["synthetic"] for member in members)
 
     def predict(self, structures: Iterable[Structure | Crystal | Atoms]) -> list[Prediction]:
         """Predict crystals, each on its canonical primitive cell, with the release's own bonds.
@@ -79,87 +121,146 @@ class Predictor:
 
         Returns
         -------
-        A prediction for each, in their order, and of several targets for each of these. One whose
-        graph is not valid (`graph_problem`) or whose cell is in doubt (`cell_problem`) has a warning,
-        as all have from a model that was trained on synthetic labels; one without a graph has no
-        value either.
+        A prediction for each, in their order, and of several targets for each of these. One that a
+        rule of the data set would leave out, or whose cell is in doubt
+        (`mpclean.examine.cell_problem`), has a warning, as all have from a model that was trained on
+        synthetic labels; one without a graph has no value either.
 
         Raises
         ------
         UserError
             If a structure is not ordered or not periodic in three directions.
         """
-        crystals = [_crystal(structure) for structure in structures]
-        found = [self._prepare(crystal) for crystal in crystals]
-        values = iter(self._values([usable for usable, _ in found if usable is not None]))
-        nothing = [math.nan] * len(self.goal.tasks)
+        batches = documents([_crystal(structure) for structure in structures])
+        rows = [row for table in self.predict_documents(batches) for row in table.to_pylist()]
         return [
-            Prediction(reduced_formula(formula(crystal.atomic_numbers)), task.name, value, task.unit, warning)
-            for crystal, (usable, warning) in zip(crystals, found, strict=True)
-            for task, value in zip(self.goal.tasks, nothing if usable is None else next(values), strict=True)
+            Prediction(
+                row["formula"] or "",
+                row["target"],
+                np.nan if row["value"] is None else row["value"],
+                row["unit"],
+                np.nan if row["spread"] is None else row["spread"],
+                row["valid"],
+                row["rule"] or "",
+                row["warning"],
+            )
+            for row in rows
         ]
 
-    def _prepare(self, crystal: Crystal) -> tuple[tuple[PrimitiveCell, BondGraph] | None, str]:
-        unknown = sorted({SYMBOLS[z] for z in crystal.atomic_numbers if z > N_ELEMENTS})
-        if unknown:
-            return None, f"the model does not know {', '.join(unknown)}"
-        try:
-            cell = canonical_cell(crystal)
-            graph = self.bonds.graph(cell.crystal)
-        except (SymmetryError, MissingRadiusError, TessellationError) as error:
-            return None, str(error)
-        made_up = "trained on synthetic labels" if self.checkpoint.config.release["synthetic"] else ""
-        warnings = (graph_problem(cell.crystal, graph), cell_problem(crystal), made_up)
-        return (cell, graph), "; ".join(filter(None, warnings))
+    def predict_documents(self, batches: Iterable[pa.RecordBatch], workers: int = 1) -> Iterator[pa.Table]:
+        """Predict documents as they come from a source.
 
-    def _values(self, cells: list[tuple[PrimitiveCell, BondGraph]]) -> list[list[float]]:
-        """The values of the targets for every cell."""
-        if not cells:
-            return []
-        saved = self.checkpoint
-        edges = max_edges(saved.model, torch.device("cpu"))
-        output = saved.predict(predict_rows(saved.model, cell_tensors(cells), edges, None, per_site=False))
-        columns = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
-        return torch.stack(columns, dim=1).tolist()
+        Parameters
+        ----------
+        batches
+            Of `mpclean.sources.base.DOCUMENTS`; read as predictions are asked for.
+        workers
+            Processes that find cells and bonds.
+
+        Yields
+        ------
+        A table of `PREDICTIONS` for each batch: for every document a row for each target.
+        """
+        tasks = (ExamineTask(batch, self.bonds, self.rules) for batch in batches)
+        for found in engine.run(examine, tasks, workers):
+            yield self._table(found.rows, found.verdicts, found.doubts)
+
+    def predict_release(self, release: Release, split: str | None = None) -> Iterator[pa.Table]:
+        """Predict rows of a release, whose graphs are taken as they are.
+
+        Parameters
+        ----------
+        release
+            One whose bonds were found as those of the models.
+        split
+            "train", "validation" or "test"; all rows by default.
+
+        Yields
+        ------
+        A table of `PREDICTIONS` for each row group of the release.
+
+        Raises
+        ------
+        UserError
+            If its bonds were found otherwise, or it cannot be read.
+        """
+        found = release.manifest["parameters"]
+        bonds = Bonds(kind=found["bonds"], min_area=found["min_area"], cutoff=found["cutoff"])
+        if bonds != self.bonds:
+            raise UserError(
+                f"{release.path}: its bonds are of {bonds}, those of the model of {self.bonds}; predict the "
+                "snapshot that it was built from"
+            )
+        for rows in release.batches(split, RELEASE.names):
+            yield self._table(rows, judge_release(rows, self.rules), [""] * len(rows))
+
+    def _table(self, rows: pa.Table, verdicts: pa.Table, doubts: list[str]) -> pa.Table:
+        known, tasks = self._known(rows), self.goal.tasks
+        numbers = np.full((len(self.members), len(rows), len(tasks)), np.nan)
+        if known.any():
+            numbers[:, known] = self._values(rows.filter(pa.array(known)))
+        several = len(self.members) > 1
+        spread = numbers.std(axis=0, ddof=1) if several else np.full(numbers.shape[1:], np.nan)
+        warnings = [
+            "; ".join(filter(None, parts))
+            for parts in zip(
+                map(_said, *(verdicts[name].to_pylist() for name in ("rule", "reason", "detail"))),
+                ("" if k else _unknown(row) for k, row in zip(known, rows["atomic_numbers"], strict=True)),
+                doubts,
+                ["trained on synthetic labels" if self.synthetic else ""] * len(rows),
+                strict=True,
+            )
+        ]
+        of_crystals = pa.table(
+            {
+                "material_id": rows["material_id"],
+                "formula": rows["reduced_formula"],
+                "valid": verdicts["rule"].is_null(),
+                "rule": verdicts["rule"],
+                "warning": pa.array(warnings, pa.string()),
+            }
+        ).take(pa.array(np.repeat(np.arange(len(rows)), len(tasks))))
+        columns = {
+            **{name: of_crystals[name] for name in of_crystals.column_names},
+            "target": pa.array([task.name for task in tasks] * len(rows), pa.string()),
+            "unit": pa.array([task.unit for task in tasks] * len(rows), pa.string()),
+            "value": pa.array(numbers.mean(axis=0).ravel(), from_pandas=True),
+            "spread": pa.array(spread.ravel(), from_pandas=True),
+        }
+        return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
+
+    def _known(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Whether a row has a graph, and no element that the models do not know; (K,)."""
+        known = rows["edge_source"].is_valid().to_numpy().copy()
+        numbers = rows["atomic_numbers"].combine_chunks()
+        beyond = pc.greater(numbers.flatten(), N_ELEMENTS).to_numpy(zero_copy_only=False)
+        known[pc.list_parent_indices(numbers).to_numpy()[beyond]] = False
+        return known
+
+    def _values(self, rows: pa.Table) -> NDArray[np.float64]:
+        """Values of every member for rows with graphs; (members, K, targets)."""
+        crystals = crystal_tensors(rows, "crystals").to(self.device)
+        found = []
+        for member in self.members:
+            model = member.model.to(self.device)
+            edges = max_edges(model, self.device)
+            output = member.predict(predict_rows(model, crystals, edges, None, per_site=False))
+            values = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
+            found.append(torch.stack(values, dim=1).double().cpu().numpy())
+        return np.stack(found)
 
 
-def graph_problem(cell: Crystal, graph: BondGraph) -> str:
-    """What keeps a graph from being valid; empty if nothing does.
-
-    A valid graph has a bond at every atom and is one connected component on the 2x2x2
-    supercell (Kaba & Ravanbakhsh 2022, section 8). A release holds no others, so a model has
-    seen no others.
-
-    Parameters
-    ----------
-    cell
-        A primitive cell.
-    graph
-        Its bonds.
-    """
-    found = topology(np.array([len(cell)]), graph.source, graph.target, graph.image)
-    if found.n_isolated[0]:
-        return f"{found.n_isolated[0]} atoms without a bond: no such crystal was trained on"
-    if found.n_components[0] > 1:
-        return f"bonds fall into {found.n_components[0]} components: no such crystal was trained on"
-    return ""
+def _unknown(atomic_numbers: pa.Scalar) -> str:
+    names = sorted({SYMBOLS[z] for z in atomic_numbers.as_py() or () if z > N_ELEMENTS})
+    return f"the model does not know {', '.join(names)}" if names else ""
 
 
-def cell_problem(crystal: Crystal) -> str:
-    """What makes the canonical cell of a crystal doubtful; empty if nothing does.
-
-    Where the lattice lies within tolerance of another type, a crystal that differs hardly at
-    all has another cell, and a model that knows cells another prediction.
-
-    Parameters
-    ----------
-    crystal
-        Any cell, as it was given.
-    """
-    symbols = pearson_symbols(crystal)
-    if len(symbols) > 1:
-        return f"lattice in doubt: {' or '.join(symbols)} at a tolerance of about {CELL_TOLERANCE} A"
-    return ""
+def _said(rule: str | None, reason: str | None, detail: str | None) -> str:
+    """A verdict in words; empty where the crystal would stay."""
+    if rule is None:
+        return ""
+    what = f"{reason} ({detail})" if detail else f"{reason}"
+    return what if rule == "record" else f"the rule {rule} leaves such crystals out: {what}"
 
 
 def _crystal(structure: Any) -> Crystal:
@@ -172,17 +273,6 @@ def _crystal(structure: Any) -> Crystal:
     )
 
 
-def load(run: str | Path) -> Predictor:
-    """Load a trained model.
-
-    Parameters
-    ----------
-    run
-        Folder of a run of ``ecn fit``.
-
-    Raises
-    ------
-    UserError
-        If it is no run, or a damaged one.
-    """
-    return Predictor(checkpoint.load(Path(run)))
+def load(run: str | Path, *more: str | Path, device: str = "cpu") -> Predictor:
+    """Load a trained model, or several for one target; see `ecn.load`."""
+    return Predictor(*(checkpoint.load(locate(name)) for name in (run, *more)), device=device)

@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 _KIND = "dataset"
 
+#: What the kinds of repositories are called in messages.
+_CALLED = {"dataset": "data set", "model": "model"}
+
 #: What to do about an answer of the Hub, by its HTTP status.
 _ADVICE = {
     401: "log in with `hf auth login`, or set HF_TOKEN to a valid token",
     403: "this login may not do that; use one with write access, or another name",
-    404: "no such data set, or one that this login may not see; check the name, or `hf auth login`",
+    404: "no such {kind}, or one that this login may not see; check the name, or `hf auth login`",
     409: "it was made in the meantime; run the command again",
     412: "it was changed in the meantime; run the command again",
     429: "too many requests; run the command again in a few minutes",
@@ -102,7 +105,7 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
             f"{path}: not sent, {len(problems)} files or tables are not what they should be ({problems[0]}); "
             "build or fetch the release again"
         )
-    with _hub(repo) as api:
+    with connect(repo) as api:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         try:
@@ -148,7 +151,7 @@ def send(push: Push) -> str:
         then; sending again goes on from there.
     """
     manifest = push.release.manifest
-    with _hub(push.repo) as api:
+    with connect(push.repo) as api:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         if push.head is None:
@@ -202,7 +205,7 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
         the folder is taken, or the Hub cannot be asked. Nothing is written then.
     """
     target = Path("releases") / repo.rpartition("/")[2] if out is None else Path(out)
-    with _hub(repo) as api, staging_folder(target) as folder:
+    with connect(repo) as api, staging_folder(target) as folder:
         from huggingface_hub.errors import RevisionNotFoundError
 
         require_free(target, force)
@@ -290,8 +293,15 @@ def _same(path: Path, there: RepoFile) -> bool:
 
 
 @contextmanager
-def _hub(repo: str) -> Iterator[HfApi]:
+def connect(repo: str, kind: str = _KIND) -> Iterator[HfApi]:
     """A client of the Hub, whose errors become one line each.
+
+    Parameters
+    ----------
+    repo
+        ``org/name`` of the repository that it is for.
+    kind
+        What that is: "dataset" or "model".
 
     Raises
     ------
@@ -305,7 +315,7 @@ def _hub(repo: str) -> Iterator[HfApi]:
     except ImportError:
         raise UserError("the Hub needs huggingface_hub: pip install 'mpclean[hub]'") from None
     if repo.count("/") != 1:
-        raise UserError(f"{repo}: not the name of a data set on the Hub; give org/name")
+        raise UserError(f"{repo}: not the name of a {_CALLED[kind]} on the Hub; give org/name")
     if not sys.stderr.isatty():
         disable_progress_bars()  # as ours are
     try:
@@ -313,10 +323,10 @@ def _hub(repo: str) -> Iterator[HfApi]:
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # a file of ours
-        raise UserError(f"{repo}: {_explain(error)}") from error
+        raise UserError(f"{repo}: {_explain(error, _CALLED[kind])}") from error
 
 
-def _explain(error: BaseException) -> str:
+def _explain(error: BaseException, kind: str) -> str:
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -334,12 +344,13 @@ def _explain(error: BaseException) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so the Hub is not asked; unset it"
     if isinstance(error, HFValidationError):
-        return "not the name of a data set on the Hub; give org/name"
+        return f"not the name of a {kind} on the Hub; give org/name"
     if isinstance(error, HfHubHTTPError):
         # To those who are not logged in, the Hub says 401 of what does not exist.
         status = 404 if isinstance(error, RepositoryNotFoundError) else error.response.status_code
         later = "the Hub has a problem; run the command again later" if status >= 500 else said
-        return f"the Hub answers {status}: {_ADVICE.get(status, later)}"
+        advice = _ADVICE[status].format(kind=kind) if status in _ADVICE else later
+        return f"the Hub answers {status}: {advice}"
     if isinstance(error, HTTPError):
         return f"cannot reach {constants.ENDPOINT} ({said}); check the network"
     return f"the Hub's answer cannot be used ({said:.150}); run the command again"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 #: Fewer training rows than this are a mistake: a deviation of labels needs two.
 MIN_ROWS = 2
 
-#: Entries of a release's manifest that say how a crystal became a graph.
-_BOND_PARAMETERS = ("bonds", "min_area", "cutoff")
+#: Entries of a release's manifest that say how a crystal became a graph, and by which rules it stayed.
+_FEATURISER = ("bonds", "min_area", "cutoff", "rules")
 
 #: Entries of a run's configuration that may differ when it is resumed.
 _MAY_DIFFER = ("packages", "format_version")
@@ -148,7 +148,7 @@ def fit(
         n_train=len(train),
         n_validation=len(validation),
         release=_identity(opened, strategy),
-        featuriser={key: opened.manifest["parameters"].get(key) for key in _BOND_PARAMETERS},
+        featuriser={key: opened.manifest["parameters"].get(key) for key in _FEATURISER},
     )
     with _folder(run):
         if is_first():

@@ -37,6 +37,8 @@ class Rule:
         the rules before it only.
     needs_matches
         True if it reads columns of `mpclean.schema.MATCHES`, of survivors likewise.
+    of_one
+        True if it judges every record by itself, whatever the others are.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Rule:
     apply: Callable[[pa.Table], Partition]
     needs_bonds: bool = False
     needs_matches: bool = False
+    of_one: bool = True
 
 
 def partition(

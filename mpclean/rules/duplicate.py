@@ -106,7 +106,10 @@ def _ranked(keys: pa.Table, same: tuple[str, ...]) -> tuple[NDArray[np.int64], N
     return order.astype(np.int64), begins
 
 
-RULE = Rule("duplicate", "no duplicates", by_key, needs_matches=True)
+RULE = Rule("duplicate", "no duplicates", by_key, needs_matches=True, of_one=False)
 
 #: What the rule may compare, by the name of ``--dedup``.
-DEDUP = {"key": RULE, "structure": Rule("duplicate", "no equal structures", by_structure, needs_matches=True)}
+DEDUP = {
+    "key": RULE,
+    "structure": Rule("duplicate", "no equal structures", by_structure, needs_matches=True, of_one=False),
+}

@@ -36,4 +36,4 @@ def record(keys: pa.Table) -> Partition:
     return partition(keys, again | ~readable, "record", reason, detail, kept_id)
 
 
-RULE = Rule("record", "readable", record)
+RULE = Rule("record", "readable", record, of_one=False)

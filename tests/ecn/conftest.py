@@ -18,6 +18,9 @@ from mpclean.release.manifest import dump_manifest
 from mpclean.release.seal import describe_files
 from mpclean.schema import RELEASE
 
+#: The rules that the releases of tests claim to have passed.
+RULES = ["record", "duplicate", "size", "dimensionality", "graph"]
+
 #: Rock salts A+ B-: an element pair and a lattice parameter give a crystal with a known label.
 CATIONS, ANIONS = (3, 11, 19, 37), (9, 17, 35, 53)
 
@@ -72,11 +75,19 @@ def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool 
         "name": folder.name,
         "release_version": "1.0.0",
         "content_hash": "0" * 64,
-        "upstream": {"version": None, "synthetic": synthetic},
+        "upstream": {
+            "version": None,
+            "synthetic": synthetic,
+            "title": "rock salts of the tests",
+            "source": "tests",
+            "sha256": "1" * 64,
+            "licence": "CC0-1.0",
+            "citation": "these tests",
+        },
         "columns": RELEASE.names,
         "split": {"strategy": "random"},
         "files": describe_files(folder),
-        "parameters": {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0},
+        "parameters": {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0, "rules": RULES},
     }
     (folder / "manifest.json").write_bytes(dump_manifest(manifest))
     return folder

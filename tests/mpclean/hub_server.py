@@ -242,7 +242,7 @@ class Hub:
 
     def resolve(self, user, kind, name, revision, path):
         """The content of a file, and the headers that clients know it by."""
-        repository = self.repository(kind, name, user)
+        repository = self.repository(kind or "models", name, user)
         sha = repository.resolve(unquote(revision))
         content = repository.commits[sha].get(unquote(path))
         if content is None:
@@ -257,7 +257,7 @@ class Hub:
 
 
 def _is_large(path):
-    return path.endswith(".parquet")
+    return path.endswith((".parquet", ".safetensors"))
 
 
 def _blob_id(content):
@@ -282,10 +282,10 @@ _ROUTES = [
     ("POST", rf"/api/{_REPO}/commit/([^/]+)", "commit"),
     ("POST", rf"/api/{_REPO}/tag/([^/]+)", "tag"),
     ("GET", rf"/api/{_REPO}(?:/revision/([^/]+))?", "info"),
-    ("POST", rf"/{_REPO}\.git/info/lfs/objects/batch", "batch"),
+    ("POST", r"(?:/(datasets))?/([^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
     ("PUT", r"/large/([0-9a-f]{64})", "upload"),
 ]
-_FILE = re.compile(rf"/{_REPO}/resolve/([^/]+)/(.+)")
+_FILE = re.compile(r"(?:/(datasets))?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")  # those of a model name no kind
 
 
 def _handler(hub):
