@@ -25,6 +25,7 @@ ORDER = (
     "paper",
     "stages",
     "build",
+    "scale",
     "orbits",
     "models",
     "train_mp",

@@ -1,0 +1,292 @@
+"""Everything that a build must survive, done to it: kills, hostile records, damage, full disks, rivals.
+
+Writes RELIABILITY.md, and ends with status 1 where one thing did not go as it must.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import hostile
+from common import COMMIT, HERE, hardware
+from tabulate import tabulate
+
+from mpclean import Release, UserError, open_release
+
+Check = tuple[str, str, bool]  # what was done, what came of it, whether that is as it must be
+
+_COMMAND = [sys.executable, "-c", "from mpclean.cli import main; main()"]
+_ECN = [sys.executable, "-c", "from ecn.cli import main; main()"]
+
+
+def build(source: Path, out: Path, *options: str, **popen: Any) -> subprocess.Popen[str]:
+    words = ["build", "--source", str(source), "--out", str(out), "--workers", "2", *options]
+    return subprocess.Popen(
+        [*_COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit status and standard error of a build."""
+    _, err = process.communicate()
+    return process.returncode, err.strip()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def corpus(folder: Path, n: int, seed: int) -> Path:
+    path = folder / f"corpus-{n}.jsonl"
+    path.write_bytes(b"\n".join(hostile.records(n, seed)) + b"\n")
+    return path
+
+
+def one_line(status: int, err: str, *words: str) -> bool:
+    """Whether a command ended as a user is told what to mend: in one line, and not with a traceback."""
+    return status == 2 and len(err.splitlines()) == 1 and all(word in err for word in words)
+
+
+# ---------------------------------------------------------------- what is done
+
+
+def kills(folder: Path, n: int, seed: int) -> list[Check]:
+    source = corpus(folder, 2000, seed)
+    begin = time.perf_counter()
+    assert ended(build(source, folder / "whole" / "r"))[0] == 0
+    seconds = time.perf_counter() - begin
+    expected = contents(folder / "whole" / "r")
+    random = Random(seed)
+    same, resumed, at_work = 0, 0, 0
+    for number in range(n):
+        out = folder / f"killed-{number}" / "r"
+        process = build(source, out, start_new_session=True)
+        time.sleep(random.uniform(0.2, 1.0) * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        finished = len(list(out.parent.glob(".r.unfinished/*/*.arrow")))
+        if out.exists():
+            same += contents(out) == expected
+            resumed += 1
+            continue
+        at_work += 1
+        status, err = ended(build(source, out))
+        same += status == 0 and contents(out) == expected and list(out.parent.iterdir()) == [out]
+        resumed += not finished or f"going on from {finished} batches" in err
+        shutil.rmtree(out.parent)
+    found = f"{same} of {n} releases byte-identical, {resumed} went on from every finished batch"
+    done = f"SIGKILL at {n} random moments of a build of 2,000 records, and the same command again"
+    found += f" ({at_work} were not at their end)"
+    return [(done, found, same == resumed == n)]
+
+
+def hostile_records(folder: Path, n: int, seed: int) -> list[Check]:
+    source = corpus(folder, n, seed)
+    status, err = ended(build(source, folder / "hostile"))
+    if status:
+        return [(f"{n:,} mutated records", err[-500:], False)]
+    release = open_release(folder / "hostile")
+    ledger = release.ledger()
+    kept = release.table(columns=["material_id"]).num_rows
+    reasons = Counter(ledger["reason"].to_pylist())
+    gave_up = sum(count for reason, count in reasons.items() if reason.startswith("the work on it"))
+    found = (
+        f"{kept:,} kept + {ledger.num_rows:,} in the ledger, {len(reasons)} reasons; {gave_up} ended a worker"
+    )
+    fine = kept + ledger.num_rows == n and not gave_up and "Traceback" not in err and not release.verify()
+    return [(f"{n:,} mutated records, seed {seed}, in one build", found, fine)]
+
+
+def damaged(release: Release, random: Random) -> tuple[str, str]:
+    """Change one file of a release; its name, and what was done."""
+    name = random.choice(sorted([*release.manifest["files"], "manifest.json"]))
+    path, kind = release.path / name, random.choice(("byte", "byte", "byte", "truncation", "removal"))
+    content = bytearray(path.read_bytes())
+    if kind == "removal":
+        path.unlink()
+        return name, kind
+    if kind == "byte":
+        content[random.randrange(len(content))] ^= random.randrange(1, 256)
+    else:
+        del content[random.randrange(len(content)) :]
+    path.write_bytes(content)
+    return name, kind
+
+
+def problems(folder: Path) -> list[str]:
+    try:
+        return open_release(folder).verify()
+    except UserError as error:
+        return [str(error)]
+
+
+def corruption(folder: Path, n: int, seed: int) -> list[Check]:
+    whole = folder / "whole" / "r"
+    release, random = open_release(whole), Random(seed)
+    kinds: Counter[str] = Counter()
+    named: Counter[str] = Counter()
+    for _ in range(n):
+        copy = folder / "damaged"
+        shutil.copytree(whole, copy)
+        name, kind = damaged(Release(copy, release.manifest), random)
+        found = problems(copy)
+        kinds[kind] += 1
+        named[kind] += len(found) == 1 and name in found[0]
+        shutil.rmtree(copy)
+    shutil.copytree(whole, folder / "damaged")
+    next((folder / "damaged" / "data").iterdir()).write_bytes(b"nothing")
+    words = ["fit", str(folder / "damaged"), "--preset", "fast", "--out", str(folder / "run")]
+    fit = subprocess.run([*_ECN, *words], capture_output=True, text=True, check=False)
+    fine = (
+        one_line(fit.returncode, fit.stderr.strip(), "differ from the manifest")
+        and not (folder / "run").exists()
+    )
+    counts = ", ".join(f"{named[kind]} of {count} ({kind})" for kind, count in sorted(kinds.items()))
+    return [
+        (f"{n:,} changes of one file of a release, each alone", f"verify names {counts}", named == kinds),
+        ("ecn fit on a release that was changed", fit.stderr.strip().replace(str(folder), "..."), fine),
+    ]
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Any:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def disk_full(folder: Path, n: int, seed: int) -> list[Check]:
+    source, expected = corpus(folder, 2000, seed), contents(folder / "whole" / "r")
+    checks, disk = [], folder / "disk"
+    with small_disk(disk, "700k"):
+        status, err = ended(build(source, disk / "r"))
+        fine = (
+            one_line(status, err, "No space left on device", "the same command goes on")
+            and not (disk / "r").exists()
+        )
+        checks.append(("a disk of 700 kB", err.replace(str(folder), "..."), fine))
+        subprocess.run(["mount", "-o", "remount,size=500m", str(disk)], check=True)
+        status, err = ended(build(source, disk / "r"))
+        same = status == 0 and contents(disk / "r") == expected
+        checks.append(("the same command with room", f"status {status}, byte-identical: {same}", same))
+    return checks
+
+
+def not_ours(folder: Path, n: int, seed: int) -> list[Check]:
+    """Folders that one may not write to, as a user without rights."""
+    source, checks = corpus(folder, 2000, seed), []
+    for place in (folder, *folder.parents):
+        place.chmod(place.stat().st_mode | 0o555)
+    closed = folder / "closed"
+    closed.mkdir(mode=0o555)
+    status, err = ended(build(source, closed / "r", user="nobody", cwd="/"))
+    fine = one_line(status, err, "Permission denied") and not list(closed.iterdir())
+    checks.append(("a folder without permission", err.replace(str(folder), "..."), fine))
+    with small_disk(folder / "read-only", "1m"):
+        subprocess.run(["mount", "-o", "remount,ro", str(folder / "read-only")], check=True)
+        status, err = ended(build(source, folder / "read-only" / "r"))
+        fine = one_line(status, err, "Read-only file system")
+        checks.append(("a read-only disk", err.replace(str(folder), "..."), fine))
+    secret = folder / "secret.jsonl"
+    secret.write_bytes(b"{}")
+    secret.chmod(0)
+    (folder / "open").mkdir(mode=0o777)
+    (folder / "open").chmod(0o777)
+    status, err = ended(build(secret, folder / "open" / "r", user="nobody", cwd="/"))
+    fine = one_line(status, err, "cannot be read") and not list((folder / "open").iterdir())
+    checks.append(("a source without permission", err.replace(str(folder), "..."), fine))
+    return checks
+
+
+def two_builds(folder: Path, n: int, seed: int) -> list[Check]:
+    source, out = corpus(folder, 2000, seed), folder / "two" / "r"
+    first = build(source, out)
+    while not (out.parent / ".r.lock").exists() and first.poll() is None:
+        time.sleep(0.01)
+    status, err = ended(build(source, out))
+    second = one_line(status, err, "another command is writing this release")
+    status, _ = ended(first)
+    same = status == 0 and contents(out) == contents(folder / "whole" / "r")
+    found = f"the second: {err.replace(str(folder), '...')}; the first: byte-identical: {same}"
+    again, said = ended(build(source, out))
+    kept = one_line(again, said, "exists already") and contents(out) == contents(folder / "whole" / "r")
+    return [
+        ("two builds into one folder", found, second and same),
+        ("a build onto a release", said.replace(str(folder), "..."), kept),
+    ]
+
+
+def tests(folder: Path, n: int, seed: int) -> list[Check]:
+    """What is shown by tests: workers that die, here and on a Dask cluster, and what is trusted."""
+    checks = []
+    for name in ("engine", "cluster", "unfinished", "hostile", "trust"):
+        path = f"tests/mpclean/test_{name}.py"
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path]
+        run = subprocess.run(words, cwd=HERE.parent, capture_output=True, text=True, check=False)
+        checks.append(
+            (f"`pytest {path}`", run.stdout.strip().splitlines()[-1].strip("= "), run.returncode == 0)
+        )
+    return checks
+
+
+#: Every part, in order, and how often it does what it does.
+PARTS: dict[str, tuple[Callable[[Path, int, int], list[Check]], int]] = {
+    "kills": (kills, 20),
+    "hostile": (hostile_records, 10_000),
+    "corruption": (corruption, 1000),
+    "disk-full": (disk_full, 1),
+    "not-ours": (not_ours, 1),
+    "two-builds": (two_builds, 1),
+    "tests": (tests, 1),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the kills, records and changes")
+    options = parser.parse_args()
+    rows, failed = [], 0
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        for part, count in PARTS.values():
+            for done, found, fine in part(
+                Path(name), max(1, count // (10 if options.quick else 1)), options.seed
+            ):
+                failed += not fine
+                rows.append([done, found.replace("|", "/"), "yes" if fine else "**NO**"])
+                print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+    minutes = (time.perf_counter() - begin) / 60
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    table = tabulate(rows, ["done to it", "what came of it", "as it must be"], tablefmt="github")
+    head = (
+        f"`{command}` in {minutes:.0f} minutes  \ncommit {COMMIT}, {date.today()}, {hardware()}, "
+        f"Python {platform.python_version()}"
+    )
+    intro = (
+        "Written by the command itself. A build is killed, starved, robbed of its disk and fed with rubbish."
+    )
+    (HERE / "RELIABILITY.md").write_text(f"# Hard to break\n\n{intro}\n\n{head}\n\n{table}\n")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
