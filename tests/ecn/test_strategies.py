@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from click.testing import CliRunner
 from ecn import checkpoint
 from ecn.cli import main
 from mpclean import build, open_release
+from mpclean.schema import SPLITS
+from mpclean.sources.demo import documents
+from mpclean.splits import STRATEGIES
 from mpclean.splits.add import add_split
 
 
@@ -21,7 +25,10 @@ def call(*arguments):
 def built(tmp_path_factory):
     """A release with its own split and three folds of other rows; not to be changed."""
     out = tmp_path_factory.mktemp("releases") / "demo"
-    build(version="demo", limit=60, out=out, workers=1)
+    source = out.with_suffix(".jsonl")  # with ids that count up
+    lines = [json.dumps(d | {"material_id": f"mp-{k}"}) for k, d in enumerate(islice(documents(), 60))]
+    source.write_text("\n".join(lines))
+    build(source=source, out=out, workers=1)
     add_split(out, "k-fold", "fold", folds=3)
     return out
 
@@ -56,6 +63,32 @@ def test_the_named_split_is_trained_on_and_evaluated(folder, run):
     evaluated = call("evaluate", run, "--json")
     assert json.loads(evaluated.stdout.splitlines()[-1])["n"] == n["test"]
     assert "not the release" not in evaluated.stderr
+
+
+@pytest.fixture(scope="module")
+def split_every_way(built, tmp_path_factory):
+    """A release with a split of every strategy."""
+    path = Path(shutil.copytree(built, tmp_path_factory.mktemp("every") / "release"))
+    lists = path.parent / "lists.csv"
+    ids = open_release(path).table(columns=["material_id"])["material_id"].to_pylist()
+    lists.write_text("material_id,split\n" + "".join(f"{i},{SPLITS[k % 3]}\n" for k, i in enumerate(ids)))
+    given = {"leave-element-out": {"element": "O"}, "time": {"by": "id"}, "published": {"lists": lists}}
+    for strategy in STRATEGIES:
+        add_split(path, strategy, f"by-{strategy}", workers=1, **given.get(strategy, {}))
+    return open_release(path)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_splits_of_every_strategy_are_trained_on(split_every_way, tmp_path, strategy):
+    release = split_every_way
+    name = next(name for name in release.strategies if name.startswith(f"by-{strategy}"))
+    done = call(
+        "fit", release.path, "--preset", "fast", "--epochs", 1, "--split", name, "--out", tmp_path / "run"
+    )
+    assert done.exit_code == 0, done.output
+    config = json.loads((tmp_path / "run" / checkpoint.CONFIG).read_text())
+    assert config["release"]["split"] == name
+    assert config["n_train"] == labelled(release.table("train", strategy=name)) > 0
 
 
 def test_a_replaced_split_is_said_to_be_another(folder, run):
