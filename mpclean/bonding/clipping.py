@@ -11,6 +11,9 @@ a side of the new face in the plane. Areas are sums over sides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -26,7 +29,15 @@ WHOLE, TOO_MANY_POINTS, COINCIDENT, NO_ROOM = range(4)
 _MARGIN = 1e-6
 
 
-@njit(cache=True, nogil=True)
+def _compiled(function: Callable) -> Any:
+    """Compile a function when it is first called; the code is kept where there is a place for it."""
+    try:
+        return njit(cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(function)
+
+
+@_compiled
 def cells(
     lattice: NDArray[np.float64],
     heights: NDArray[np.float64],
@@ -99,7 +110,7 @@ def cells(
             looked_at = float(n)
             for k in range(3):
                 looked_at *= 2.0 * np.floor(reach / heights[k] + spread[k]) + 1.0
-            if looked_at > max_points:
+            if not looked_at <= max_points:  # or it is not a number
                 return TOO_MANY_POINTS, reach, neighbours[:0], areas[:0], 0.0
             names, vectors, squared = _near(lattice, heights, inside, i, reach, int(looked_at))
             order = np.argsort(squared)
@@ -152,7 +163,7 @@ def cells(
     return WHOLE, longest, neighbours[:found], areas[:found], volume
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _near(
     lattice: NDArray[np.float64],
     heights: NDArray[np.float64],
@@ -193,7 +204,7 @@ def _near(
     return names[:found], vectors[:found], squared[:found]
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _box(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
@@ -216,7 +227,7 @@ def _box(
     return 6
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _cut(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
@@ -294,7 +305,7 @@ def _cut(
     return kept + 1
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _area(start: NDArray[np.float64], end: NDArray[np.float64], sides: int) -> float:
     """Area of a plane face from its directed sides."""
     x = y = z = 0.0

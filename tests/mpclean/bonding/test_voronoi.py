@@ -206,6 +206,11 @@ def test_a_cell_that_is_too_flat(tessellate):
         tessellate(np.diag([1.0, 1.0, 1000.0]), np.zeros((1, 3)))
 
 
+def test_coordinates_that_are_no_numbers():
+    with np.errstate(invalid="ignore"), pytest.raises(TessellationError):
+        voronoi_faces(4.0 * np.eye(3), np.array([[np.nan, 0.0, 0.0], [0.5, 0.5, 0.5]]))
+
+
 def test_work_is_bounded_by_points(crystal, tessellate, monkeypatch):
     monkeypatch.setattr(voronoi, "MAX_POINTS", 20)
     with pytest.raises(TessellationError, match="more than 20 points"):
