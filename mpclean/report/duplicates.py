@@ -30,8 +30,6 @@ def blocks(context: Context) -> Iterator[Block]:
     rows = ledger.filter(pc.equal(ledger["rule"], "duplicate"))
     if not rows.num_rows:
         return
-    if "structures_match" not in rows.column_names:  # built before merges had a verdict
-        rows = rows.append_column("structures_match", pa.nulls(rows.num_rows, pa.bool_()))
     head, merges = merge_rows(release.manifest)
     if merges:
         yield Table(
@@ -47,10 +45,15 @@ def blocks(context: Context) -> Iterator[Block]:
     yield from _pairs(release, rows)
 
 
-def _by_verdict(rows: pa.Table) -> dict[bool | None, pa.Table]:
-    """Rows of the ledger by what StructureMatcher says, distinct phases first."""
+def _by_verdict(rows: pa.Table) -> Iterator[tuple[str, bool | None, pa.Table]]:
+    """Rows of the ledger by what StructureMatcher says, in words and as its value; distinct phases first."""
+    if "structures_match" not in rows.column_names:  # built before merges had a verdict
+        yield "not compared", None, rows
+        return
     said = np.array(rows["structures_match"].to_pylist(), dtype=object)
-    return {value: rows.filter(pa.array(said == value)) for value in _LOOKS if (said == value).any()}
+    for value in _LOOKS:
+        if (said == value).any():
+            yield VERDICTS[value][1], value, rows.filter(pa.array(said == value))
 
 
 def _differences(rows: pa.Table) -> NDArray[np.float64]:
@@ -61,13 +64,12 @@ def _differences(rows: pa.Table) -> NDArray[np.float64]:
 def _energies(rows: pa.Table) -> Plot:
     values = _differences(rows)
     edges = np.geomspace(_LEAST, max(float(values.max()), 1.0) * 1.001, 40)
-    parts = _by_verdict(rows)
     figure, axis = axes()
     below = np.zeros(len(edges) - 1)
-    for verdict, part in parts.items():
+    for title, verdict, part in _by_verdict(rows):
         counts = np.histogram(_differences(part), edges)[0]
         colour, hatch = _LOOKS[verdict]
-        label = f"{VERDICTS[verdict][1]} ({part.num_rows:,})"
+        label = f"{title} ({part.num_rows:,})"
         axis.stairs(below + counts, edges, baseline=below, fill=True, facecolor=colour, hatch=hatch,
                     edgecolor="white", linewidth=0, label=label)  # fmt: skip
         below = below + counts
@@ -101,8 +103,8 @@ def _pairs(release: Release, rows: pa.Table) -> Iterator[Block]:
     rows = rows.filter(pc.is_in(rows["material_id"], pa.array(list(examples), pa.string())))
     stayed = _crystals(release, rows["kept_id"])
     number = 0
-    for verdict, part in _by_verdict(rows).items():
-        yield Heading(f"Farthest in energy: {VERDICTS[verdict][1]}")
+    for title, _, part in _by_verdict(rows) if rows.num_rows else ():
+        yield Heading(f"Farthest in energy: {title}")
         for entry in part.to_pylist():
             number += 1
             yield plot(f"duplicate-{number:02d}", examples[entry["material_id"]], *_lines(entry))
