@@ -40,8 +40,8 @@ MAX_ATOMS = 200
 #: Most comparisons of two atoms for one pair: ways x origins x atoms x atoms. 1e7 take a second.
 MAX_COMPARISONS = 200_000_000
 
-#: The same for all pairs of a group: minutes.
-MAX_COMPARISONS_OF_A_GROUP = 10 * MAX_COMPARISONS
+#: The same for all pairs of a group but those with its very first member, of which there are few.
+MAX_COMPARISONS_OF_A_GROUP = 50 * MAX_COMPARISONS
 
 #: Most lattice points within reach of the longest edge of a cell; a million take seconds.
 MAX_LATTICE_POINTS = 1_000_000
@@ -142,8 +142,9 @@ def first_equals(crystals: Sequence[Crystal]) -> tuple[list[int], list[bool | No
     for k, structure in enumerate(structures):
         said: dict[int, bool | None] = {}
         for j in dict.fromkeys(found):
-            said[j], comparisons = equal(structures[j], structure, min(MAX_COMPARISONS, left))
-            left -= comparisons
+            most = min(MAX_COMPARISONS, left) if j else MAX_COMPARISONS
+            said[j], comparisons = equal(structures[j], structure, most)
+            left -= comparisons if j else 0
             if said[j]:
                 break
         found.append(next((j for j, verdict in said.items() if verdict), k))

@@ -37,7 +37,7 @@ from mpclean.work import (
 
 #: Groups of records that are compared in structure in one task: mostly pairs, a dozen a second, and minutes
 #: for each at worst.
-_GROUPS = 16
+_GROUPS = 8
 
 #: Batches in a piece of the keys.
 _IN_A_PIECE = 256

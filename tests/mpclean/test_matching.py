@@ -108,11 +108,12 @@ def test_bound_of_comparisons():
 
 
 def test_bound_of_comparisons_of_a_pair_and_of_a_group(monkeypatch):
-    crystals = [salt(), salt(), salt(2.9), salt(3.0)]
-    monkeypatch.setattr(matching, "MAX_COMPARISONS_OF_A_GROUP", 2 * 48 * 4)
-    assert first_equals(crystals) == ([0, 0, 0, 3], [None, True, True, None])
+    """The second zinc blende joins the first, for a third nothing is left; rock salts are always compared."""
+    crystals = [salt(), *(salt(scale, ZINC_BLENDE) for scale in (2.8, 2.9, 3.0)), salt(2.9)]
+    monkeypatch.setattr(matching, "MAX_COMPARISONS_OF_A_GROUP", 2 * 48 * 4 - 1)
+    assert first_equals(crystals) == ([0, 1, 1, 3, 0], [None, False, False, False, True])
     monkeypatch.setattr(matching, "MAX_COMPARISONS", 48 * 4 - 1)
-    assert first_equals(crystals) == ([0, 1, 2, 3], [None] * 4)
+    assert first_equals(crystals) == ([0, 1, 2, 3, 4], [None] * 5)
 
 
 def test_bound_of_lattice_points():
