@@ -107,7 +107,8 @@ def remember() -> None:
 
     work.primitive_cell, work.canonical_cell = renamed(primitive), renamed(canonical)
     work.first_equals = lambda crystals: ([0] * len(crystals), [True] * len(crystals))  # which is the case
-    work.spacegroup_number, work.bond_graph = lambda crystal: number, lambda crystal, min_area: graph
+    work.spacegroup_number = lambda crystal, **options: number
+    work.bond_graph = lambda crystal, min_area: graph
 
 
 def prepare(task: work.PrepareTask) -> pa.RecordBatch:

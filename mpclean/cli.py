@@ -37,7 +37,8 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 def _end(message: str, error: BaseException, status: int) -> NoReturn:
     """Say why, and what is left of the work, in one line."""
-    click.echo(" ".join((message, *getattr(error, "__notes__", ()))), err=True)
+    notes = getattr(error, "__notes__", ())
+    click.echo(" ".join((f"{message.removesuffix('.')}.", *notes)) if notes else message, err=True)
     sys.exit(status)
 
 

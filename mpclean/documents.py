@@ -300,6 +300,7 @@ def _read_cif(text: str) -> Crystal:
         raise RecordError(reason, str(error)) from error
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # of absurd cells, which are found out
 def _check(crystal: Crystal) -> Crystal:
     if not len(crystal):
         raise RecordError("no atoms")
