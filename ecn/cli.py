@@ -12,7 +12,7 @@ import click
 
 from ecn.errors import UserError
 from ecn.models import MODELS
-from ecn.presets import LOGGERS, PRESETS, changed, from_yaml, to_yaml, training_settings
+from ecn.presets import LOGGERS, PRESETS, Preset, changed, from_yaml, to_yaml, training_settings
 
 if TYPE_CHECKING:
     from ecn.evaluation import Evaluation
@@ -180,9 +180,7 @@ def _fit_anew(
     from ecn.training import fit, new_run
 
     chosen = PRESETS[preset] if config is None else from_yaml(config)
-    known = training_settings(chosen)
-    assigned = dict(map(_assignment, assignments))
-    of_training = _given(**settings) | {name: assigned.pop(name) for name in known if name in assigned}
+    changes, assigned = _changed(chosen, assignments, **settings)
     run = out or new_run(release, target)
     return run, fit(
         release,
@@ -191,7 +189,7 @@ def _fit_anew(
         model=model,
         options=_given(group=group, symmetry_breaking=symmetry_breaking) | assigned,
         preset_name=preset if config is None else config.stem,
-        preset=changed(chosen, "--set", **of_training),
+        preset=changes,
         seed=seed,
         device=device,
         strategy=strategy,
@@ -199,6 +197,14 @@ def _fit_anew(
         time_limit=time_limit,
         loggers=loggers,
     )
+
+
+def _changed(preset: Preset, assignments: tuple[str, ...], **settings: Any) -> tuple[Preset, dict[str, Any]]:
+    """A preset with the settings of the command line, and what of --set is for the model."""
+    assigned = dict(map(_assignment, assignments))
+    known = training_settings(preset)
+    of_training = _given(**settings) | {name: assigned.pop(name) for name in known if name in assigned}
+    return changed(preset, "--set", **of_training), assigned
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -387,6 +393,79 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
         export(locate(run), exported, split=split, release=release, obtain=obtain)
         commit = push(exported, repo, private)
     click.echo(f"{repo}@{commit}")
+
+
+@main.command()
+@click.argument("release", type=click.Path(path_type=Path))
+@click.option(
+    "--models",
+    default="ecn,ecn:P1bar,cgcnn,megnet",
+    help="Architectures, with commas between them; an ecn with its group as in ecn:P1bar.",
+)
+@click.option("--targets", default="formation_energy", help="As for `ecn fit`, one model each.")
+@click.option("--seeds", default="0,1,2", help="Of every model and target.")
+@click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the preset's.")
+@click.option(
+    "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="As for `ecn fit`; may be repeated."
+)
+@click.option("--split", "strategy", metavar="NAME", help="A split that `mpclean split` added.")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Minutes of every run.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the grid [default: benchmarks/ and the release].",
+)
+def benchmark(
+    release: Path,
+    models: str,
+    targets: str,
+    seeds: str,
+    preset: str,
+    epochs: int | None,
+    assignments: tuple[str, ...],
+    strategy: str | None,
+    time_limit: float | None,
+    device: str,
+    out: Path | None,
+) -> None:
+    """Train models on targets of RELEASE with several seeds; their errors beside the published ones.
+
+    A grid that was stopped or killed goes on with the same command: what is finished is not done again.
+    """
+    import shlex
+
+    from ecn.benchmark import PAGE, Grid, run_grid, save
+
+    settings, options = _changed(PRESETS[preset], assignments, epochs=epochs)
+    try:
+        numbers = tuple(int(seed) for seed in seeds.split(","))
+    except ValueError:
+        raise UserError(f"--seeds {seeds}: whole numbers with commas between them are needed") from None
+    grid = Grid(
+        release=release,
+        models=tuple(models.split(",")),
+        targets=tuple(targets.split(",")),
+        seeds=numbers,
+        preset_name=preset,
+        preset=settings,
+        options=options,
+        strategy=strategy,
+        time_limit=time_limit,
+        device=device,
+    )
+    folder = out or Path("benchmarks") / release.resolve().name
+    records, failures, interrupted = run_grid(grid, folder)
+    if records:
+        click.echo(save(grid, records, failures, folder, shlex.join(["ecn", *sys.argv[1:]])))
+        click.echo(f"\n{folder / PAGE}")
+    for line in failures:
+        click.echo(f"ecn: {line}", err=True)
+    if interrupted:
+        sys.exit(130)
+    if failures:
+        sys.exit(2)
 
 
 @main.command()

@@ -91,6 +91,8 @@ def saved_evaluation(run: Path, digest: str) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text())
+        if "data" not in content:
+            return None  # of a benchmark, which is about the errors only
         if content["checkpoint_hash"] == digest:
             return dict(content)
     except (ValueError, KeyError, TypeError) as error:

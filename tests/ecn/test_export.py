@@ -50,7 +50,7 @@ def test_the_command_of_the_card_makes_the_same_settings(exported, release, tmp_
     config = checkpoint.load_config(exported)
     words = shlex.split(fit_command(config, str(tmp_path / "again")))
     assert words[2] == "releases/tiny"
-    arguments = ["fit", str(release), *words[3:], "--set", "epochs=1", "--device", "cpu", "--log", "none"]
+    arguments = ["fit", str(release), *words[3:], "--set", "epochs=1", "--device", "cpu", "--logger", "none"]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     again = checkpoint.load_config(tmp_path / "again")
