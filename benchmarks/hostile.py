@@ -10,8 +10,8 @@ from typing import Any
 
 Document = dict[str, Any]
 
-# What a mutation raises when an earlier one has taken away what it changes.
-_GONE = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+# What a mutation raises when an earlier one has taken away, or made too deep, what it changes.
+_GONE = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
 _FACES = [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
 _CUBE = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
