@@ -63,7 +63,7 @@ class Preset:
     """Training ends when a plateau has brought the learning rate down to this."""
     average_decay: float | None = None
     """Decay per step of the running average of the weights that is validated and kept instead of
-    the weights themselves, such as 0.999."""
+    the weights themselves, such as 0.999; less in the first steps, (1 + step) / (10 + step)."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the models, by their names in `ecn.models.MODELS`; a model that is not named
     has the defaults of its ``Config``, which are those of its own paper."""

@@ -406,7 +406,9 @@ class Goal:
     @property
     def excluded(self) -> str:
         """Which rows are left out, in words."""
-        return " and ".join(task.excluded for task in self.tasks)
+        if len(self.tasks) == 1:
+            return self.tasks[0].excluded
+        return f"without any of {', '.join(task.column for task in self.tasks)}"
 
     @property
     def score_name(self) -> str:

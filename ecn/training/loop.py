@@ -107,11 +107,7 @@ class Loop:
         optimizer = AdamW(objective.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
         self.objective, self.optimizer = fabric.setup(objective, optimizer)
         self.network = network
-        self.averaged = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(preset.average_decay))
-            if preset.average_decay
-            else None
-        )
+        self.averaged = AveragedModel(network, multi_avg_fn=self._average) if preset.average_decay else None
         self.schedule = Schedule(preset)
         self.edges = (
             preset.max_edges // network.copies if preset.max_edges else max_edges(network, fabric.device)
@@ -270,6 +266,11 @@ class Loop:
         self.optimizer.step()
         if self.averaged:
             self.averaged.update_parameters(self.network)
+
+    def _average(self, averaged: Any, current: Any, _: Any) -> None:
+        """One step of the running average, which forgets the first weights sooner than the later ones."""
+        step, decay = self.progress.step, self.preset.average_decay or 0.0
+        get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(averaged, current, None)
 
     def _total(self) -> Tensor:
         return self._together(self.total.clone(), "sum")

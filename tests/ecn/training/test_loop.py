@@ -180,7 +180,8 @@ def test_an_average_of_the_weights_is_what_is_kept(fit, release, tmp_path, monke
     # The average begins with the weights of the first step.
     kept = checkpoint.load(tmp_path / "run")
     assert kept.epoch == 2
-    expected = {n: 0.75 * states[1][n] + 0.25 * states[3][n] for n in states[0]}
+    decay = 2 / 11  # of the second step; 0.75 is for later
+    expected = {n: decay * states[1][n] + (1 - decay) * states[3][n] for n in states[0]}
     for name, weight in kept.model.state_dict().items():
         torch.testing.assert_close(weight, expected[name])
 
