@@ -22,13 +22,13 @@ SIZE = 5
 
 
 @pytest.fixture
-def grouped(make_release, rows):
+def grouped(make_release, rows, reseal):
     """A release whose files have small row groups."""
     folder = make_release(**rows)
     for path in (folder / "data").iterdir():
         split = path.name.partition("-")[0]
         pq.write_table(pa.Table.from_pylist(rows[split], RELEASE), path, row_group_size=SIZE)
-    return folder
+    return reseal(folder)
 
 
 @pytest.fixture

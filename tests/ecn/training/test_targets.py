@@ -1,6 +1,7 @@
 """Targets of every kind: several in one model, numbers of sites, columns of a source's own."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -101,22 +102,16 @@ def test_a_target_makes_the_outputs(fit, release, tmp_path):
 
 
 @pytest.fixture
-def with_hardness(release, tmp_path):
+def with_hardness(release, tmp_path, reseal):
     """A release with columns that only its source knows."""
-    import shutil
-
-    from mpclean.release.manifest import dump_manifest
-
     folder = shutil.copytree(release, tmp_path / "hard")
     for path in (folder / "data").iterdir():
         table = pq.read_table(path)
         hardness = [None if x is None else 2.0 * x for x in table["formation_energy_per_atom"].to_pylist()]
         table = table.append_column("hardness", [hardness])
         pq.write_table(table.append_column("colour", [["red"] * len(table)]), path)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["columns"] += ["hardness", "colour"]
-    (folder / "manifest.json").write_bytes(dump_manifest(manifest))
-    return folder
+    columns = json.loads((folder / "manifest.json").read_text())["columns"]
+    return reseal(folder, columns=[*columns, "hardness", "colour"])
 
 
 def test_a_column_of_a_source_is_a_target(fit, with_hardness, tmp_path):
