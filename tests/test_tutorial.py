@@ -100,7 +100,7 @@ def test_fit_and_predict(shown):
         for who in ("model", "mean predictor")
     )
     assert 0 < model < 0.9 * mean
-    found = re.search(r"formula='(\w+)', value=(-?[\d.]+), unit='eV/atom'", texts["Predict"])
+    found = re.search(r"formula='(\w+)'.* value=(-?[\d.]+), unit='eV/atom'", texts["Predict"], re.DOTALL)
     structure = next(mpclean.open_release(folder / "releases" / "demo").structures("train"))
     assert found[1] == structure.reduced_formula
     assert math.isfinite(float(found[2]))
