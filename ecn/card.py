@@ -104,7 +104,7 @@ ecn predict RUN structure.cif        # RUN: this folder, or its name
 import ecn
 
 model = ecn.load("RUN")
-model.predict([structure])           # pymatgen, ASE or mpclean
+model.predict([structure])  # pymatgen, ASE or mpclean
 ```
 
 ## Measured
