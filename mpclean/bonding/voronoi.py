@@ -147,7 +147,7 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
     """The faces of the periodic Voronoi tessellation of a crystal that are larger than `RESOLUTION`.
 
     The cells are accepted where they fill the crystal's cell and every face is there from both of
-    its sides; otherwise Qhull is asked.
+    its sides; otherwise Qhull is asked, also where the cells would need more than `MAX_POINTS`.
 
     Parameters
     ----------
@@ -167,9 +167,11 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
     """
     from mpclean.bonding import clipping  # compiled: loaded only where it is needed
 
+    if not (np.isfinite(lattice).all() and np.isfinite(frac_coords).all()):
+        raise TessellationError("coordinates are not finite")
     inside, cells = wrap(frac_coords)
     volume = abs(np.linalg.det(lattice))
-    state, reach, neighbours, area, filled = clipping.cells(
+    state, _, neighbours, area, filled = clipping.cells(
         np.ascontiguousarray(lattice),
         1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0),
         inside,
@@ -180,8 +182,6 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
     )
     if state == clipping.COINCIDENT:
         raise TessellationError("atoms coincide")
-    if state == clipping.TOO_MANY_POINTS:
-        raise TessellationError(f"more than {MAX_POINTS} points within {reach:.1f} A")
     if state == clipping.WHOLE and abs(filled - volume) <= VOLUME_TOLERANCE * volume:
         source, target = neighbours[:, 0], neighbours[:, 1]
         image = neighbours[:, 2:] + cells[source] - cells[target]
