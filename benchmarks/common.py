@@ -28,6 +28,7 @@ ORDER = (
     "scale",
     "orbits",
     "models",
+    "ablation",
     "train_mp",
     "train_perov5",
 )

@@ -40,8 +40,11 @@ class Preset:
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     """Of the arithmetic: single, half where it does no harm (mixed), or double."""
     loss: Literal["mse", "l1", "huber"] = "mse"
-    """Of numeric targets: squared or absolute errors, or squared ones up to 1 and absolute ones
-    beyond (in units of the deviation, where the target is standardised)."""
+    """Of numeric targets: squared or absolute errors, or squared ones up to `huber_delta` and absolute
+    ones beyond."""
+    huber_delta: float = 1.0
+    """Where the loss `huber` goes over from squared to absolute errors: in deviations of the labels
+    where the target is standardised, else in its unit."""
     standardise: bool = False
     """Whether a numeric target is learned in units of its deviation, about its mean."""
     learning_rate: float = 1e-3
@@ -123,7 +126,7 @@ def changed(preset: Preset, owner: str, **values: Any) -> Preset:
     """
     settings.check(owner, Preset, values, may_be_zero=["plateau_patience"])
     new = replace(preset, **values)
-    for name in ("learning_rate", "clip_norm"):
+    for name in ("learning_rate", "clip_norm", "huber_delta"):
         value = getattr(new, name)
         if value is not None and not value > 0.0:
             raise UserError(f"{owner}: {name} = {value} is not positive")

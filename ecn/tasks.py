@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, Any]
 
-_LOSSES: dict[str, Callable[..., Tensor]] = {
-    "mse": functional.mse_loss,
-    "l1": functional.l1_loss,
-    "huber": functional.huber_loss,
+#: Losses of numbers by their names, see `ecn.presets.Preset.loss` and `huber_delta`.
+_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mse": lambda output, label, _: functional.mse_loss(output, label, reduction="none"),
+    "l1": lambda output, label, _: functional.l1_loss(output, label, reduction="none"),
+    "huber": lambda output, label, delta: functional.huber_loss(output, label, reduction="none", delta=delta),
 }
 
 #: Energies above the hull, in eV/atom, up to which a crystal counts as stable.
@@ -92,19 +93,20 @@ class Task:
             return "cross entropy"
         return f"MAE ({self.unit})" if self.unit else "MAE"
 
-    def losses(self, output: Tensor, label: Tensor, kind: str = "mse") -> Tensor:
+    def losses(self, output: Tensor, label: Tensor, kind: str = "mse", delta: float = 1.0) -> Tensor:
         """The loss of every row.
 
         Parameters
         ----------
         output, label
             Shape (R,), in the units of the training; logits, and 0 or 1, for a class.
-        kind
-            Of numbers, see `ecn.presets.Preset.loss`; a class has the binary cross entropy.
+        kind, delta
+            Of numbers, see `ecn.presets.Preset.loss` and `huber_delta`; a class has the binary cross
+            entropy.
         """
         if self.is_classifier:
             return functional.binary_cross_entropy_with_logits(output, label, reduction="none")
-        return _LOSSES[kind](output, label, reduction="none")
+        return _LOSSES[kind](output, label, delta)
 
     def score(self, output: Tensor, label: Tensor, crystal: Tensor) -> float:
         """What the best epoch is chosen by, over all rows at once; lower is better.
@@ -179,7 +181,9 @@ def site_errors(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
     return (output - signs(output, label, crystal) * label).abs()
 
 
-def moment_loss(output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse") -> Tensor:
+def moment_loss(
+    output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse", delta: float = 1.0
+) -> Tensor:
     """The loss of every crystal for magnetic moments, whose global sign means nothing.
 
     The loss of a crystal is the smaller of those for its moments m and -m, a mean over its sites
@@ -191,8 +195,8 @@ def moment_loss(output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse
         Shape (R,), moments of sites, in muB.
     crystal
         Shape (R,), int64, the crystal of every site.
-    kind
-        See `ecn.presets.Preset.loss`.
+    kind, delta
+        See `ecn.presets.Preset.loss` and `huber_delta`.
 
     Returns
     -------
@@ -200,9 +204,7 @@ def moment_loss(output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse
     """
     n_crystals = int(crystal.max()) + 1
     losses = [
-        output.new_zeros(n_crystals).index_add(
-            0, crystal, _LOSSES[kind](output, sign * label, reduction="none")
-        )
+        output.new_zeros(n_crystals).index_add(0, crystal, _LOSSES[kind](output, sign * label, delta))
         for sign in (1.0, -1.0)
     ]
     return torch.minimum(*losses) / torch.bincount(crystal)
@@ -457,7 +459,9 @@ class Goal:
             like.new_tensor([target.scale for target in self.targets]),
         )
 
-    def loss(self, output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse") -> Tensor:
+    def loss(
+        self, output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse", delta: float = 1.0
+    ) -> Tensor:
         """The sum of the losses of all labels, or of all crystals with labels per site: a scalar.
 
         Parameters
@@ -466,14 +470,14 @@ class Goal:
             Shape (R, T), in the units of the training.
         crystal
             Shape (R,), int64, the crystal of every row.
-        kind
-            See `ecn.presets.Preset.loss`.
+        kind, delta
+            See `ecn.presets.Preset.loss` and `huber_delta`.
         """
         if self.per_site:
-            return moment_loss(output[:, 0], label[:, 0], crystal, kind).sum()
+            return moment_loss(output[:, 0], label[:, 0], crystal, kind, delta).sum()
         known = ~label.isnan()
         label = torch.where(known, label, 0.0)
-        losses = [task.losses(output[:, k], label[:, k], kind) for k, task in enumerate(self.tasks)]
+        losses = [task.losses(output[:, k], label[:, k], kind, delta) for k, task in enumerate(self.tasks)]
         return torch.where(known, torch.stack(losses, dim=1), 0.0).sum()
 
     def scores(self, output: Tensor, label: Tensor, crystal: Tensor) -> dict[str, float]:

@@ -35,14 +35,14 @@ _SAVE_EVERY = 300.0
 class Objective(nn.Module):
     """A network with its loss: what is differentiated, and what devices exchange the gradients of."""
 
-    def __init__(self, network: CrystalModel, goal: Goal, kind: str) -> None:
+    def __init__(self, network: CrystalModel, goal: Goal, kind: str, delta: float) -> None:
         super().__init__()
-        self.network, self.goal, self.kind = network, goal, kind
+        self.network, self.goal, self.kind, self.delta = network, goal, kind, delta
 
     def forward(self, batch: CrystalBatch, labels: Tensor, crystal: Tensor) -> Tensor:
         """The sum of the losses of a batch, in the precision of the labels; see `ecn.tasks.Goal.loss`."""
         output = rows_of(self.network(batch), batch, per_site=self.goal.per_site)
-        return self.goal.loss(output.to(labels.dtype), labels, crystal, self.kind)
+        return self.goal.loss(output.to(labels.dtype), labels, crystal, self.kind, self.delta)
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Loop:
         self.fabric, self.goal, self.preset = fabric, goal, preset
         self.train, self.validation, self.seed, self.time_limit = train, validation, seed, time_limit
         self.n_rows = len(train)
-        objective = Objective(network, goal, preset.loss)
+        objective = Objective(network, goal, preset.loss, preset.huber_delta)
         optimizer = AdamW(objective.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
         self.objective, self.optimizer = fabric.setup(objective, optimizer)
         self.network = network

@@ -35,6 +35,7 @@ def test_a_short_exponent_is_a_number(tmp_path):
         ("colour: red", "preset.yaml has no option colour; it has epochs, batch_size, "),
         ("epochs: many", "epochs = 'many' is not of type int"),
         ("epochs: 0", "epochs = 0 is less than 1"),
+        ("huber_delta: 0", "huber_delta = 0 is not positive"),
         ("clip_norm: 0", "clip_norm = 0 is not positive"),
         ("average_decay: 1.5", "average_decay = 1.5 is not between 0 and 1"),
         ("average_decay: x", "average_decay = 'x' is not of type float or null"),

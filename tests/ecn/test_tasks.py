@@ -45,6 +45,7 @@ def test_errors_are_absolute_and_losses_are_squares():
     assert energy.losses(output, label).tolist() == [1.0, 9.0]
     assert energy.losses(output, label, "l1").tolist() == [1.0, 3.0]
     assert energy.losses(output, label, "huber").tolist() == [0.5, 2.5]
+    assert energy.losses(output, label, "huber", 0.5).tolist() == [0.375, 1.375]
     assert energy.score(output, label, crystal) == 2.0
     found = energy.metrics(output, label, -1.0, crystal)
     assert found.pop("mae_uncertainty") == pytest.approx(2**-0.5, rel=0.1)  # of 1, 2, 2 or 3
