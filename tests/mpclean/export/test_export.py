@@ -103,7 +103,7 @@ def test_another_split(small_release, tmp_path):
     assigned = release.assigned("chemical-system").to_pylist()
     assert set(ids) == {row["material_id"] for row in assigned if row["split"] == "test"}
     assert len(ids) == done.n_crystals > 0
-    with pytest.raises(UserError, match="no split 'k-fold-1'; it has chemical-system, random"):
+    with pytest.raises(UserError, match="no split 'k-fold-1'; it has random, chemical-system"):
         export(release, "jsonl", tmp_path / "b.jsonl", strategy="k-fold-1")
 
 
