@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -93,7 +92,6 @@ def _save(target: str, epochs: int, manifest: dict[str, Any], found: dict[str, d
         ]
         for name, run in found.items()
     ]
-    busy = os.getloadavg()[0] / len(os.sched_getaffinity(0))
     save(
         "ablation",
         f"What a setting is worth: {target} on {manifest['name']}",
@@ -103,8 +101,7 @@ def _save(target: str, epochs: int, manifest: dict[str, Any], found: dict[str, d
         f"{manifest['splits']['train']:,} crystals, the learning rate falling to zero over them, one seed: "
         "a few per cent are within its spread. The score is an MAE in the unit of the target. "
         f"Release {manifest['name']}, content hash `{manifest['content_hash'][:16]}`; CPU time has the start "
-        "of the process and the validation in it. No test row was read. The load of the machine was "
-        f"{busy:.1f} per core when it ended.",
+        "of the process and the validation in it. No test row was read.",
         runs=found,
     )
 

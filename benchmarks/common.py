@@ -112,6 +112,7 @@ def save(
         "commit": COMMIT,
         "date": date.today().isoformat(),
         "hardware": hardware(),
+        "load": round(os.getloadavg()[0], 1),  # above the number of cores, others worked beside it
         "python": platform.python_version(),
         "table": {"head": head, "rows": rows},
         "notes": notes,
@@ -119,6 +120,11 @@ def save(
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     render()
+
+
+def _load(result: dict[str, Any]) -> str:
+    """The load of the machine when a benchmark ended, where its result has it."""
+    return f" (load {result['load']})" if "load" in result else ""
 
 
 def render() -> None:
@@ -136,7 +142,7 @@ def render() -> None:
         )
         sections.append(
             f"## {result['title']}\n\n`{result['command']}`  \ncommit {result['commit']}, {result['date']}, "
-            f"{result['hardware']}, Python {result['python']}\n\n{table}\n\n{result['notes']}".rstrip()
+            f"{result['hardware']}{_load(result)}, Python {result['python']}\n\n{table}\n\n{result['notes']}".rstrip()
         )
     (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
     print("\n".join(sections[-1:]))

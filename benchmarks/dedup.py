@@ -96,7 +96,7 @@ def main() -> None:
         f"Of {by_key:,} merges by formula and space group. `--dedup structure` makes {by_structure:,}, and "
         f"keeps {by_key - by_structure:,} crystals more before the other rules. Energies are above those of "
         "the record that stayed. On "
-        f"{WORKERS} processes: {spent}. The machine was busy with other work at the time.",
+        f"{WORKERS} processes: {spent}.",
         seconds=seconds,
         **found,
     )

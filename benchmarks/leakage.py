@@ -63,8 +63,7 @@ def main() -> None:
         ["split", "train / validation / test", *(level.title for level in LEVELS.values()), "seconds"],
         rows,
         f"Share of the records of {' / '.join(HELD_BACK)} that are alike to one of train. The audit of all "
-        f"splits took {seconds['audit']:.0f} s. Suspicious labels: {suspects}. The machine was busy with "
-        "other work at the time.",
+        f"splits took {seconds['audit']:.0f} s. Suspicious labels: {suspects}.",
         seconds=seconds,
         **found.summary(),
     )

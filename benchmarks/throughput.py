@@ -162,7 +162,6 @@ def main() -> None:
     ]
     cuda = options.device == "cuda"
     where = torch.cuda.get_device_name() if cuda else "one core, CPU time"
-    busy = os.getloadavg()[0] / len(os.sched_getaffinity(0))
     save(
         f"throughput_{options.device}",
         f"Throughput of training ({where})",
@@ -171,8 +170,7 @@ def main() -> None:
         f"An epoch of {next(iter(found.values()))['crystals']:,} crystals with the settings of the preset "
         "`paper`, float32, batches of 128. Outside the model: the share of the trainer's epoch that is not "
         "forward, loss and backward, so gathering batches, AdamW and all that the trainer adds. Over a bare "
-        f"loop: the trainer's epoch beside one of the same steps and nothing else, median of {TURNS} turns. "
-        f"The load of the machine was {busy:.1f} per core when it ended.",
+        f"loop: the trainer's epoch beside one of the same steps and nothing else, median of {TURNS} turns.",
         cases=found,
     )
 
