@@ -142,7 +142,8 @@ def render() -> None:
         )
         sections.append(
             f"## {result['title']}\n\n`{result['command']}`  \ncommit {result['commit']}, {result['date']}, "
-            f"{result['hardware']}{_load(result)}, Python {result['python']}\n\n{table}\n\n{result['notes']}".rstrip()
+            f"{result['hardware']}{_load(result)}, Python {result['python']}\n\n{table}\n\n"
+            f"{result['notes']}".rstrip()
         )
     (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
     print("\n".join(sections[-1:]))
