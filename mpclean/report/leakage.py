@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mpclean.audit import Audit, audit_tables
+from mpclean.audit import Audit, audit_tables, provenance_tables
 from mpclean.levels import LEVELS
 from mpclean.report.base import Block, Context, Plot, Table, Text
 from mpclean.report.style import PANEL, SEQUENTIAL, axes, short
@@ -29,7 +29,7 @@ def blocks(context: Context) -> Iterator[Block]:
 
 
 def labels(context: Context) -> Iterator[Block]:
-    """Suspicious labels."""
+    """Suspicious labels, and energies of several kinds."""
     _, (head, rows) = audit_tables(context.audit)
     yield Table(
         "Checks of the labels: each names records to look at, and drops none.",
@@ -37,6 +37,14 @@ def labels(context: Context) -> Iterator[Block]:
         rows,
         words=("suspicious", "such as"),
     )
+    (head, rows), _ = provenance_tables(context.audit)
+    if rows:
+        yield Table(
+            "Formation energies of several kinds in one release, which may not be comparable.",
+            head,
+            rows,
+            words=("energies mix", "value", "such as"),
+        )
 
 
 def _heat_map(found: Audit) -> Plot:
