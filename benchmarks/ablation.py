@@ -31,15 +31,15 @@ CHANGES: dict[str, dict[str, str]] = {
     "squared errors (the loss of the paper)": {"loss": "mse"},
     "absolute errors": {"loss": "l1"},
     "Huber from 0.3 deviations": {"huber_delta": "0.3"},
-    "targets in their own unit": {"standardise": "false"},
-    "constant learning rate 0.001": {"schedule": "plateau", "learning_rate": "0.001"},
     "warm-up over 0.15 epochs, gradients clipped at 0.1": {"warmup_epochs": "0.15", "clip_norm": "0.1"},
     "average of the weights, 0.99": {"average_decay": "0.99"},
     "batches of 32": {"batch_size": "32"},
-    "weight decay 0.01": {"weight_decay": "0.01"},
     "40 Gaussians of 0.3 A": {"n_centres": "40", "basis_width": "0.3"},
     "96 channels": {"width": "96"},
     "4 layers": {"n_layers": "4"},
+    "weight decay 0.01": {"weight_decay": "0.01"},
+    "targets in their own unit": {"standardise": "false"},
+    "constant learning rate 0.001": {"schedule": "plateau", "learning_rate": "0.001"},
 }
 
 

@@ -217,18 +217,20 @@ def learning_curves(run: Path, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def spread(values: Sequence[float], digits: int = 4) -> str:
-    """Mean +- deviation over seeds; of a single one the value, and that it is one.
+def spread(values: Sequence[float], errors: Sequence[float], digits: int = 4) -> str:
+    """Mean +- deviation over seeds; of a single one its value +- bootstrap, and that it is one.
 
     Parameters
     ----------
     values
         At least one.
+    errors
+        The bootstrap deviation of each.
     digits
         After the point.
     """
     if len(values) == 1:
-        return f"{values[0]:.{digits}f} (one seed)"
+        return f"{values[0]:.{digits}f} +- {errors[0]:.{digits}f} (one seed)"
     return f"{fmean(values):.{digits}f} +- {stdev(values):.{digits}f}"
 
 
@@ -261,13 +263,21 @@ def _table(target: str, by_model: dict[str, list[dict[str, Any]]]) -> str:
         rows = []
         for model, found in by_model.items():
             ratios = [
-                spread([measured["per_class"][name][ratio] for measured in found], 3)
+                spread(
+                    [measured["per_class"][name][ratio] for measured in found],
+                    [measured["uncertainty"]["per_class"][name][ratio] for measured in found],
+                    digits=3,
+                )
                 for ratio in ("recall", "precision")
                 for name in classes
             ]
             paper = published.RECALL.get(model, {}) if target == "is_metal" else {}
             told = ", ".join(f"{name} {paper[name]:.3f}" for name in classes if name in paper)
-            accuracy = spread([measured["accuracy"] for measured in found], 3)
+            accuracy = spread(
+                [measured["accuracy"] for measured in found],
+                [measured["uncertainty"]["accuracy"] for measured in found],
+                digits=3,
+            )
             rows.append([model, f"{len(found)}", *ratios, accuracy, told])
         title = f"{target}, {first['n']:,} crystals"
     else:
@@ -277,7 +287,10 @@ def _table(target: str, by_model: dict[str, list[dict[str, Any]]]) -> str:
             [
                 model,
                 f"{len(found)}",
-                spread([measured["mae"] for measured in found]),
+                spread(
+                    [measured["mae"] for measured in found],
+                    [measured["mae_uncertainty"] for measured in found],
+                ),
                 _told(published.MAE.get(target, {}).get(model)),
             ]
             for model, found in by_model.items()
@@ -340,7 +353,8 @@ def save(
 commit {about["git_revision"]}, {about["date"]}, {about["hardware"]}, {minutes:.1f} minutes of training
 
 Release {name}, content hash `{release.content_hash}`, split {grid.strategy or "of the build"}.
-Values are means +- deviations over seeds, on the test split. Published: Kaba & Ravanbakhsh 2022, arXiv
+Values are means +- deviations over seeds, on the test split; of a single seed, +- the deviation over
+resampled test crystals (bootstrap). Published: Kaba & Ravanbakhsh 2022, arXiv
 2211.15420, on Materials Project 2021.05 with its split, and on Perov-5; other data give other numbers.
 
 {shown}

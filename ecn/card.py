@@ -165,17 +165,15 @@ def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]
             ("RMSE", measured["rmse"], None, unit),
             ("MAE of the mean predictor", measured["mae_mean_predictor"], None, unit),
         ]
+    errors = measured["uncertainty"]
     rows: list[tuple[str, float, float | None, str]] = [
-        ("accuracy", measured["accuracy"], None, ""),
+        ("accuracy", measured["accuracy"], errors["accuracy"], ""),
         ("accuracy of the majority class", measured["accuracy_majority_class"], None, ""),
-        ("area under the ROC curve", measured["auc"], None, ""),
+        ("area under the ROC curve", measured["auc"], errors["auc"], ""),
     ]
     for name, values in measured["per_class"].items():
-        rows += [
-            (f"recall of {name}", values["recall"], None, ""),
-            (f"precision of {name}", values["precision"], None, ""),
-            (f"F1 of {name}", values["f1"], None, ""),
-        ]
+        for ratio, word in (("recall", "recall"), ("precision", "precision"), ("f1", "F1")):
+            rows.append((f"{word} of {name}", values[ratio], errors["per_class"][name][ratio], ""))
     return rows
 
 

@@ -261,14 +261,17 @@ def _table(evaluation: Evaluation) -> str:
     metrics, unit = evaluation.metrics, evaluation.task.unit
     lines = [evaluation.title]
     if evaluation.task.is_classifier:
-        lines.append(_ratios("", metrics["per_class"], "crystals"))
+        errors = metrics["uncertainty"]
+        lines.append(_ratios("", metrics["per_class"], "crystals", errors["per_class"]))
         lines.append(
             "precision: of those predicted; recall: of those that are, which the paper prints as precision"
         )
         lines.append(
-            f"accuracy {metrics['accuracy']:.3f} (majority class {metrics['accuracy_majority_class']:.3f})"
+            f"accuracy {metrics['accuracy']:.3f} +- {errors['accuracy']:.3f} "
+            f"(majority class {metrics['accuracy_majority_class']:.3f})"
         )
-        lines.append(f"area under the ROC curve {metrics['auc']:.3f}")
+        lines.append(f"area under the ROC curve {metrics['auc']:.3f} +- {errors['auc']:.3f}")
+        lines.append("+-: by bootstrap over the crystals")
     else:
         mae, mean = metrics["mae"], metrics["mae_mean_predictor"]
         deviation = metrics["mae_uncertainty"]
@@ -282,11 +285,21 @@ def _table(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _ratios(head: str, rows: dict[str, dict[str, float]], counted: str) -> str:
-    """Precision, recall and F1 of several classes, one a line."""
-    lines = [f"{head:16}{'precision':>10}{'recall':>10}{'F1':>10}{counted:>10}"]
-    for name, c in rows.items():
-        lines.append(f"{name:16}{c['precision']:10.3f}{c['recall']:10.3f}{c['f1']:10.3f}{c['n']:10.0f}")
+def _ratios(
+    head: str,
+    rows: dict[str, dict[str, float]],
+    counted: str,
+    errors: dict[str, dict[str, float]] | None = None,
+) -> str:
+    """Precision, recall and F1 of several classes, one a line, with their uncertainties if they are known."""
+    width = 10 if errors is None else 18
+    lines = [f"{head:16}" + "".join(f"{word:>{width}}" for word in ("precision", "recall", "F1", counted))]
+    for name, values in rows.items():
+        shown = [
+            f"{values[ratio]:.3f}" + ("" if errors is None else f" +- {errors[name][ratio]:.3f}")
+            for ratio in ("precision", "recall", "f1")
+        ]
+        lines.append(f"{name:16}" + "".join(f"{text:>{width}}" for text in (*shown, f"{values['n']:.0f}")))
     return "\n".join(lines)
 
 
@@ -322,7 +335,8 @@ def predict(
 
     RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub. An
     input is a structure file (CIF, POSCAR, extended XYZ, ...), a release, or a snapshot of records as
-    `mpclean build --source` takes it. One that cannot be read leaves the others alone; the exit status
+    `mpclean build --source` takes it. A model of sites gives a row for each atom of the canonical primitive
+    cell. One that cannot be read leaves the others alone; the exit status
     is then 2, as it is where a crystal has no number.
     """
     import os

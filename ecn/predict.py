@@ -23,6 +23,7 @@ from ecn.errors import UserError
 from ecn.evaluation import max_edges, predict_rows
 from ecn.features import N_ELEMENTS
 from ecn.locate import locate
+from ecn.tasks import signs
 from mpclean import engine
 from mpclean.crystal import Crystal
 from mpclean.elements import SYMBOLS
@@ -35,14 +36,18 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-#: A table of predictions. ``value`` and ``spread`` are in ``unit`` and null where there is no number;
-#: ``spread`` is the deviation over the models, null of a single one; ``valid`` is whether the rules of the
-#: data set would keep the crystal, and ``rule`` the one that would not.
+#: A table of predictions. ``site`` is the place of an atom in the canonical primitive cell, from 0, and
+#: ``element`` its symbol, both null where the target is one of crystals. ``value`` and ``spread`` are in
+#: ``unit`` and null where there is no number; ``spread`` is the deviation over the models, null of a single
+#: one; ``valid`` is whether the rules of the data set would keep the crystal, and ``rule`` the one that
+#: would not.
 PREDICTIONS = pa.schema(
     [
         ("material_id", pa.string()),
         ("formula", pa.string()),
         ("target", pa.string()),
+        ("site", pa.int64()),
+        ("element", pa.string()),
         ("value", pa.float64()),
         ("unit", pa.string()),
         ("spread", pa.float64()),
@@ -55,7 +60,7 @@ PREDICTIONS = pa.schema(
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about a crystal."""
+    """What a model says about a crystal, or about an atom of it."""
 
     formula: str
     """Reduced formula."""
@@ -73,6 +78,10 @@ class Prediction:
     """The rule that would not keep it; empty where all would."""
     warning: str = ""
     """What speaks against the number, or why there is none; empty where nothing does."""
+    site: int | None = None
+    """The atom's place in the canonical primitive cell, from 0; None where the target is one of crystals."""
+    element: str = ""
+    """The atom's symbol; empty where the target is one of crystals."""
 
     def __float__(self) -> float:
         return self.value
@@ -91,17 +100,13 @@ class Predictor:
     Raises
     ------
     UserError
-        If the runs do not go together, or are about sites rather than crystals.
+        If the runs do not go together.
     """
 
     def __init__(self, *members: checkpoint.Checkpoint, device: str = "cpu") -> None:
         self.members = members
         self.device = torch.device(device)
         self.goal = members[0].goal
-        if self.goal.per_site:
-            raise UserError(
-                f"{members[0].path}: trained on numbers of sites; predictions are those of crystals"
-            )
         rules = members[0].config.featuriser
         for other in members[1:]:
             if other.goal.tasks != self.goal.tasks or other.config.featuriser != rules:
@@ -121,7 +126,8 @@ class Predictor:
 
         Returns
         -------
-        A prediction for each, in their order, and of several targets for each of these. One that a
+        A prediction for each, in their order, and of several targets for each of these; of a target of
+        sites for each atom of the canonical primitive cell. One that a
         rule of the data set would leave out, or whose cell is in doubt
         (`mpclean.examine.cell_problem`), has a warning, as all have from a model that was trained on
         synthetic labels; one without a graph has no value either.
@@ -143,6 +149,8 @@ class Predictor:
                 row["valid"],
                 row["rule"] or "",
                 row["warning"],
+                row["site"],
+                row["element"] or "",
             )
             for row in rows
         ]
@@ -159,7 +167,7 @@ class Predictor:
 
         Yields
         ------
-        A table of `PREDICTIONS` for each batch: for every document a row for each target.
+        A table of `PREDICTIONS` for each batch: for every document a row for each target, or each site.
         """
         tasks = (ExamineTask(batch, self.bonds, self.rules) for batch in batches)
         for found in engine.run(examine, tasks, workers):
@@ -196,11 +204,21 @@ class Predictor:
 
     def _table(self, rows: pa.Table, verdicts: pa.Table, doubts: list[str]) -> pa.Table:
         known, tasks = self._known(rows), self.goal.tasks
-        numbers = np.full((len(self.members), len(rows), len(tasks)), np.nan)
+        atoms = pc.list_value_length(rows["atomic_numbers"]).fill_null(0).to_numpy()
+        # The crystal of every row of the result: it has one for each target, or for each atom.
+        counts = np.where(known, atoms, 1) if self.goal.per_site else np.full(len(rows), len(tasks))
+        crystal = np.repeat(np.arange(len(rows)), counts)
+        has_number = known[crystal]
+        numbers = np.full((len(self.members), len(crystal)), np.nan)
+        atomic_number = np.zeros(len(crystal), np.int64)  # of the atom that a row is about, if it is
         if known.any():
-            numbers[:, known] = self._values(rows.filter(pa.array(known)))
+            with_graphs = rows.filter(pa.array(known))
+            numbers[:, has_number] = self._values(with_graphs)
+            if self.goal.per_site:
+                atomic_number[has_number] = pc.list_flatten(with_graphs["atomic_numbers"]).to_numpy()
+        site = np.arange(len(crystal)) - np.searchsorted(crystal, crystal)
         several = len(self.members) > 1
-        spread = numbers.std(axis=0, ddof=1) if several else np.full(numbers.shape[1:], np.nan)
+        spread = numbers.std(axis=0, ddof=1) if several else np.full(len(crystal), np.nan)
         warnings = [
             "; ".join(filter(None, parts))
             for parts in zip(
@@ -219,13 +237,16 @@ class Predictor:
                 "rule": verdicts["rule"],
                 "warning": pa.array(warnings, pa.string()),
             }
-        ).take(pa.array(np.repeat(np.arange(len(rows)), len(tasks))))
+        ).take(pa.array(crystal))
+        names, units = ([getattr(task, what) for task in tasks] for what in ("name", "unit"))
         columns = {
             **{name: of_crystals[name] for name in of_crystals.column_names},
-            "target": pa.array([task.name for task in tasks] * len(rows), pa.string()),
-            "unit": pa.array([task.unit for task in tasks] * len(rows), pa.string()),
-            "value": pa.array(numbers.mean(axis=0).ravel(), from_pandas=True),
-            "spread": pa.array(spread.ravel(), from_pandas=True),
+            "target": pa.array(names * (len(crystal) // len(tasks)), pa.string()),
+            "unit": pa.array(units * (len(crystal) // len(tasks)), pa.string()),
+            "site": pa.array(site, mask=atomic_number == 0),
+            "element": pa.array(np.array(SYMBOLS, object)[atomic_number], mask=atomic_number == 0),
+            "value": pa.array(numbers.mean(axis=0), from_pandas=True),
+            "spread": pa.array(spread, from_pandas=True),
         }
         return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
 
@@ -238,16 +259,22 @@ class Predictor:
         return known
 
     def _values(self, rows: pa.Table) -> NDArray[np.float64]:
-        """Values of every member for rows with graphs; (members, K, targets)."""
+        """Values of every member for rows with graphs, (members, K * targets) or (members, atoms).
+
+        The sign of all numbers of sites of a crystal means nothing: it is that of the first member.
+        """
         crystals = crystal_tensors(rows, "crystals").to(self.device)
         found = []
         for member in self.members:
             model = member.model.to(self.device)
             edges = max_edges(model, self.device)
-            output = member.predict(predict_rows(model, crystals, edges, None, per_site=False))
+            output = member.predict(predict_rows(model, crystals, edges, None, self.goal.per_site))
             values = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
-            found.append(torch.stack(values, dim=1).double().cpu().numpy())
-        return np.stack(found)
+            found.append(torch.stack(values, dim=1).double().cpu().flatten())
+        if self.goal.per_site:
+            crystal = torch.repeat_interleave(crystals.atom_start.diff().cpu())
+            found = [values * signs(values, found[0], crystal) for values in found]
+        return torch.stack(found).numpy()
 
 
 def _unknown(atomic_numbers: pa.Scalar) -> str:

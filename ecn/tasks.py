@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -232,16 +233,17 @@ def bootstrap_deviation(errors: Tensor, group: Tensor) -> float:
     for k in range(_RESAMPLES):
         drawn = generator.integers(len(total), size=len(total))
         means[k] = total[drawn].sum() / count[drawn].sum()
-    return float(means.std(ddof=1))
+    return _deviation(means)
 
 
 def class_metrics(probability: Tensor, label: Tensor, classes: tuple[str, str]) -> Metrics:
     """Accuracy, precision, recall, F1 and area under the ROC curve of a binary classifier.
 
-    The top level is about class 1; ``per_class`` has either class as the one looked for. The
-    threshold is 1/2. A ratio without a case is 0. Precision is the share of those predicted to be
-    in a class that are, recall the share of those in a class that are predicted to be; what Kaba &
-    Ravanbakhsh 2022 print as precision was computed as recall.
+    The top level is about class 1; ``per_class`` has either class as the one looked for, and
+    ``uncertainty`` what `class_deviations` finds. The threshold is 1/2. A ratio without a case is 0.
+    Precision is the share of those predicted to be in a class that are, recall the share of those in a
+    class that are predicted to be; what Kaba & Ravanbakhsh 2022 print as precision was computed as
+    recall.
 
     Parameters
     ----------
@@ -273,7 +275,45 @@ def class_metrics(probability: Tensor, label: Tensor, classes: tuple[str, str]) 
             name: {"n": float(counts[k])} | {ratio: values[k] for ratio, values in ratios.items()}
             for k, name in enumerate(classes)
         },
+        "uncertainty": class_deviations(probability.double().numpy(), label.numpy(), classes),
     }
+
+
+def class_deviations(
+    probability: NDArray[np.float64], label: NDArray[np.int64], classes: tuple[str, str]
+) -> Metrics:
+    """Standard deviations of the metrics of a classifier over resampled crystals, see `bootstrap_deviation`.
+
+    Parameters
+    ----------
+    probability, label, classes
+        As for `class_metrics`, one row for each crystal.
+
+    Returns
+    -------
+    Those of ``accuracy`` and ``auc``, and ``per_class`` of precision, recall and F1.
+    """
+    values, rank = np.unique(probability, return_inverse=True)
+    n, generator = len(label), np.random.default_rng(0)
+    confusion, auc = np.empty((_RESAMPLES, 2, 2)), np.empty(_RESAMPLES)  # predicted class, true class
+    for k in range(_RESAMPLES):
+        drawn = generator.integers(n, size=n)
+        counts = np.bincount(2 * rank[drawn] + label[drawn], minlength=2 * len(values)).reshape(-1, 2)
+        confusion[k] = [counts[values <= 0.5].sum(0), counts[values > 0.5].sum(0)]
+        negative, positive = counts.T  # by rising probability: a pair is in order if its negative comes first
+        in_order = positive @ (negative.cumsum() - 0.5 * negative)
+        auc[k] = in_order / max(1, positive.sum() * negative.sum())
+    per_class = {}
+    for c, name in enumerate(classes):
+        hits, predicted, true = confusion[:, c, c], confusion[:, c].sum(1), confusion[:, :, c].sum(1)
+        ratios = {"precision": (hits, predicted), "recall": (hits, true), "f1": (2 * hits, predicted + true)}
+        per_class[name] = {ratio: _deviation(a / b.clip(1)) for ratio, (a, b) in ratios.items()}
+    accuracy = (confusion[:, 0, 0] + confusion[:, 1, 1]) / n
+    return {"accuracy": _deviation(accuracy), "auc": _deviation(auc), "per_class": per_class}
+
+
+def _deviation(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1))
 
 
 def stability_metrics(output: Tensor, label: Tensor) -> dict[str, dict[str, float]]:

@@ -131,8 +131,8 @@ def test_a_mistake_is_one_line(out, release, arguments, message):
 
 
 def test_one_seed_is_said_to_be_one():
-    assert spread([0.25]) == "0.2500 (one seed)"
-    assert spread([1.0, 3.0]) == "2.0000 +- 1.4142"
+    assert spread([0.25], [0.125]) == "0.2500 +- 0.1250 (one seed)"
+    assert spread([1.0, 3.0], [0.1, 0.1]) == "2.0000 +- 1.4142"
     assert tables([]) == ""
 
 

@@ -90,9 +90,16 @@ def test_recall_is_called_recall(run):
         "accuracy_majority_class": 0.5,
         "auc": 0.5,
         "per_class": {"nonmetal": classes, "metal": classes},
+        "uncertainty": {
+            "accuracy": 0.1,
+            "auc": 0.1,
+            "per_class": {
+                name: {"recall": 0.02, "precision": 0.03, "f1": 0.04} for name in ("nonmetal", "metal")
+            },
+        },
     }
-    rows = {name: value for name, value, _, _ in shown(summary)}
-    assert (rows["recall of metal"], rows["precision of metal"]) == (0.25, 0.5)
+    rows = {name: (value, error) for name, value, error, _ in shown(summary)}
+    assert (rows["recall of metal"], rows["precision of metal"]) == ((0.25, 0.02), (0.5, 0.03))
 
 
 def test_a_name_is_a_folder_first_then_a_reference_then_a_model_on_the_hub(exported, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,6 +90,35 @@ def test_class_metrics_against_counts():
     ratios = {"n": 3.0, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
     assert found["per_class"]["nonmetal"] == pytest.approx(ratios)
     assert found["accuracy_majority_class"] == 0.5
+
+
+def test_the_uncertainty_of_a_classifier_is_that_of_resampled_crystals():
+    generator = torch.Generator().manual_seed(0)
+    label = (torch.rand(2000, generator=generator) < 0.3).long()
+    probability = (0.35 * label + 0.8 * torch.rand(2000, generator=generator)).clamp(max=1.0)  # with ties
+    found = class_metrics(probability, label, ("nonmetal", "metal"))
+    deviations = found["uncertainty"]
+    # Of a share p of n crystals it is sqrt(p (1 - p) / n).
+    metals = found["per_class"]["metal"]
+    for p, n, deviation in (
+        (found["accuracy"], 2000, deviations["accuracy"]),
+        (metals["recall"], metals["n"], deviations["per_class"]["metal"]["recall"]),
+        (metals["precision"], int((probability > 0.5).sum()), deviations["per_class"]["metal"]["precision"]),
+    ):
+        assert deviation == pytest.approx(math.sqrt(p * (1 - p) / n), rel=0.1)
+    draws = [torch.randint(2000, (2000,), generator=generator) for _ in range(200)]
+    again = [class_metrics_once(probability[d], label[d]) for d in draws]
+    for name, deviation in (("auc", deviations["auc"]), ("f1", deviations["per_class"]["metal"]["f1"])):
+        assert deviation == pytest.approx(np.std([a[name] for a in again]), rel=0.2)
+
+
+def class_metrics_once(probability, label):
+    from torchmetrics.functional.classification import binary_auroc, binary_f1_score
+
+    return {
+        "auc": float(binary_auroc(probability, label)),
+        "f1": float(binary_f1_score((probability > 0.5).long(), label)),
+    }
 
 
 def test_a_class_nobody_predicts_has_no_precision():

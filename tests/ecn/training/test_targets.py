@@ -1,5 +1,6 @@
 """Targets of every kind: several in one model, numbers of sites, columns of a source's own."""
 
+import copy
 import json
 import shutil
 
@@ -11,10 +12,13 @@ from click.testing import CliRunner
 
 from ecn import checkpoint
 from ecn.cli import main
+from ecn.data import open_release
 from ecn.errors import UserError
 from ecn.evaluation import evaluate
 from ecn.models import MODELS
 from ecn.predict import Predictor
+from mpclean.crystal import Crystal
+from mpclean.elements import SYMBOLS
 
 SITES = {"target": "magnetic_moments"}
 
@@ -38,8 +42,6 @@ def test_several_targets_share_a_model(fit, release, tmp_path, history):
 
 def test_several_targets_are_predicted_by_name(fit, release, tmp_path, rows):
     fit(release, tmp_path / "run", target="formation_energy,is_metal", epochs=1)
-    from mpclean.crystal import Crystal
-
     found = Predictor(checkpoint.load(tmp_path / "run")).predict([Crystal.from_row(rows["test"][0])])
     assert [(p.target, p.unit) for p in found] == [
         ("formation_energy", "eV/atom"),
@@ -78,8 +80,46 @@ def test_moments_of_sites_are_learned_up_to_a_sign(fit, magnets, tmp_path, symme
     assert found.metrics["mae"] < 0.5 * found.metrics["mae_mean_predictor"]
     assert found.metrics["mae"] < float((found.output - found.label).abs().mean())
     assert "sites" in found.title
-    with pytest.raises(UserError, match="trained on numbers of sites"):
-        Predictor(checkpoint.load(tmp_path / "run"))
+
+
+def test_moments_are_predicted_for_every_site(fit, magnets, tmp_path, rows):
+    runs = []
+    for seed in range(2):
+        fit(magnets, tmp_path / f"{seed}", epochs=2, seed=seed, learning_rate=1e-2, **SITES)
+        runs.append(checkpoint.load(tmp_path / f"{seed}"))
+    first, both = Predictor(runs[0]), Predictor(*runs)
+    (of_release,) = first.predict_release(open_release(magnets), "test")
+    expected = {row["material_id"]: [SYMBOLS[z] for z in row["atomic_numbers"]] for row in rows["test"]}
+    found = {}
+    for row in of_release.to_pylist():
+        assert (row["target"], row["unit"], row["site"]) == (
+            "magnetic_moments",
+            "muB",
+            len(found.setdefault(row["material_id"], [])),
+        )
+        found[row["material_id"]].append(row["element"])
+    assert found == expected
+    labelled = [k for k, row in enumerate(rows["test"]) if row["magnetic_moments"]]
+    values = of_release["value"].to_numpy().reshape(-1, 2)[labelled].ravel()
+    np.testing.assert_allclose(values, evaluate(runs[0].path)[0].output, atol=1e-5)
+    # The sign of a member means nothing: one that says the opposite agrees.
+    opposite = copy.deepcopy(runs[0])
+    for parameter in (opposite.model.crystal_head[-1].weight, opposite.model.crystal_head[-1].bias):
+        parameter.data.neg_()
+    (row, _), spread = Predictor(runs[0], opposite).predict([Crystal.from_row(rows["test"][0])]), 1e-6
+    assert abs(row.value) > spread > row.spread
+    assert row.site == 0
+    assert row.element in expected[rows["test"][0]["material_id"]]  # in the order of the canonical cell
+    assert both.predict([Crystal.from_row(rows["test"][0])])[0].spread > spread
+
+
+def test_a_crystal_without_a_graph_has_one_line_without_a_site(fit, magnets, tmp_path, rows):
+    fit(magnets, tmp_path / "run", epochs=1, **SITES)
+    unknown = Crystal.from_row(rows["test"][0])
+    unknown.atomic_numbers[0] = 110
+    found = Predictor(checkpoint.load(tmp_path / "run")).predict([unknown, Crystal.from_row(rows["test"][1])])
+    assert [row.site for row in found] == [None, 0, 1]
+    assert "no covalent radius is known for Ds" in found[0].warning
 
 
 def test_moments_that_are_no_numbers_are_named(fit, make_release, rows, tmp_path):
