@@ -54,9 +54,12 @@ def main() -> None:
     manifest = open_release(options.release).manifest
     made = _made()
     found = {}
-    for name, change in CHANGES.items():
-        settings = [f"--set={key}={value}" for key, value in (BASE | change).items()]
-        of_run = ["--target", options.target, "--epochs", str(options.epochs), "--preset", "fast", *settings]
+    settings = {
+        name: ["fast", *(f"--set={key}={value}" for key, value in (BASE | change).items())]
+        for name, change in CHANGES.items()
+    }
+    for name, preset in (settings | {"the preset best": ["best"]}).items():
+        of_run = ["--target", options.target, "--epochs", str(options.epochs), "--preset", *preset]
         key = [manifest["content_hash"], *of_run]
         found[name] = next((run for run in made if run["key"] == key), None) or fit(options.release, key)
         print(name, found[name], file=sys.stderr)

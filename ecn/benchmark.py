@@ -58,6 +58,8 @@ class Grid:
     """Options of the models that differ from those of the preset."""
     strategy: str | None
     """Name of the split; None for the one that the release was built with."""
+    limit: int | None
+    """Train on so many rows, drawn at random; None for all."""
     time_limit: float | None
     """Minutes of a run; None for no limit."""
     device: str
@@ -120,6 +122,7 @@ def _require_same(grid: Grid, content_hash: str, out: Path) -> None:
         "training": training_settings(grid.preset),
         "options": grid.options,
         "split": grid.strategy,
+        "limit": grid.limit,
         "time_limit": grid.time_limit,
     }
     path = out / GRID
@@ -157,6 +160,7 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
         seed=seed,
         device=grid.device,
         strategy=grid.strategy,
+        limit=grid.limit,
         time_limit=grid.time_limit,
     ).interrupted
 
@@ -201,18 +205,23 @@ def learning_curves(run: Path, path: Path) -> None:
         PNG file to write.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     epochs, goal = _epochs(run), Goal.from_json(checkpoint.load_config(run).targets)
     number = [epoch["epoch"] for epoch in epochs]
     figure = Figure(figsize=(4.5, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(number, [epoch["validation_score"] for epoch in epochs], color="C0")
+    axes.plot(number, [epoch["validation_score"] for epoch in epochs], color="C0", marker=".")
     axes.set(xlabel="epoch", ylabel=f"validation {goal.score_name}", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.label.set_color("C0")
     loss = axes.twinx()
-    loss.plot(number, [epoch["train_loss"] for epoch in epochs], color="C1", linewidth=0.8)
+    loss.plot(number, [epoch["train_loss"] for epoch in epochs], "--", color="C1", marker=".", linewidth=0.8)
     loss.set(ylabel="train loss, in units of the training", yscale="log")
     loss.yaxis.label.set_color("C1")
+    for axis in (axes.yaxis, loss.yaxis):  # 0.58 rather than 5.8 x 10^-1
+        axis.set_major_formatter("{x:.3g}")
+        axis.set_minor_formatter("{x:.3g}")
     axes.set_title(goal.name, fontsize="small")
     figure.savefig(path, dpi=150)
 

@@ -424,6 +424,7 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
     "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="As for `ecn fit`; may be repeated."
 )
 @click.option("--split", "strategy", metavar="NAME", help="A split that `mpclean split` added.")
+@click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Minutes of every run.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option(
@@ -440,6 +441,7 @@ def benchmark(
     epochs: int | None,
     assignments: tuple[str, ...],
     strategy: str | None,
+    limit: int | None,
     time_limit: float | None,
     device: str,
     out: Path | None,
@@ -466,6 +468,7 @@ def benchmark(
         preset=settings,
         options=options,
         strategy=strategy,
+        limit=limit,
         time_limit=time_limit,
         device=device,
     )

@@ -167,7 +167,7 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
         (["patterns", "--lattice", "cF", "--figure", "{tmp}/cF.doc"], "cF.doc: Format 'doc'"),
         (["fit", "{release}", "--set", "width"], "no assignment; write --set NAME=VALUE"),
         (["fit", "{release}", "--model", "resnet"], "'resnet' is not"),
-        (["fit", "{release}", "--preset", "best"], "'best' is not one of"),
+        (["fit", "{release}", "--preset", "worst"], "'worst' is not one of"),
         (["fit", "{release}", "--epochs", "0"], "0 is not in the range"),
         (["fit", "{release}", "--device", "abacus", "--out", "{tmp}/run"], "device 'abacus'"),
         (["fit", "{release}", "--out", "{run}"], "exists already"),
