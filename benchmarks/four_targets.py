@@ -6,7 +6,7 @@ not in the file, so its validation rows are the test rows here, and a validation
 its training rows::
 
     python benchmarks/four_targets.py FOLDER
-    mpclean build --source FOLDER/records.parquet --split FOLDER/split.parquet --out releases/mp-published
+    mpclean build --source FOLDER/records.parquet --split FOLDER/split.parquet --out releases/mp-four-targets
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ecn.evaluation import max_edges, predict_rows
 from ecn.models.base import CrystalModel
 from ecn.presets import Preset
 from ecn.tasks import Goal
-from ecn.training.devices import Stop, is_first
+from ecn.training.devices import Stop, is_first, seed_draws
 from ecn.training.feed import Feed
 from ecn.training.logs import Epoch
 from ecn.training.schedule import Schedule
@@ -241,7 +241,7 @@ class Loop:
         """One step: the gradients of the passes that its rows take, summed, then the optimizer."""
         fabric, rank = self.fabric, self.fabric.global_rank
         # What a step draws (dropout) follows from its number: no state of a generator need be kept.
-        torch.manual_seed(derived_seed(self.seed, rank, self.progress.step))
+        seed_draws(fabric.device, derived_seed(self.seed, rank, self.progress.step))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
