@@ -65,7 +65,7 @@ def main() -> None:
         keys, _ = RULES["record"].apply(passes.keys())
         with clock(seconds, "comparison"):
             keys = passes.match(keys)
-    found = merge_statistics({name: rule.apply(keys)[1] for name, rule in DEDUP.items()})
+    found = merge_statistics((name, rule.apply(keys)[1]) for name, rule in DEDUP.items())
     if found != release.manifest.get("duplicates", found):
         raise SystemExit("the verdicts are not those of the release: build it with this code")
     with clock(seconds, "audit"):

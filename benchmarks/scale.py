@@ -3,7 +3,8 @@
 Every record is a quaternary Heusler crystal of its own four elements; every third is a duplicate of the one
 before the last. What is measured is the way of a record through a build: reading, travelling, files, rules,
 split, writing. The chemistry of a crystal does not depend on how many there are, and `build.py` times it;
-here a worker does it for one crystal, and gives every other the cell and the bonds of that one.
+here a worker does it for one crystal, and gives every other the cell and the bonds of that one. So it is with
+the checks of a cell that is read, and with the comparison of duplicates, which are said to be equal.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 from common import save
 
-from mpclean import passes, pipeline, work
+from mpclean import documents, passes, pipeline, work
 from mpclean.canonical import PrimitiveCell
 from mpclean.crystal import Crystal
 from mpclean.elements import SYMBOLS
@@ -33,8 +34,8 @@ from mpclean.sources import DOCUMENTS, SOURCES, Identity, Kind, Source, base
 
 SIZES = (20_000, 200_000, 2_000_000)
 
-#: Atomic numbers of the generated crystals: 1.7 million sets of four.
-ELEMENTS = range(3, 84)
+#: Atomic numbers of the generated crystals: 3 million sets of four.
+ELEMENTS = range(1, 95)
 
 _DOCUMENT = (
     '{{"material_id":"gen-{n}","structure":{{"lattice":{{"matrix":[[0,3.05,3.05],[3.05,0,3.05],[3.05,3.05,0]]}},'
@@ -107,6 +108,7 @@ def remember() -> None:
 
     work.primitive_cell, work.canonical_cell = renamed(primitive), renamed(canonical)
     work.first_equals = lambda crystals: ([0] * len(crystals), [True] * len(crystals))  # which is the case
+    documents._check = lambda crystal: crystal  # of cells, which are all alike
     work.spacegroup_number = lambda crystal, **options: number
     work.bond_graph = lambda crystal, min_area: graph
 

@@ -37,7 +37,7 @@ from mpclean.work import (
 
 #: Groups of records that are compared in structure in one task: mostly pairs, a dozen a second, and minutes
 #: for each at worst.
-_GROUPS = 8
+_GROUPS = 32
 
 #: Batches in a piece of the keys.
 _IN_A_PIECE = 256
@@ -173,10 +173,14 @@ class Passes:
         The keys with the columns of `MATCHES`; a record that shares its key with none is a class of
         its own.
         """
+        all_positions = keys["position"].to_numpy()
         rows, counts = tied(keys)
-        positions = keys["position"].to_numpy()[rows]
+        positions, counts = _from_the_start(all_positions[rows], counts)
         ends = np.cumsum(counts)
-        begins = np.array([self._prepared.read(n, ["position"])[0][0].as_py() for n in self._prepared])
+        batches = list(self._prepared)
+        begins = np.array(
+            [self._prepared.read(n, ["position"], np.array([0]))[0][0].as_py() for n in batches]
+        )
         numbers: deque[int] = deque()
         with tqdm(total=len(rows), desc="matching", unit=" records", disable=None) as bar:
 
@@ -188,27 +192,31 @@ class Passes:
                         bar.update(sizes.sum())
                     else:
                         numbers.append(number)
-                        yield MatchTask(self._prepared_at(positions[end - sizes.sum() : end], begins), sizes)
+                        of_these = positions[end - sizes.sum() : end]
+                        yield MatchTask(self._prepared_at(of_these, batches, begins), sizes)
 
             rescue = Rescue(MatchTask.groups, lost_group, _join)
             for batch in run(match, tasks(), self._workers, rescue):
                 self._matched.write(numbers.popleft(), batch)
                 bar.update(batch.num_rows)
         found = _table(self._matched, MATCHES)
-        place = pc.index_in(keys["position"], value_set=found["position"].combine_chunks())
-        structure_class = pc.coalesce(found["structure_class"].take(place), keys["position"])
-        keys = keys.append_column("structure_class", structure_class)
-        return keys.append_column("structures_match", found["structures_match"].take(place))
+        place = np.searchsorted(all_positions, found["position"].to_numpy())
+        structure_class = all_positions.copy()
+        structure_class[place] = found["structure_class"].to_numpy()
+        verdict, unknown = np.zeros(len(keys), dtype=bool), np.ones(len(keys), dtype=bool)
+        verdict[place] = pc.fill_null(found["structures_match"], False).to_numpy()
+        unknown[place] = found["structures_match"].is_null().to_numpy()
+        keys = keys.append_column("structure_class", pa.array(structure_class))
+        return keys.append_column("structures_match", pa.array(verdict, mask=unknown))
 
-    def _prepared_at(self, positions: NDArray[np.int64], begins: NDArray[np.int64]) -> pa.RecordBatch:
+    def _prepared_at(
+        self, positions: NDArray[np.int64], batches: list[int], begins: NDArray[np.int64]
+    ) -> pa.RecordBatch:
         """`MATCHED` of the records at any positions, in their order; batches begin at others, sorted."""
-        known = list(self._prepared)
         order = np.argsort(positions)
         held = np.searchsorted(begins, positions[order], side="right") - 1
         parts = [
-            self._prepared.read(known[k], MATCHED.names).take(
-                pa.array(positions[order][held == k] - begins[k])
-            )
+            self._prepared.read(batches[k], MATCHED.names, positions[order][held == k] - begins[k])
             for k in np.unique(held)
         ]
         return _join(parts).take(pa.array(np.argsort(order)))
@@ -257,6 +265,27 @@ class Passes:
     def bytes_bonded(self) -> int:
         """Size of what the second pass wrote, before compression."""
         return self._bonded.size
+
+
+def _from_the_start(
+    positions: NDArray[np.int64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Groups of positions in the order in which they begin in the source: few files are read for each.
+
+    Parameters
+    ----------
+    positions
+        (M,) group by group.
+    counts
+        (G,) positions of each group.
+    """
+    begins = np.cumsum(counts) - counts
+    if not len(counts):
+        return positions, counts
+    order = np.argsort(np.minimum.reduceat(positions, begins))
+    counts = counts[order]
+    within = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return positions[np.repeat(begins[order], counts) + within], counts
 
 
 def _join(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -268,7 +268,7 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
         if rule.needs_matches:
             by_source_formula = passes.distinct_by_source_formula(keys)
             keys = passes.match(keys)
-            duplicates = merge_statistics({name: each.apply(keys)[1] for name, each in DEDUP.items()})
+            duplicates = merge_statistics((name, each.apply(keys)[1]) for name, each in DEDUP.items())
         keys, dropped = rule.apply(keys)
         if rule.needs_matches:
             keys = keys.drop_columns(MATCHES.names[1:])

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from mpclean.checks import require
 from mpclean.errors import UnfinishedError
@@ -75,13 +76,15 @@ class BatchFiles:
         partial.replace(path)
         self._numbers.add(number)
 
-    def read(self, number: int, columns: list[str] | None = None) -> pa.RecordBatch:
-        """Read a batch, or some of its columns, which then lie in memory and not in the file."""
+    def read(
+        self, number: int, columns: list[str] | None = None, rows: NDArray[np.integer] | None = None
+    ) -> pa.RecordBatch:
+        """Read a batch, or some of its columns, of some rows; these lie in memory and not in the file."""
         with pa.memory_map(str(self._path(number))) as file, pa.ipc.open_file(file) as reader:
             batch = reader.get_batch(0)
             if columns is None:
                 return batch
-            return batch.select(columns).take(pa.array(np.arange(batch.num_rows)))
+            return batch.select(columns).take(pa.array(np.arange(batch.num_rows) if rows is None else rows))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:08d}.arrow"

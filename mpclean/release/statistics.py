@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -74,14 +75,15 @@ VERDICTS = {
 _EXAMPLES = 5
 
 
-def merge_statistics(dropped: dict[str, pa.Table]) -> dict[str, Any]:
+def merge_statistics(dropped: Iterable[tuple[str, pa.Table]]) -> dict[str, Any]:
     """What becomes of records that share formula and space group with one of lower energy.
 
     Parameters
     ----------
     dropped
-        By the names of `mpclean.rules.duplicate.DEDUP` the rows of the ledger
-        (`mpclean.schema.LEDGER`) that each of these rules would write; one of them did.
+        Names of `mpclean.rules.duplicate.DEDUP` with the rows of the ledger
+        (`mpclean.schema.LEDGER`) that each of these rules would write; one of them did. They are
+        taken one after the other, as all of them take more memory than the keys of a source.
 
     Returns
     -------
@@ -91,25 +93,34 @@ def merge_statistics(dropped: dict[str, pa.Table]) -> dict[str, Any]:
     ``percentile_90`` of the energy differences that are known, eV/atom, None where none is, and
     ``examples``: rows of the ledger from the smallest difference to the largest, evenly.
     """
-    ranked = dropped["key"].sort_by([("energy_difference", "ascending"), ("material_id", "ascending")])
-    said = ranked["structures_match"].to_pylist()
-    return {
-        "dropped": {name: rows.num_rows for name, rows in dropped.items()},
-        "verdicts": {
-            name: _verdict(ranked.filter(pa.array([verdict is value for verdict in said], pa.bool_())))
-            for value, (name, _) in VERDICTS.items()
-        },
-    }
+    found: dict[str, Any] = {"dropped": {}}
+    for name, rows in dropped:
+        found["dropped"][name] = rows.num_rows
+        if name == "key":
+            found["verdicts"] = _verdicts(rows)
+        del rows
+    return found
 
 
-def _verdict(rows: pa.Table) -> dict[str, Any]:
-    energies = rows["energy_difference"].drop_null().to_numpy()
-    known = len(energies) or rows.num_rows  # those without an energy come last
+def _verdicts(rows: pa.Table) -> dict[str, Any]:
+    ranked = pc.sort_indices(
+        rows, sort_keys=[("energy_difference", "ascending"), ("material_id", "ascending")]
+    )
+    said = rows["structures_match"].take(ranked)
+    meant = {True: said, False: pc.invert(said), None: said.is_null()}
+    return {name: _verdict(rows, ranked.filter(meant[value])) for value, (name, _) in VERDICTS.items()}
+
+
+def _verdict(ledger: pa.Table, rows: pa.Array) -> dict[str, Any]:
+    energies = ledger["energy_difference"].take(rows).drop_null().to_numpy()
+    known = len(energies) or len(rows)  # those without an energy come last
     chosen = np.unique(np.linspace(0, known - 1, min(_EXAMPLES, known)).astype(np.int64))
-    examples = rows.select(["material_id", "kept_id", "detail", "energy_difference"]).take(pa.array(chosen))
+    examples = ledger.select(["material_id", "kept_id", "detail", "energy_difference"]).take(
+        rows.take(pa.array(chosen))
+    )
     median, percentile_90 = np.percentile(energies, [50, 90]).tolist() if len(energies) else (None, None)
     return {
-        "records": rows.num_rows,
+        "records": len(rows),
         "median": median,
         "percentile_90": percentile_90,
         "examples": examples.to_pylist(),

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from mpclean.schema import LEDGER
 
+#: Rows of a column that is the same in all of them.
+_PIECE = 4096
+
 Partition = tuple[pa.Table, pa.Table]
 
 
@@ -83,13 +86,36 @@ def partition(
     if not pc.any(leaves).as_py():
         return table, LEDGER.empty_table()
     n = int(pc.sum(leaves).as_py() or 0)  # columns are as long as what leaves, which may be little of much
-    rows = pa.table(
+    held = {
+        name: value if value is None or isinstance(value, str) else value.filter(leaves)
+        for name, value in columns.items()
+    }
+    return table.filter(pc.invert(leaves)), ledger_rows(n, held)
+
+
+def ledger_rows(n: int, columns: dict[str, str | pa.Array | pa.ChunkedArray | None]) -> pa.Table:
+    """Rows of the ledger.
+
+    Parameters
+    ----------
+    n
+        How many.
+    columns
+        The columns of `mpclean.schema.LEDGER`: (n,) each or one value for all.
+    """
+    return pa.table(
         [
-            pa.repeat(pa.scalar(value, field.type), n)
+            _same(pa.scalar(value, field.type), n)
             if value is None or isinstance(value, str)
-            else value.filter(leaves).cast(field.type)
-            for field, value in zip(LEDGER, columns.values(), strict=True)
+            else value.cast(field.type)
+            for field, value in zip(LEDGER, (columns[name] for name in LEDGER.names), strict=True)
         ],
         schema=LEDGER,
     )
-    return table.filter(pc.invert(leaves)), rows
+
+
+def _same(value: pa.Scalar, n: int) -> pa.ChunkedArray:
+    """One value for n rows, of pieces that all lie in the same memory."""
+    piece = pa.repeat(value, min(n, _PIECE))
+    whole, rest = divmod(n, _PIECE)
+    return pa.chunked_array([*([piece] * whole), piece.slice(0, rest)])

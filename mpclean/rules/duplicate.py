@@ -10,10 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mpclean.rules.base import Partition, Rule, partition
+from mpclean.rules.base import Partition, Rule, ledger_rows
 
 #: The paper's key of a record.
 KEY = ("cell_formula", "spacegroup_number")
+
+#: What the ledger says of a record that leaves comes from these.
+_SEEN = ["material_id", *KEY, "formation_energy_per_atom", "structure_class", "structures_match"]
+
+#: Rows that are compared with their neighbours at a time.
+_ROWS = 65_536
 
 
 def by_key(keys: pa.Table) -> Partition:
@@ -49,28 +55,46 @@ def by_structure(keys: pa.Table) -> Partition:
 
 
 def _keep_lowest(keys: pa.Table, same: tuple[str, ...], reason: str) -> Partition:
+    kept = _kept(keys, same)
+    stays = kept == np.arange(len(kept), dtype=kept.dtype)
+    winner = pa.array(kept[~stays])
+    del kept  # what is as long as the source is held no longer than it must be
+    pa.default_memory_pool().release_unused()
+
+    lost = keys.select(_SEEN).filter(pa.array(~stays))
+    energy, structure = lost["formation_energy_per_atom"], lost["structure_class"]
+    verdict = pc.or_kleene(
+        pc.equal(structure, keys["structure_class"].take(winner)), lost["structures_match"]
+    )
+    undecided = pc.if_else(verdict.is_null(), "; structures beyond what is compared", "")
+    spacegroup = lost["spacegroup_number"].cast(pa.string())
+    rows = ledger_rows(
+        lost.num_rows,
+        {
+            "material_id": lost["material_id"],
+            "rule": "duplicate",
+            "reason": reason,
+            "detail": pc.binary_join_element_wise(
+                lost["cell_formula"], ", space group ", spacegroup, undecided, ""
+            ),
+            "kept_id": keys["material_id"].take(winner),
+            "energy_difference": pc.subtract(energy, keys["formation_energy_per_atom"].take(winner)),
+            "structures_match": verdict,
+        },
+    )
+    del lost, energy, structure, verdict, undecided, spacegroup, winner
+    return keys.filter(pa.array(stays)), rows
+
+
+def _kept(keys: pa.Table, same: tuple[str, ...]) -> NDArray[np.uint32]:
+    """(N,) the row that stays for each row."""
     order, begins = _ranked(keys, same)
     kept = np.empty_like(order)
-    kept[order] = order[begins][np.cumsum(begins) - 1]
-    winner = pa.array(kept)
-
-    energy, structure = keys["formation_energy_per_atom"], keys["structure_class"]
-    verdict = pc.or_kleene(pc.equal(structure, structure.take(winner)), keys["structures_match"])
-    undecided = pc.if_else(verdict.is_null(), "; structures beyond what is compared", "")
-    spacegroup = keys["spacegroup_number"].cast(pa.string())
-    return partition(
-        keys,
-        kept != np.arange(len(kept)),
-        "duplicate",
-        reason,
-        pc.binary_join_element_wise(keys["cell_formula"], ", space group ", spacegroup, undecided, ""),
-        keys["material_id"].take(winner),
-        pc.subtract(energy, energy.take(winner)),
-        verdict,
-    )
+    kept[order] = order[begins][np.cumsum(begins, dtype=np.uint32) - 1]
+    return kept
 
 
-def tied(keys: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def tied(keys: pa.Table) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The records that share their key with others.
 
     Parameters
@@ -88,22 +112,28 @@ def tied(keys: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return order[np.repeat(count, count) > 1], count[count > 1]
 
 
-def _ranked(keys: pa.Table, same: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _ranked(keys: pa.Table, same: tuple[str, ...]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     """Rows group by group, the one to keep first: (N,) rows, and (N,) true where a group begins."""
-    order = pc.sort_indices(
+    rows = pc.sort_indices(
         keys,
         sort_keys=[
             *((name, "ascending") for name in same),
             ("formation_energy_per_atom", "ascending"),  # nulls come last
             ("material_id", "ascending"),
         ],
-    ).to_numpy()
+    )
+    order = rows.to_numpy().astype(np.uint32)
+    del rows
     begins = np.zeros(len(order), dtype=bool)
     begins[:1] = True
     for name in same:
-        codes = keys[name].combine_chunks().dictionary_encode().indices.to_numpy()[order]
-        begins[1:] |= np.diff(codes) != 0
-    return order.astype(np.int64), begins
+        column = keys[name].combine_chunks()
+        for start in range(0, len(order) - 1, _ROWS):
+            values = column.take(pa.array(order[start : start + _ROWS + 1]))
+            begins[start + 1 : start + len(values)] |= pc.not_equal(values[1:], values[:-1]).to_numpy(
+                zero_copy_only=False
+            )
+    return order, begins
 
 
 RULE = Rule("duplicate", "no duplicates", by_key, needs_matches=True, of_one=False)
