@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from common import save
+from numpy.typing import NDArray
 
 from mpclean import documents, passes, pipeline, work
 from mpclean.canonical import PrimitiveCell
@@ -45,28 +46,31 @@ _DOCUMENT = (
 )  # fmt: skip
 
 
-def elements(number: int) -> list[int]:
-    """The number-th set of four of `ELEMENTS`, ascending (the combinatorial number system)."""
-    chosen = []
-    for k in (4, 3, 2, 1):
-        c = k - 1
-        while comb(c + 1, k) <= number:
-            c += 1
-        chosen.append(ELEMENTS[c])
-        number -= comb(c, k)
-    return chosen[::-1]
+#: By k and c: how many sets of k + 1 of the first c elements there are.
+_SETS = [np.array([comb(c, k) for c in range(len(ELEMENTS) + 1)]) for k in (1, 2, 3, 4)]
+
+
+def elements(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sets of four of `ELEMENTS`, ascending, by their numbers (the combinatorial number system)."""
+    chosen = np.empty((len(numbers), 4), dtype=np.int64)
+    for k in (3, 2, 1, 0):
+        chosen[:, k] = np.searchsorted(_SETS[k], numbers, side="right") - 1
+        numbers = numbers - _SETS[k][chosen[:, k]]
+    return ELEMENTS.start + chosen
 
 
 def batches(n: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, n, base.BATCH_SIZE):
         numbers = range(start, min(start + base.BATCH_SIZE, n))
-        documents = []
-        for k in numbers:
-            of = k - 2 if k % 3 == 2 else k  # every third has the formula of the one before the last
-            symbols = [SYMBOLS[z] for z in elements(of * 7919 % comb(len(ELEMENTS), 4))]
-            documents.append(
-                _DOCUMENT.format(*symbols, n=k, energy=-1.0 + (k % 3) / 100, gap=(k % 7) / 2).encode()
-            )
+        like = np.array(
+            [k - 2 if k % 3 == 2 else k for k in numbers]
+        )  # two of three have formulas of their own
+        documents = [
+            _DOCUMENT.format(
+                *(SYMBOLS[z] for z in chosen), n=k, energy=-1.0 + (k % 3) / 100, gap=(k % 7) / 2
+            ).encode()
+            for k, chosen in zip(numbers, elements(like * 7919 % _SETS[3][-1]).tolist(), strict=True)
+        ]
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array([f"record {k}" for k in numbers]),
@@ -162,12 +166,13 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--one", type=int, help="build one size and print what it took")
+    parser.add_argument("--of", type=Path, nargs="+", help="tabulate these, which --one printed")
     options = parser.parse_args()
     if options.one:
         one(options.one, options.workers)
         return
-    runs = []
-    for n in options.sizes:
+    runs = [json.loads(path.read_text()) for path in options.of or ()]
+    for n in () if runs else options.sizes:
         command = [sys.executable, __file__, "--one", str(n), "--workers", str(options.workers)]
         runs.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         print(runs[-1], file=sys.stderr)

@@ -50,6 +50,9 @@ from mpclean.work import Bonds
 #: Longest edge of a graph of all neighbours within a radius, A (Perov-5).
 RADIUS_CUTOFF = 5.0
 
+#: Columns of labels that are read at a time.
+_AT_A_TIME = 4
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -328,16 +331,16 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
 def _labels(passes: Passes, positions: pa.ChunkedArray) -> tuple[dict[str, Any], list[str], int]:
     """Statistics of the targets, the source's own labels that have values, and the number of insulators.
 
-    A column at a time, as all of them would take more memory than the keys.
+    A few columns at a time, as all of them would take more memory than the keys.
     """
     statistics: dict[str, Any] = {}
     own = []
-    for name in (*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS):
-        labels = pa.concat_tables(passes.bonded(positions, [name, "is_insulator"]))
-        if name in TARGETS or name in SOURCE_LABELS:
-            statistics |= target_statistics(labels)
-        if name not in TARGETS and labels[name].null_count < len(labels):
-            own.append(name)
+    names = (*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS)
+    for begin in range(0, len(names), _AT_A_TIME):
+        some = names[begin : begin + _AT_A_TIME]
+        labels = pa.concat_tables(passes.bonded(positions, [*dict.fromkeys([*some, "is_insulator"])]))
+        statistics |= target_statistics(labels)
+        own += [name for name in some if name not in TARGETS and labels[name].null_count < len(labels)]
     return statistics, own, int(pc.sum(labels["is_insulator"]).as_py() or 0)
 
 

@@ -182,14 +182,18 @@ def match(task: MatchTask) -> pa.RecordBatch:
     -------
     A batch of `mpclean.schema.MATCHES`, row for row.
     """
-    return pa.concat_batches([_matches(group.prepared) for group in task.groups()])
-
-
-def _matches(group: pa.RecordBatch) -> pa.RecordBatch:
-    first, of_the_first = first_equals(_crystals(group))
+    crystals = _crystals(task.prepared)
+    place: list[int] = []
+    of_the_first: list[bool | None] = []
+    for size in task.sizes.tolist():
+        begin = len(place)
+        first, verdicts = first_equals(crystals[begin : begin + size])
+        place += [begin + row for row in first]
+        of_the_first += verdicts
+    position = task.prepared["position"]
     found = {
-        "position": group["position"],
-        "structure_class": group["position"].take(pa.array(first)),
+        "position": position,
+        "structure_class": position.take(pa.array(place, pa.int64())),
         "structures_match": pa.array(of_the_first, pa.bool_()),
     }
     return pa.RecordBatch.from_arrays([found[name] for name in MATCHES.names], schema=MATCHES)
