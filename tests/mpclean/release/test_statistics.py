@@ -108,7 +108,10 @@ def dropped(*rows):
 def test_merges_by_verdict():
     rows = [(False, n / 10) for n in range(10, -1, -1)]  # mp-0 is 1 eV/atom above, mp-10 nothing
     found = merge_statistics(
-        {"key": dropped(*rows, (None, None), (True, 0.3), (False, None)), "structure": dropped((True, 0.3))}
+        {
+            "key": dropped(*rows, (None, None), (True, 0.3), (False, None)),
+            "structure": dropped((True, 0.3)),
+        }.items()
     )
     assert found["dropped"] == {"key": 14, "structure": 1}
     distinct, equal, undecided = (found["verdicts"][name] for name in ("distinct", "equal", "undecided"))
@@ -128,7 +131,7 @@ def test_merges_by_verdict():
 
 def test_table_of_merges():
     found = merge_statistics(
-        {"key": dropped((False, 0.25), (False, 0.5), (None, None)), "structure": dropped()}
+        {"key": dropped((False, 0.25), (False, 0.5), (None, None)), "structure": dropped()}.items()
     )
     manifest = MANIFEST | {"duplicates": found, "parameters": {"dedup": "key"}}
     head, rows = merge_rows(manifest)
