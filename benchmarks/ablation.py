@@ -104,7 +104,8 @@ def _save(target: str, epochs: int, manifest: dict[str, Any], found: dict[str, d
         f"{manifest['splits']['train']:,} crystals, the learning rate falling to zero over them, one seed: "
         "a few per cent are within its spread. The score is an MAE in the unit of the target. "
         f"Release {manifest['name']}, content hash `{manifest['content_hash'][:16]}`; CPU time has the start "
-        "of the process and the validation in it. No test row was read.",
+        "of the process and the validation in it. No test row was read. Trained at "
+        f"{', '.join(dict.fromkeys(run['commit'] for run in found.values()))}, on a busy machine.",
         runs=found,
     )
 
