@@ -355,7 +355,11 @@ def predict(
                 for table in predict_input(predictor, path, split, workers):
                     write(table)
                     failed |= table["value"].null_count > 0
-                    for warning in filter(None, table["warning"].to_pylist()):
+                    # Of all rows of a crystal the warning is one.
+                    warned = dict(
+                        zip(*(table[name].to_pylist() for name in ("index", "warning")), strict=True)
+                    )
+                    for warning in filter(None, warned.values()):
                         n_warned += 1
                         if n_warned <= _WARNINGS:
                             click.echo(f"ecn: {path}: {warning}", err=True)

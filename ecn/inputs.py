@@ -13,6 +13,7 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ecn.data import open_release
@@ -25,7 +26,7 @@ from mpclean.release.layout import MANIFEST
 from mpclean.sources import open_source, recognise
 from mpclean.sources.records import first_document
 
-#: Predictions with the input that they are for, and its place there, from 0.
+#: Predictions with the input that they are for, and the place of the crystal there, from 0.
 ROWS = pa.schema([("file", pa.string()), ("index", pa.int64()), *PREDICTIONS])
 
 #: Significant digits of a number in text; single precision has no more than seven.
@@ -63,11 +64,13 @@ def predict_input(predictor: Predictor, path: Path, split: str | None, workers: 
         tables = predictor.predict_documents(chain(first, batches), workers if len(first) > 1 else 1)
     else:
         tables = _unnamed(predictor.predict_documents(documents(read_crystals(path))))
-    start = 0
+    start, target = 0, predictor.goal.tasks[0].name
     for table in tables:
-        columns = [pa.array([str(path)] * len(table)), pa.array(np.arange(start, start + len(table)))]
+        begins = pc.and_(pc.equal(table["target"], target), pc.equal(table["site"].fill_null(0), 0))
+        place = start - 1 + np.cumsum(begins.to_numpy())  # a crystal has a row for each target, or each site
+        columns = [pa.array([str(path)] * len(table)), pa.array(place)]
         yield pa.table([*columns, *table.columns], schema=ROWS)
-        start += len(table)
+        start += pc.sum(begins).as_py() or 0
 
 
 def _is_snapshot(path: Path) -> bool:
