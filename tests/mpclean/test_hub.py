@@ -357,6 +357,28 @@ def test_tokens(hub, client, small_release):
     assert hub.repositories == {}
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_token_is_stored_nowhere(hub, client, copied, tmp_path, status):
+    """A push and a pull that fail at every step, and then succeed; `client` sees that none is printed."""
+    push, pull = ("push", copied, "org/salts"), ("pull", "org/salts", "--out", tmp_path / "pulled")
+    steps = ("/preupload/", "/commit/", "/tag/")
+    for step in steps[: 1 if status == 500 else 3]:  # where that may pass, the client asks again for seconds
+        hub.fail = {("POST", step): status}
+        assert client(*push).exit_code == 2
+    hub.fail = {}
+    assert_done(client(*push))
+    hub.fail = {("GET", "/resolve/"): status}
+    assert client(*pull).exit_code == 2
+    hub.fail = {}
+    assert_done(client(*pull))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert not [path for path in files if b"hf_of_tests" in path.read_bytes()]
+    sent = [content for commit in repository(hub).commits.values() for content in commit.values()]
+    assert len(sent) > 10
+    assert not [content for content in sent if b"hf_of_tests" in content]
+
+
 @pytest.mark.parametrize("name", ["salts", "a/b/c", "org/no name", "org/", "/salts", "org/--"])
 def test_names(hub, client, small_release, name, tmp_path):
     assert_one_line(client("push", small_release.path, name), name, "give org/name")

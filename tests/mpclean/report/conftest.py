@@ -50,7 +50,11 @@ def reported(unreported, tmp_path_factory):
 def hostile_page(rock_salt, write_lines, tmp_path_factory):
     """The page of a release with hostile strings wherever a source or a stranger could put one."""
     folder = tmp_path_factory.mktemp("hostile")
-    documents = [rock_salt(k, material_id=f"{k}{HOSTILE}") for k in range(20)]
+    words = dict.fromkeys(("run_type", "database_version"), HOSTILE)
+    documents = [rock_salt(k, material_id=f"{k}{HOSTILE}", **words) for k in range(20)]
+    documents.append(
+        {"material_id": f"no structure{HOSTILE}", "structure": {"lattice": HOSTILE, "sites": []}}
+    )
     documents.append(documents[0] | {"material_id": f"again{HOSTILE}", "formation_energy_per_atom": 3.0})
     documents[1]["formation_energy_per_atom"] = -9.0  # suspicious, and so named
     release = mpclean.build(

@@ -351,6 +351,8 @@ def test_a_fault_that_lasts_is_one_line(server, tmp_path, monkeypatch, name, rou
     assert result.stderr.count("\n") == 1
     assert says in result.stderr
     assert mp.KEY not in result.output
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if mp.KEY.encode() in path.read_bytes()]
     assert not out.exists()
 
 
