@@ -57,6 +57,10 @@ _NOTHING = ("", "None", "none", "null", "nan", "NaN")
 #: Atoms nearer than this stand for one that was written twice, A; no bond is half as short as H-H, 0.74.
 MIN_DISTANCE = 0.1
 
+#: Shortest vector of a lattice, A; none is known below 1 A. A search for symmetry to 0.1 A does not end, and
+#: takes all memory, where a long cell repeats after 0.2 A.
+MIN_PERIOD = 0.5
+
 #: Cells beyond this are not looked at; the largest of the Materials Project has some 450 atoms.
 MAX_SITES = 2_000
 
@@ -314,7 +318,7 @@ def _check(crystal: Crystal) -> Crystal:
     if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
         raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
     shortest = _shortest_vector(crystal.lattice)
-    if shortest < MIN_DISTANCE:  # also, a symmetry search would look at any number of its images
+    if shortest < MIN_PERIOD:
         raise RecordError("atoms coincide", f"every atom and an image of it are {shortest:.3g} A apart")
     heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     inside = crystal.frac_coords % 1.0 % 1.0  # the first one rounds -1e-17 to 1

@@ -568,7 +568,7 @@ def test_nothing_raises_and_nothing_is_lost(raw):
             assert row["material_id"] == "mp-1"
 
 
-@pytest.mark.parametrize("edge", [0.01, 0.09])
+@pytest.mark.parametrize("edge", [0.01, 0.09, 0.2, 0.49])
 @pytest.mark.parametrize("sheared", [False, True])
 def test_a_lattice_vector_shorter_than_any_bond(edge, sheared):
     """A symmetry search would look at any number of images, and once did not come back."""
