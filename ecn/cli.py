@@ -62,7 +62,7 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers")
     help="Symmetry of an ecn's cells: S8 (the default), S8n, P1bar, a Bravais type such as cF, or lattice "
     "for each crystal's own.",
 )
-@click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Settings to start from.  [default: paper]")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -164,7 +164,7 @@ def _fit_anew(
     *,
     target: str,
     model: str,
-    preset: str,
+    preset: str | None,
     config: Path | None,
     assignments: tuple[str, ...],
     strategy: str | None,
@@ -179,6 +179,9 @@ def _fit_anew(
     """A new run with its settings: those of a preset or a file, then those of the command line."""
     from ecn.training import fit, new_run
 
+    if preset is not None and config is not None:
+        raise UserError(f"--preset {preset} and --config {config} are both settings to start from; give one")
+    preset = preset or "paper"
     chosen = PRESETS[preset] if config is None else from_yaml(config)
     changes, assigned = _changed(chosen, assignments, **settings)
     run = out or new_run(release, target)

@@ -135,7 +135,7 @@ def evaluate(
     UserError
         If the run, the release or the device cannot be used, or no row has the target.
     """
-    _require_device(device)
+    require_device(device)
     saved = checkpoint.load(run)
     trained_on = Path(saved.config.release["path"])
     if release is None and not trained_on.exists():
@@ -170,7 +170,19 @@ def evaluate(
     return found
 
 
-def _require_device(name: str) -> None:
+def require_device(name: str) -> None:
+    """Refuse a device that torch has not.
+
+    Parameters
+    ----------
+    name
+        Name of a torch device.
+
+    Raises
+    ------
+    UserError
+        If torch knows no such device, or was built without it.
+    """
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA

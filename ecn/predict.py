@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ecn import checkpoint
 from ecn.data import crystal_tensors
 from ecn.errors import UserError
-from ecn.evaluation import max_edges, predict_rows
+from ecn.evaluation import max_edges, predict_rows, require_device
 from ecn.features import N_ELEMENTS
 from ecn.locate import locate
 from ecn.tasks import signs
@@ -100,10 +100,11 @@ class Predictor:
     Raises
     ------
     UserError
-        If the runs do not go together.
+        If the runs do not go together, or there is no such device.
     """
 
     def __init__(self, *members: checkpoint.Checkpoint, device: str = "cpu") -> None:
+        require_device(device)
         self.members = members
         self.device = torch.device(device)
         self.goal = members[0].goal

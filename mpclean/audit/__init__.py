@@ -71,8 +71,9 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     Raises
     ------
     UserError
-        If the release cannot be read.
+        If the release cannot be read, or its files are not those of its manifest.
     """
+    release.require_intact()
     manifest = release.manifest
     keys = level_keys(release, LEVELS, workers)
     more = manifest.get("more_splits", {})

@@ -96,7 +96,7 @@ class Difference:
         """One line: whether they differ, and the version that this asks for."""
         same = "" if self else "no record differs; "
         if self.version is None:
-            return same + "a snapshot has no version"
+            return same + "a snapshot has no version, and holds what rules leave out"
         if self.level is None:
             return f"{same}version {self.version} stays"
         words = "; ".join(words for level, words in self.reasons if level == self.level)

@@ -106,8 +106,10 @@ def export(
     Raises
     ------
     UserError
-        For everything the user can put right; nothing is written then.
+        For everything the user can put right, and if the files of the release are not those of its
+        manifest; nothing is written then.
     """
+    release.require_intact()
     out = Path(out)
     _check(release, format, out, config, target)
     chosen = FORMATS[format]

@@ -178,12 +178,14 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
         (["fit", "{release}", "--set", "loss=l3"], "--set: loss = 'l3' is not one of mse, l1, huber"),
         (["fit", "{release}", "--set", "learning_rate=-1"], "learning_rate = -1 is not positive"),
         (["fit", "{release}", "--config", "{tmp}/none.yaml"], "none.yaml: cannot be read"),
+        (["fit", "{release}", "--config", "a.yaml", "--preset", "fast"], "both settings to start from"),
         (["evaluate", "{tmp}"], "no run of `ecn fit`"),
         (["evaluate", "{run}", "--release", "{tmp}"], "not a release"),
         (["evaluate", "{run}", "--device", "abacus"], "device 'abacus'"),
         (["predict", "{run}", "{tmp}/none.cif"], "none.cif: no such file"),
         (["predict", "{run}", "{run}/metrics.csv"], "metrics.csv: not a crystal structure"),
         (["predict", "{run}"], "Missing argument"),
+        (["predict", "{run}", "{run}/metrics.csv", "--device", "abacus"], "device 'abacus'"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_failure(arguments, message, release, run, tmp_path, monkeypatch):

@@ -107,6 +107,22 @@ def test_another_split(small_release, tmp_path):
         export(release, "jsonl", tmp_path / "b.jsonl", strategy="k-fold-1")
 
 
+@pytest.mark.parametrize("command", [("export", "--format", "extxyz", "--out"), ("audit",)])
+def test_a_damaged_release_is_not_handed_on(small_release, tmp_path, command):
+    folder = tmp_path / "salts"
+    shutil.copytree(small_release.path, folder)
+    shard = next(folder.glob("data/*.parquet"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    name, *options = command
+    out = [str(tmp_path / "a.extxyz")] if options else []
+    done = CliRunner().invoke(main, [name, str(folder), *options, *out], catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "1 files differ from the manifest" in done.stderr
+    assert not (tmp_path / "a.extxyz").exists()
+
+
 def test_no_crystal(rock_salt, write_lines, tmp_path):
     documents = [rock_salt(n, band_gap=0.0) for n in range(10)]
     source = write_lines(tmp_path / "docs.jsonl", documents)
