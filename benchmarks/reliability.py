@@ -291,7 +291,7 @@ def main() -> None:
 
 
 def save(part: str, rows: list[list[str]], minutes: float) -> None:
-    """Put what came of a part into reliability.json, and write RELIABILITY.md from all that is there."""
+    """Put what came of a part into reliability.json, and write RELIABILITY.md anew."""
     file = HERE / "reliability.json"
     results = json.loads(file.read_text()) if file.exists() else {}
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
@@ -301,6 +301,11 @@ def save(part: str, rows: list[list[str]], minutes: float) -> None:
     where = f"{hardware()}, Python {platform.python_version()}"
     results[part] = {"rows": rows, "told": told, "where": where}
     file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    render(results)
+
+
+def render(results: dict[str, dict[str, Any]]) -> None:
+    """Write RELIABILITY.md from what came of every part."""
     sections = [
         "# Hard to break",
         "Written by the command itself. A build is killed, starved, robbed of its disk and fed with rubbish.",
