@@ -233,7 +233,10 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
         "warmup_epochs": 0.0,
         "average_decay": None,
     }
-    (target,) = Goal.named(str(content["target"])).to_json()
+    goal = Goal.named(str(content["target"]))
+    if content["unit"] != goal.tasks[0].unit:
+        raise UserError(f"damaged, {goal.name} in {content['unit']!r} and not in {goal.tasks[0].unit}")
+    (target,) = goal.to_json()
     target |= {name: content[name] for name in ("shift", "scale", "train_mean")}
     gone = ("target", "unit", "shift", "scale", "train_mean")
     return {
