@@ -161,50 +161,60 @@ def one(n: int, workers: int) -> None:
     )
 
 
+def cpu(run: dict[str, float]) -> float:
+    """CPU time of a build, of all its processes, s."""
+    return run["coordinator_cpu"] + run["worker_cpu"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--one", type=int, help="build one size and print what it took")
-    parser.add_argument("--of", type=Path, nargs="+", help="tabulate these, which --one printed")
     options = parser.parse_args()
     if options.one:
         one(options.one, options.workers)
         return
-    runs = [json.loads(path.read_text()) for path in options.of or ()]
-    for n in () if runs else options.sizes:
+    runs: list[dict[str, float]] = []
+    for n in options.sizes:
         command = [sys.executable, __file__, "--one", str(n), "--workers", str(options.workers)]
         runs.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         print(runs[-1], file=sys.stderr)
-    first = runs[0]
     rows = []
-    for run in runs:
-        more = run["records"] - first["records"]
-        growth = f"{(run['peak_bytes'] - first['peak_bytes']) / more:.0f}" if more else ""
-        cpu = run["coordinator_cpu"] + run["worker_cpu"]
-        rows.append(
-            [
-                f"{run['records']:,}",
-                f"{run['kept']:,}",
-                f"{run['seconds']:.0f}",
-                f"{run['records'] / run['seconds']:.0f}",
-                f"{1e3 * cpu / run['records']:.3f}",
-                f"{1e3 * run['coordinator_cpu'] / run['records']:.3f}",
-                f"{run['peak_bytes'] / 2**20:.0f}",
-                growth,
-                f"{run['release_bytes'] / run['kept']:.0f}",
+    for before, run in zip([None, *runs], runs, strict=False):
+        row = [
+            f"{run['records']:,}",
+            f"{run['kept']:,}",
+            f"{run['seconds']:.0f}",
+            f"{run['records'] / run['seconds']:.0f}",
+            f"{1e3 * cpu(run) / run['records']:.3f}",
+            f"{1e3 * run['coordinator_cpu'] / run['records']:.3f}",
+            f"{run['peak_bytes'] / 2**20:.0f}",
+            f"{run['release_bytes'] / run['kept']:.0f}",
+        ]
+        if before:
+            more = run["records"] - before["records"]
+            row += [
+                f"{1e3 * (run['seconds'] - before['seconds']) / more:.3f}",
+                f"{1e3 * (cpu(run) - cpu(before)) / more:.3f}",
+                f"{(run['peak_bytes'] - before['peak_bytes']) / more:.0f}",
             ]
-        )
+        rows.append([*row, *[""] * (11 - len(row))])
+    more = runs[-1]["records"] - runs[0]["records"]
+    growth = (runs[-1]["peak_bytes"] - runs[0]["peak_bytes"]) / more if more else 0.0
     save(
         "scale",
         "Sources of any length",
         [
             *("records", "kept", "seconds", "records/s", "CPU ms/record", "of it coordinator"),
-            *("coordinator peak MiB", "bytes/record more than the first", "release bytes/row"),
+            *("coordinator peak MiB", "release bytes/row"),
+            *("ms/record beyond the row above", "CPU ms/record beyond it", "bytes/record beyond it"),
         ],
         rows,
         f"{options.workers} worker processes. The chemistry is done once a worker, so that what is timed is "
-        "the way of a record through a build; peak memory is that of the process that coordinates.",
+        "the way of a record through a build; peak memory is that of the process that coordinates. From the "
+        f"first row to the last it grows by {growth:.0f} bytes a record. What a record takes beyond the row "
+        "above is without the start of the processes, which every row has in it.",
         runs=runs,
     )
 

@@ -29,7 +29,7 @@ from ecn.errors import UserError
 from ecn.evaluation import evaluate, parity_figure
 from ecn.export import EVALUATION
 from ecn.files import replace_file
-from ecn.models import MODELS
+from ecn.models import check_options
 from ecn.presets import Preset, training_settings
 from ecn.tasks import Goal
 from ecn.training import fit, resume
@@ -53,9 +53,7 @@ class Grid:
     preset_name: str
     """Name of the preset that the settings started from."""
     preset: Preset
-    """The settings."""
-    options: dict[str, Any]
-    """Options of the models that differ from those of the preset."""
+    """The settings, with the options of the models."""
     strategy: str | None
     """Name of the split; None for the one that the release was built with."""
     limit: int | None
@@ -90,12 +88,11 @@ def run_grid(grid: Grid, out: Path) -> tuple[list[dict[str, Any]], list[str], bo
     Raises
     ------
     UserError
-        If a model or a target is unknown, or `out` holds a grid with other settings.
+        If a model, an option of one or a target is unknown, or `out` holds a grid with other settings.
     """
     release = open_release(grid.release)
-    for model in grid.models:
-        if model.partition(":")[0] not in MODELS:
-            raise UserError(f"unknown model {model!r}; known: {', '.join(MODELS)}")
+    for model in (*(name.partition(":")[0] for name in grid.models), *grid.preset.options):
+        check_options(model, grid.preset.options.get(model, {}))
     for target in grid.targets:
         Goal.named(target, release)
     _require_same(grid, release.content_hash, out)
@@ -120,7 +117,7 @@ def _require_same(grid: Grid, content_hash: str, out: Path) -> None:
         "content_hash": content_hash,
         "preset": grid.preset_name,
         "training": training_settings(grid.preset),
-        "options": grid.options,
+        "options": grid.preset.options,
         "split": grid.strategy,
         "limit": grid.limit,
         "time_limit": grid.time_limit,
@@ -154,7 +151,7 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
         run,
         target=target,
         model=name,
-        options=grid.options | ({"group": group} if group else {}),
+        options={"group": group} if group else {},
         preset_name=grid.preset_name,
         preset=grid.preset,
         seed=seed,

@@ -12,7 +12,16 @@ import click
 
 from ecn.errors import UserError
 from ecn.models import MODELS
-from ecn.presets import LOGGERS, PRESETS, Preset, changed, from_yaml, to_yaml, training_settings
+from ecn.presets import (
+    LOGGERS,
+    PRESETS,
+    Preset,
+    changed,
+    from_yaml,
+    to_yaml,
+    training_settings,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from ecn.evaluation import Evaluation
@@ -428,7 +437,11 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
 @click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the preset's.")
 @click.option(
-    "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="As for `ecn fit`; may be repeated."
+    "--set",
+    "assignments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A setting, as for `ecn fit`, or MODEL.NAME=VALUE for an option of one of the models; may be repeated.",
 )
 @click.option("--split", "strategy", metavar="NAME", help="A split that `mpclean split` added.")
 @click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
@@ -461,7 +474,8 @@ def benchmark(
 
     from ecn.benchmark import PAGE, Grid, run_grid, save
 
-    settings, options = _changed(PRESETS[preset], assignments, epochs=epochs)
+    settings, assigned = _changed(PRESETS[preset], assignments, epochs=epochs)
+    settings = with_options(settings, assigned)
     try:
         numbers = tuple(int(seed) for seed in seeds.split(","))
     except ValueError:
@@ -473,7 +487,6 @@ def benchmark(
         seeds=numbers,
         preset_name=preset,
         preset=settings,
-        options=options,
         strategy=strategy,
         limit=limit,
         time_limit=time_limit,

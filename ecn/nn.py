@@ -102,7 +102,7 @@ class ColouredMessagePassing(nn.Module):
         return torch.cat(outputs)[torch.argsort(nodes)]
 
 
-def message_function(node_width: int, edge_width: int) -> nn.Sequential:
+def message_function(node_width: int, edge_width: int, hidden_width: int | None = None) -> nn.Sequential:
     """A plain function of an edge: two linear maps, swish after both, and the gate.
 
     Parameters
@@ -111,10 +111,13 @@ def message_function(node_width: int, edge_width: int) -> nn.Sequential:
         Channels of the nodes, and of the messages.
     edge_width
         Channels of the edges.
+    hidden_width
+        Channels between the maps; as many as of the nodes if left out.
     """
+    hidden_width = hidden_width or node_width
     return nn.Sequential(
-        *(nn.Linear(2 * node_width + edge_width, node_width), nn.SiLU()),
-        *(nn.Linear(node_width, node_width), nn.SiLU()),
+        *(nn.Linear(2 * node_width + edge_width, hidden_width), nn.SiLU()),
+        *(nn.Linear(hidden_width, node_width), nn.SiLU()),
         Gate(node_width),
     )
 
@@ -153,7 +156,7 @@ class GatedMessage(torch.autograd.Function):
     def forward(
         ctx: Any, v: Tensor, weight: Tensor, bias: Tensor, gate_weight: Tensor, gate_bias: Tensor
     ) -> Tensor:
-        """Messages of shape (E, channels) from v of shape (E, slots * channels)."""
+        """Messages of shape (E, channels) from v of shape (E, slots * hidden channels)."""
         z = linear(silu(v), weight, bias)
         ctx.save_for_backward(v, z, weight, gate_weight, gate_bias)
         m = silu(z)
@@ -209,6 +212,8 @@ class EdgeFunction(nn.Module):
         Channels of the nodes, and of the messages.
     edge_width
         Channels of the edges.
+    hidden_width
+        Channels of every h_s; as many as of the nodes if left out.
     share_output_weights
         One W2 for all colours (section A.7, as we read it). The sum over k then has no colour
         left: messages depend on the edge through v alone.
@@ -220,16 +225,18 @@ class EdgeFunction(nn.Module):
         node_width: int,
         edge_width: int,
         *,
+        hidden_width: int | None = None,
         share_output_weights: bool = False,
     ) -> None:
         super().__init__()
+        hidden_width = hidden_width or node_width
         finest = patterns[0] if len(patterns) == 1 else cell_pattern("P1bar", patterns[0].side)
         n_inputs, n_outputs = 2 * node_width + edge_width, 1 if share_output_weights else finest.n_colours
         self.patterns, self.n_slots = tuple(patterns), finest.n_colours
         self.node_width, self.edge_width = node_width, edge_width
-        self.weight1 = nn.Parameter(torch.empty(self.n_slots, node_width, n_inputs))
-        self.bias1 = nn.Parameter(torch.empty(node_width))
-        self.weight2 = nn.Parameter(torch.empty(n_outputs, node_width, node_width))
+        self.weight1 = nn.Parameter(torch.empty(self.n_slots, hidden_width, n_inputs))
+        self.bias1 = nn.Parameter(torch.empty(hidden_width))
+        self.weight2 = nn.Parameter(torch.empty(n_outputs, node_width, hidden_width))
         self.bias2 = nn.Parameter(torch.empty(node_width))
         self.gate = Gate(node_width)
         for k, pattern in enumerate(self.patterns):
@@ -318,7 +325,7 @@ class EquivariantLayer(nn.Module):
         Channels of the edges.
     dropout
         See `NodeFunction`.
-    share_output_weights
+    hidden_width, share_output_weights
         See `EdgeFunction`.
     """
 
@@ -329,11 +336,18 @@ class EquivariantLayer(nn.Module):
         edge_width: int,
         *,
         dropout: float = 0.0,
+        hidden_width: int | None = None,
         share_output_weights: bool = False,
     ) -> None:
         super().__init__()
         self.phi1, self.phi2 = (
-            EdgeFunction(patterns, node_width, edge_width, share_output_weights=share_output_weights)
+            EdgeFunction(
+                patterns,
+                node_width,
+                edge_width,
+                hidden_width=hidden_width,
+                share_output_weights=share_output_weights,
+            )
             for _ in range(2)
         )
         self.update = NodeFunction(node_width, dropout)

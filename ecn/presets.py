@@ -151,6 +151,32 @@ def changed(preset: Preset, owner: str, **values: Any) -> Preset:
     return new
 
 
+def with_options(preset: Preset, assigned: dict[str, Any]) -> Preset:
+    """A preset with other options of models.
+
+    Parameters
+    ----------
+    preset
+        What to start from.
+    assigned
+        Values by MODEL.NAME.
+
+    Raises
+    ------
+    UserError
+        If a name has no model in it.
+    """
+    options = {model: dict(of_model) for model, of_model in preset.options.items()}
+    for name, value in assigned.items():
+        model, _, option = name.partition(".")
+        if not option:
+            raise UserError(
+                f"--set {name}: no setting of a training; an option of a model is set as MODEL.{name}=VALUE"
+            )
+        options.setdefault(model, {})[option] = value
+    return replace(preset, options=options)
+
+
 def to_yaml(preset: Preset) -> str:
     """A preset as the file that ``ecn fit --config`` reads, with what every setting means."""
     lines = []

@@ -276,7 +276,8 @@ class _Cluster:
             raise UserError("--scheduler needs Dask: pip install 'mpclean[dask]'") from None
         try:
             self._client = Client(address, timeout=_ANSWER, set_as_default=False)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, AssertionError) as error:
+            # AssertionError: on a starving machine its thread does not begin within its 10 s.
             raise UserError(
                 f"{address}: no Dask scheduler answers there; start one with dask-scheduler, or leave out "
                 "--scheduler to work in processes of this machine"

@@ -38,21 +38,29 @@ def build(name: str, options: dict[str, Any]) -> CrystalModel:
     UserError
         If the model or one of its options is unknown, or an option has no such value.
     """
-    if name not in MODELS:
-        raise UserError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
-    module, attribute = MODELS[name]
-    model = getattr(import_module(module), attribute)
-    check(f"model {name!r}", model.Config, options)
+    check_options(name, options)
+    model = _model(name)
     try:
         return model(model.Config(**options))
     except ValueError as error:
         raise UserError(f"model {name!r}: {error}") from error
 
 
+def check_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a model does not have; see `build`."""
+    if name not in MODELS:
+        raise UserError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    check(f"model {name!r}", _model(name).Config, options)
+
+
 def options(name: str) -> list[str]:
     """The names of the options of a model."""
+    return list(get_type_hints(_model(name).Config))
+
+
+def _model(name: str) -> Any:
     module, attribute = MODELS[name]
-    return list(get_type_hints(getattr(import_module(module), attribute).Config))
+    return getattr(import_module(module), attribute)
 
 
 def describe(name: str) -> str:
@@ -63,8 +71,7 @@ def describe(name: str) -> str:
     name
         One of `MODELS`.
     """
-    module, attribute = MODELS[name]
-    model = getattr(import_module(module), attribute)
+    model = _model(name)
     lines = [f"{name}: {(model.__doc__ or '').splitlines()[0]}"]
     for option, kind in get_type_hints(model.Config).items():
         default = model.Config.__dataclass_fields__[option].default

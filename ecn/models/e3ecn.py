@@ -98,9 +98,14 @@ class E3Layer(nn.Module):
 
     def __init__(self, patterns: tuple[CellPattern, ...], config: ECNConfig, *, moves: bool) -> None:
         super().__init__()
-        share = config.share_output_weights
         self.phi1, self.phi2 = (
-            EdgeFunction(patterns, config.width, config.n_centres + 1, share_output_weights=share)
+            EdgeFunction(
+                patterns,
+                config.width,
+                config.n_centres + 1,
+                hidden_width=config.hidden_width,
+                share_output_weights=config.share_output_weights,
+            )
             for _ in range(2)
         )
         n_colours = sum(pattern.n_colours for pattern in patterns)

@@ -54,6 +54,8 @@ class ECNConfig:
     """Centre of the last Gaussian, or cutoff of the Bessel functions, in A."""
     basis_width: float = 0.6
     """Width of the Gaussians, in A."""
+    hidden_width: int | None = None
+    """Channels inside the edge functions; as many as of the nodes if null."""
     share_output_weights: bool = False
     """One second map of the edge functions for all colours (section A.7)."""
     dropout: float = 0.0
@@ -135,13 +137,17 @@ class ECN(CrystalModel):
                     config.width,
                     config.n_centres,
                     dropout=config.dropout,
+                    hidden_width=config.hidden_width,
                     share_output_weights=config.share_output_weights,
                 )
                 for _ in range(config.n_layers)
             ]
         return [
             ColouredMessagePassing(
-                (message_function(config.width, config.n_centres) for _ in ("itself", "others")),
+                (
+                    message_function(config.width, config.n_centres, config.hidden_width)
+                    for _ in ("itself", "others")
+                ),
                 [NodeFunction(config.width, config.dropout)],
             )
             for _ in range(config.n_layers)

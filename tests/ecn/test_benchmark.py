@@ -72,6 +72,15 @@ def test_what_is_finished_is_not_done_again_and_a_grid_grows(out, release):
     assert "| ecn " in result.stdout
 
 
+def test_an_option_is_for_its_model_alone(release, tmp_path):
+    words = ("--models", "ecn,cgcnn", "--seeds", "0", "--epochs", "1", "--set", "ecn.n_layers=1")
+    assert call(release, tmp_path / "grid", *words).exit_code == 0
+    runs = tmp_path / "grid" / "runs" / "formation_energy"
+    assert checkpoint.load_config(runs / "ecn/seed-0").model_options["n_layers"] == 1
+    assert checkpoint.load_config(runs / "ecn/seed-0").model_options["width"] == 64  # as the preset has it
+    assert checkpoint.load_config(runs / "cgcnn/seed-0").model_options["n_layers"] == 3
+
+
 def test_a_killed_run_goes_on(release, tmp_path, monkeypatch):
     words = ("--models", "cgcnn", "--seeds", "0")
     whole = call(release, tmp_path / "whole", *words)
@@ -118,6 +127,10 @@ def test_a_run_that_fails_leaves_the_others_alone(release, tmp_path):
     ("arguments", "message"),
     [
         (("--set", "loss=huber"), "holds a grid with other settings (training)"),
+        (("--set", "ecn.width=16"), "holds a grid with other settings (options)"),
+        (("--set", "ecn.wide=16"), "model 'ecn' has no option wide"),
+        (("--set", "resnet.width=16"), "unknown model 'resnet'"),
+        (("--set", "width=16"), "an option of a model is set as MODEL.width=VALUE"),
         (("--models", "resnet"), "unknown model 'resnet'"),
         (("--targets", "colour"), "unknown target 'colour'"),
         (("--seeds", "one"), "--seeds one: whole numbers"),

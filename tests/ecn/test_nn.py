@@ -58,16 +58,18 @@ def dense(function, pattern, x, e, graph, same_atom):
 
 
 @pytest.mark.parametrize(
-    ("group", "m", "share_output_weights"),
+    ("group", "m", "options"),
     [
-        *((group, 2, False) for group in ("S8", "aP", "oF", "tI", "hP", "cI")),
-        *(("aP", 3, False), ("cF", 3, False), ("S8", 1, False), ("aP", 2, True)),
+        *((group, 2, {}) for group in ("S8", "aP", "oF", "tI", "hP", "cI")),
+        *(("aP", 3, {}), ("cF", 3, {}), ("S8", 1, {})),
+        *(("aP", 2, {"share_output_weights": True}), ("aP", 2, {"hidden_width": 7})),
     ],
 )
 @pytest.mark.parametrize("same_atom", [False, True])
-def test_the_closed_form_is_the_dense_sum_forward_and_backward(group, m, share_output_weights, same_atom):
+def test_the_closed_form_is_the_dense_sum_forward_and_backward(group, m, options, same_atom):
     pattern, graph, x, e = inputs(group, m=m)
-    function = EdgeFunction([pattern], NODES, EDGES, share_output_weights=share_output_weights)
+    function = EdgeFunction([pattern], NODES, EDGES, **options)
+    assert function.bias1.shape == (options.get("hidden_width", NODES),)
     fast = function(x, e, graph, same_atom=same_atom)
     slow = dense(function, pattern, x, e, graph, same_atom)
     assert slow.abs().max() > 0.1

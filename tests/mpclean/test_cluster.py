@@ -105,6 +105,16 @@ def test_no_address(snapshot, tmp_path, monkeypatch, address):
         mpclean.build(source=snapshot, out=tmp_path / "r", scheduler=address)
 
 
+def test_a_client_whose_thread_does_not_begin(snapshot, tmp_path, monkeypatch):
+    def starved(*arguments, **options):
+        raise AssertionError  # as `distributed.utils.LoopRunner` does after 10 s
+
+    monkeypatch.setattr(distributed, "Client", starved)
+    with pytest.raises(UserError, match=r"^tcp://127.0.0.1:9: no Dask scheduler answers there"):
+        mpclean.build(source=snapshot, out=tmp_path / "r", scheduler="tcp://127.0.0.1:9")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_workers(snapshot, tmp_path):
     with (
         distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster,

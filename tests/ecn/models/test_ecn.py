@@ -39,6 +39,7 @@ def test_the_width_of_the_text_runs():
     [
         *({"group": group} for group in ("S8", "S8n", "aP", "oI", "cF", "lattice")),
         *({"side": 3, "group": "tI"}, {"side": 1}, {"per_site": True}, {"pooling": "sum"}),
+        *({"hidden_width": 12}, {"hidden_width": 12, "group": "S8n"}),
     ],
     ids=str,
 )
