@@ -1,8 +1,8 @@
 """What every setting of a training is worth: `ecn fit` with one of them changed at a time, in equal time.
 
-Every run has the same rows and the same minutes on one core, over which its learning rate falls to zero, so a
-network that costs more sees the rows less often. What counts is the best validation score, for the settings of
-the preset `best` are chosen by it; no test row is read::
+Every run has the same rows and the same minutes on one core, over which its learning rate falls to zero,
+so a network that costs more sees the rows less often. What counts is the best validation score, for the
+settings of the preset `best` are chosen by it; no test row is read::
 
     python benchmarks/ablation.py releases/mp-four-targets --minutes 3 --jobs 2
 
@@ -126,11 +126,12 @@ def _save(target: str, minutes: float, manifest: dict[str, Any], found: dict[str
         f"What a setting is worth: {target} on {manifest['name']}",
         ["changed", "validation score", "beside none", "epochs"],
         rows,
-        f"Beside the preset `best`; {minutes:g} minutes of one core for every run, over {manifest['splits']['train']:,} "
-        "crystals, the learning rate falling to zero by their end (but for plateaus, `paper` among them); one "
-        "seed, so what differs by less than another seed does is nothing. The score is an MAE in the unit of "
-        f"the target. Release {manifest['name']}, content hash `{manifest['content_hash'][:16]}`. No test row "
-        f"was read. Trained at {', '.join(dict.fromkeys(run['commit'] for run in found.values()))}.",
+        f"Beside the preset `best`; {minutes:g} minutes of one core for every run, over "
+        f"{manifest['splits']['train']:,} crystals, the learning rate falling to zero by their end (but for "
+        "plateaus, `paper` among them); one seed, so what differs by less than another seed does is nothing. "
+        "The score is an MAE in the unit of the target. "
+        f"Release {manifest['name']}, content hash `{manifest['content_hash'][:16]}`. No test row was read. "
+        f"Trained at {', '.join(dict.fromkeys(run['commit'] for run in found.values()))}.",
         runs=found,
     )
 

@@ -441,7 +441,7 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
     "assignments",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A setting, as for `ecn fit`, or MODEL.NAME=VALUE for an option of one of the models; may be repeated.",
+    help="A setting, as for `ecn fit`, or MODEL.NAME=VALUE, an option of one of the models; may be repeated.",
 )
 @click.option("--split", "strategy", metavar="NAME", help="A split that `mpclean split` added.")
 @click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
