@@ -234,6 +234,8 @@ def _train(
     """Train to the end from fresh weights, or from the state of the run where it has one."""
     goal = Goal.from_json(config.targets)
     preset = changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training)
+    minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
+    say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
     for split, rows in (("train", train), ("validation", validation)):
         say(f"{split}: {len(rows)} crystals; {rows.n_left_out} rows {goal.excluded} left out")
     settings = {name: value for name, value in asdict(config).items() if name not in _MAY_DIFFER}
