@@ -69,6 +69,7 @@ def test_two_processes_train_as_one(release, tmp_path, fit, history, settings):
     done = torchrun("fit", release, "--config", settings(one), "--out", run)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count(str(run)) == 1
+    assert done.stderr.count("ecn with the settings settings: at most 3 epochs\n") == 1
     assert done.stderr.count("epoch 3: validation MAE") == 1
     assert not any(p.name.startswith("state") for p in run.iterdir())
     assert_equal_runs(run, one, history)
