@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from mpclean.schema import EXAMPLE
 
@@ -41,23 +42,28 @@ def chosen(ledger: pa.Table) -> pa.Table:
     -------
     ``material_id``, ``rule`` and ``reason``.
     """
-    rows = ledger.select(["material_id", *_ALIKE, "energy_difference"])
-    rows = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
-    rows = rows.filter(pc.not_equal(rows["rule"], "record"))
-    rows = rows.sort_by(
-        [
-            *((name, "ascending") for name in _ALIKE),
-            ("energy_difference", "descending"),
-            ("row", "ascending"),
-        ]
-    )
-    same = np.ones(rows.num_rows, dtype=bool)
+    # Places only: a ledger is as long as what leaves, and texts in another order are its texts once more.
+    order = pc.sort_indices(
+        ledger,
+        sort_keys=[*((name, "ascending") for name in _ALIKE), ("energy_difference", "descending")],
+    ).to_numpy()
+    same = np.ones(len(order), dtype=bool)
+    same[:1] = False
     for name in _ALIKE:
-        code = rows[name].combine_chunks().dictionary_encode("encode").indices.to_numpy()
-        same &= np.concatenate([[False], code[1:] == code[:-1]])[: len(code)]
-    place = np.arange(rows.num_rows)
-    rank = place - np.maximum.accumulate(np.where(same, 0, place))
-    return rows.filter(pa.array(rank < PER_REASON)).sort_by("row").select(["material_id", "rule", "reason"])
+        code = _codes(ledger[name])[order]
+        same[1:] &= code[1:] == code[:-1]
+    place = np.arange(len(order), dtype=np.int32)
+    rank = place - np.maximum.accumulate(np.where(same, np.int32(0), place))
+    stands = np.zeros(len(order), dtype=bool)
+    stands[order[rank < PER_REASON]] = True
+    few = ledger.select(["material_id", "rule", "reason"]).filter(pa.array(stands))
+    return few.filter(pc.not_equal(few["rule"], "record"))
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
+    """(N,) equal numbers for equal values, null among them."""
+    pieces = column.dictionary_encode("encode").chunks  # of one dictionary
+    return np.concatenate([np.empty(0, np.int32), *(piece.indices.to_numpy() for piece in pieces)])
 
 
 def examples(ledger: pa.Table, prepared: Iterable[pa.RecordBatch]) -> pa.Table:
@@ -79,6 +85,8 @@ def examples(ledger: pa.Table, prepared: Iterable[pa.RecordBatch]) -> pa.Table:
     found = []
     for batch in prepared:
         place = pc.index_in(batch["material_id"], value_set=ids)
+        if place.null_count == len(place):
+            continue  # as in nearly all batches
         held = place.is_valid()
         columns = {name: batch[name].filter(held) for name in COLUMNS}
         columns |= {name: records[name].take(place.filter(held)) for name in ("rule", "reason")}
