@@ -70,10 +70,10 @@ def make_dense(network) -> None:
         colours = torch.from_numpy(self.patterns[0].matrix())
         own = graph.expanded()
         e = e.repeat_interleave(graph.copies, dim=0)
-        source, target = own.source, own.target
+        source, target, count = own.source, own.target, own.count
         if same_atom:
             chosen = torch.nonzero(source // 8 == target // 8)[:, 0]
-            source, target, e = source[chosen], target[chosen], e[chosen]
+            source, target, count, e = source[chosen], target[chosen], count[chosen], e[chosen]
         edges = torch.arange(len(source))
         v = torch.cat([x[target], x[source], e], dim=1)
         slots = v.new_zeros(len(v), 8, v.shape[1])
@@ -83,7 +83,7 @@ def make_dense(network) -> None:
         w2 = self.weight2[colours.T].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
         h = silu(linear(slots.flatten(1), w1, self.bias1.repeat(8)))
         out = silu(linear(h, w2, self.bias2.repeat(8))).unflatten(1, (8, -1))[edges, target % 8]
-        return torch.zeros_like(x).index_add(0, target, self.gate(out))
+        return torch.zeros_like(x).index_add(0, target, count[:, None] * self.gate(out))
 
     for module in network.modules():
         if isinstance(module, EdgeFunction):

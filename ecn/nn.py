@@ -91,7 +91,9 @@ class ColouredMessagePassing(nn.Module):
                 edges = graph.edges(places)
                 target, source = graph.target[edges], graph.source[edges]
                 along = e[places].repeat_interleave(graph.copies, dim=0)
-                sums.append((target, function(torch.cat([x[target], x[source], along], dim=1))))
+                message = function(torch.cat([x[target], x[source], along], dim=1))
+                count = graph.count[places].repeat_interleave(graph.copies)[:, None]
+                sums.append((target, count * message))
         target, messages = (torch.cat(part) for part in zip(*sums, strict=True))
         m = x.new_zeros(len(x), messages.shape[1]).index_add(0, target, messages.to(x.dtype))
         inputs = torch.cat([m, x], dim=1)
@@ -146,30 +148,38 @@ class NodeFunction(nn.Module):
 
 
 class GatedMessage(torch.autograd.Function):
-    """``m = swish(W2 swish(v) + b2)``, gated: ``sigmoid(w . m + b) m``, with a backward pass of its own.
+    """``m = swish(W2 swish(v) + b2)``, gated and counted: ``count sigmoid(w . m + b) m``.
 
-    Only v and the argument of the second swish are kept for it; what autograd would keep besides
-    costs less to compute again than to hold: half of the memory of a training step.
+    The backward pass is its own. Only v and the argument of the second swish are kept for it; what
+    autograd would keep besides costs less to compute again than to hold: half of the memory of a
+    training step.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, v: Tensor, weight: Tensor, bias: Tensor, gate_weight: Tensor, gate_bias: Tensor
+        ctx: Any,
+        v: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        gate_weight: Tensor,
+        gate_bias: Tensor,
+        count: Tensor,
     ) -> Tensor:
-        """Messages of shape (E, channels) from v of shape (E, slots * hidden channels)."""
+        """Messages of shape (E, channels) from v of shape (E, slots * hidden channels) and counts (E, 1)."""
         z = linear(silu(v), weight, bias)
-        ctx.save_for_backward(v, z, weight, gate_weight, gate_bias)
+        ctx.save_for_backward(v, z, weight, gate_weight, gate_bias, count)
         m = silu(z)
-        return torch.sigmoid(linear(m, gate_weight, gate_bias)).mul(m)
+        return torch.sigmoid(linear(m, gate_weight, gate_bias)).mul(count).mul(m)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of v, W2, b2, w and b."""
-        v, z, *parameters = ctx.saved_tensors
+        v, z, *parameters, count = ctx.saved_tensors
         weight, gate_weight, gate_bias = (p.to(v.dtype) for p in parameters)  # in mixed precision v is half
         (g,) = gradients
         m = silu(z)
         s = torch.sigmoid(linear(m, gate_weight, gate_bias))
+        g = count * g
         of_score = (g * m).sum(1, keepdim=True) * s * (1.0 - s)
         of_z = silu_backward((g * s).addmm_(of_score, gate_weight), z)
         return (
@@ -178,6 +188,7 @@ class GatedMessage(torch.autograd.Function):
             of_z.sum(0),
             of_score.T @ m,
             of_score.sum(0),
+            None,
         )
 
 
@@ -271,7 +282,8 @@ class EdgeFunction(nn.Module):
 
         Yields
         ------
-        Colour d of the cells, edges of the graph, and their messages, shape (edges, node_width).
+        Colour d of the cells, edges of the graph, and their messages times their counts, shape
+        (edges, node_width).
         """
         sizes = (self.node_width, self.node_width, self.edge_width)
         into, out_of, along = self.weight1.flatten(0, 1).split(sizes, dim=1)
@@ -296,8 +308,9 @@ class EdgeFunction(nn.Module):
                 if len(self.patterns) > 1:
                     slots = v.unflatten(1, (self.n_slots, -1))
                     v = torch.einsum("sk,eki->esi", self.get_buffer(f"tie{k}"), slots).flatten(1)
-                gate = self.gate
-                yield first + d, edges, GatedMessage.apply(v, mix[d], self.bias2, gate.weight, gate.bias)
+                count = graph.count[places].repeat_interleave(graph.copies)[:, None].to(v.dtype)
+                parameters = mix[d], self.bias2, self.gate.weight, self.gate.bias
+                yield first + d, edges, GatedMessage.apply(v, *parameters, count)
             first += pattern.n_colours
 
     def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph, *, same_atom: bool) -> Tensor:

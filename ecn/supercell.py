@@ -24,6 +24,9 @@ from torch import Tensor
 from ecn.batch import CrystalBatch
 from ecn.sharing import CellPattern, cell_differences
 
+#: Bonds of lengths within this are equally long, A: what float32 resolves.
+SAME_LENGTH = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColouredGraph:
@@ -41,6 +44,8 @@ class ColouredGraph:
     """(E,) float32, in A; 0 for a self-loop."""
     bond: Tensor
     """(E,) int64, place of the bond in the batch; -1 for a self-loop."""
+    count: Tensor
+    """(E,) int64, bonds that it stands for: 1, but in a graph that is `merged`."""
     bounds: tuple[int, ...]
     """C + 1 offsets into E: colour k has ``bounds[k]`` to ``bounds[k + 1]``."""
     copies: int
@@ -61,8 +66,39 @@ class ColouredGraph:
             target=self.target,
             length=self.length.repeat_interleave(self.copies),
             bond=self.bond.repeat_interleave(self.copies),
+            count=self.count.repeat_interleave(self.copies),
             bounds=tuple(self.copies * bound for bound in self.bounds),
             copies=1,
+        )
+
+    def merged(self) -> ColouredGraph:
+        """The same graph with one edge for all those that say the same, which counts for each of them.
+
+        In symmetric crystals many bonds of an atom lead to images of one other, equally long: their
+        messages are equal wherever nothing but nodes, length and colour enters. Lengths are equal to
+        `SAME_LENGTH`; the shortest stands for the others.
+        """
+        source, target = self.source[:: self.copies], self.target[:: self.copies]
+        colour = torch.repeat_interleave(torch.tensor(self.bounds).diff()).to(source.device)
+        n_nodes = 1 + source.max()
+        _, pair = torch.unique((colour * n_nodes + target) * n_nodes + source, return_inverse=True)
+        step = (self.length.double() / SAME_LENGTH).round().long()
+        _, place, times = torch.unique(
+            pair * (1 + step.max()) + step, return_inverse=True, return_counts=True
+        )
+        first = torch.full_like(times, len(place)).scatter_reduce(
+            0, place, torch.arange(len(place), device=place.device), "amin"
+        )
+        nodes = (self.copies * first[:, None] + torch.arange(self.copies, device=first.device)).flatten()
+        counts = torch.bincount(colour[first], minlength=len(self.bounds) - 1)
+        return ColouredGraph(
+            source=self.source[nodes],
+            target=self.target[nodes],
+            length=self.length.new_full(times.shape, torch.inf).scatter_reduce(0, place, self.length, "amin"),
+            bond=self.bond[first],
+            count=times.new_zeros(times.shape).index_add(0, place, self.count),
+            bounds=(0, *torch.cumsum(counts, 0).tolist()),
+            copies=self.copies,
         )
 
 
@@ -184,6 +220,7 @@ def coloured_graph(
         target=target,
         length=edges.length[order],
         bond=edges.bond[order],
+        count=torch.ones_like(order),
         bounds=(0, *torch.cumsum(counts, 0).tolist()),
         copies=1 if quotient else side**3,
     )

@@ -215,6 +215,7 @@ class ECN(CrystalModel):
         -------
         Tensor of shape (B,), or (copies * n,) with `per_site`.
         """
+        graph = graph.merged()
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
             x = layer(x, e, graph)

@@ -109,6 +109,7 @@ class PrototypeECN(CrystalModel):
         difference = cell_difference(edges.image, self.config.side)
         colour = self.edge_colours[difference, site[edges.target], site[edges.source]]
         graph = coloured_graph(edges, colour, self.n_edge_colours, side=self.config.side, quotient=True)
+        graph = graph.merged()
         x = self.site(element_one_hot(batch.atomic_numbers, self.site.weight.dtype))
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:

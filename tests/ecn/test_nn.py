@@ -84,12 +84,13 @@ def test_the_closed_form_is_the_dense_sum_forward_and_backward(group, m, options
 
 def test_gated_messages_have_the_gradients_of_what_they_are_made_of():
     v, weight, bias = torch.randn(7, 12), torch.randn(4, 12), torch.randn(4)
-    gate = Gate(4)
+    gate, count = Gate(4), torch.arange(1, 8)[:, None]
     inputs = [t.requires_grad_() for t in (v, weight, bias, gate.weight, gate.bias)]
     torch.testing.assert_close(
-        GatedMessage.apply(*inputs), gate(silu(torch.nn.functional.linear(silu(v), weight, bias)))
+        GatedMessage.apply(*inputs, count),
+        count * gate(silu(torch.nn.functional.linear(silu(v), weight, bias))),
     )
-    assert torch.autograd.gradcheck(GatedMessage.apply, inputs)
+    assert torch.autograd.gradcheck(GatedMessage.apply, [*inputs, count])
 
 
 def test_shared_output_weights_leave_no_colour():
@@ -174,6 +175,7 @@ def complete_graph(colour):
         target=target[order],
         length=torch.ones(n * n),
         bond=torch.arange(n * n),
+        count=torch.ones(n * n, dtype=torch.int64),
         bounds=(0, *torch.cumsum(torch.bincount(found), 0).tolist()),
         copies=1,
     )

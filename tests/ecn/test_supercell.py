@@ -108,3 +108,45 @@ def test_the_quotient_has_an_edge_for_every_bond_and_atom():
     pairs = Counter(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
     bonds = zip(batch.edge_source.tolist(), batch.edge_target.tolist(), strict=True)
     assert pairs == Counter(bonds) + Counter((a, a) for a in range(batch.n_atoms))
+
+
+def test_bonds_that_say_the_same_are_one_edge_of_the_quotient():
+    """In rock salt an atom has six bonds to images of one other, equally long, all of one colour of S8."""
+    lattice = 2.82 * (1.0 - np.eye(3))
+    rock_salt = Crystal(lattice, np.array([11, 17], np.uint8), np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]))
+    graph = cell_graph(as_batch(rock_salt), colours("S8"), quotient=True)
+    merged = graph.merged()
+    edges = zip(merged.source.tolist(), merged.target.tolist(), merged.count.tolist(), strict=True)
+    assert sorted(edges) == [(0, 0, 1), (0, 1, 6), (1, 0, 6), (1, 1, 1)]
+    assert merged.bounds == (0, 2, 2, 2, 4)
+    assert merged.length.tolist() == pytest.approx([0.0, 0.0, 2.82, 2.82])
+    again = merged.merged()
+    assert torch.equal(again.count, merged.count)
+    assert torch.equal(again.bond, merged.bond)
+    # On the supercell these bonds come from six cells.
+    supercell = cell_graph(as_batch(rock_salt), colours("S8"), quotient=False)
+    assert len(supercell.merged().length) == len(graph.length) == 14
+
+
+@pytest.mark.parametrize(("group", "m", "quotient"), [("aP", 2, True), ("S8", 1, False), ("cF", 3, False)])
+def test_merged_edges_stand_for_all(group, m, quotient):
+    lattice = 3.0 * np.eye(3)
+    metal = Crystal(lattice, np.array([26], np.uint8), np.zeros((1, 3)))
+    graph = cell_graph(as_batch(metal), colours(group, m), side=m, quotient=quotient)
+
+    def ends(graph):
+        found = Counter()
+        spans = zip(graph.bounds, graph.bounds[1:], strict=False)
+        for colour, span in enumerate(graph.edges(slice(*span)) for span in spans):
+            columns = (
+                graph.source[span].tolist(),
+                graph.target[span].tolist(),
+                graph.length.repeat_interleave(graph.copies)[span].tolist(),
+                graph.count.repeat_interleave(graph.copies)[span].tolist(),
+            )
+            for source, target, length, n in zip(*columns, strict=True):
+                found[colour, source, target, round(length, 3)] += n
+        return found
+
+    assert ends(graph.merged()) == ends(graph)
+    assert len(graph.merged().length) <= len(graph.length)

@@ -1,15 +1,30 @@
 """The published network: sizes, symmetries, the quotient."""
 
+import numpy as np
 import pytest
 import torch
 
+from ecn.data import cell_tensors
 from ecn.errors import UserError
 from ecn.groups import translations
 from ecn.models import build
 from ecn.models.ecn import ECN, ECNConfig
+from ecn.supercell import ColouredGraph
 from ecn.tasks import moment_loss
 from ecn.testing import assert_quotient_equal, crystals_of, node_permutation, permute_nodes, random_batch
+from mpclean.bonding import bond_graph
 from mpclean.bravais import BRAVAIS_TYPES
+from mpclean.canonical import PrimitiveCell
+from mpclean.crystal import Crystal
+
+
+@pytest.fixture(scope="module")
+def perovskite():
+    """A batch of one: SrTiO3, in double precision."""
+    positions = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.5]]
+    crystal = Crystal(3.9 * np.eye(3), np.array([38, 22, 8, 8, 8], np.uint8), np.array(positions))
+    batch = cell_tensors([(PrimitiveCell(crystal, "cP"), bond_graph(crystal))]).batch(torch.tensor([0]))
+    return batch._replace(edge_length=batch.edge_length.double())
 
 
 def small(**options):
@@ -54,6 +69,33 @@ def test_the_quotient_tells_colours_apart():
     model, batch = small(group="aP", symmetry_breaking=False), random_batch()
     moved = batch._replace(edge_image=torch.zeros_like(batch.edge_image))
     assert (model(batch) - model(moved)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("options", [{"group": g} for g in ("S8", "S8n", "aP", "lattice")], ids=str)
+@pytest.mark.parametrize("symmetry_breaking", [False, True])
+def test_bonds_that_say_the_same_are_gone_through_once(options, symmetry_breaking, perovskite, monkeypatch):
+    model = small(symmetry_breaking=symmetry_breaking, **options)
+    edges = []
+    merged = ColouredGraph.merged
+
+    def watched(graph):
+        found = merged(graph)
+        edges.append((len(found.length), len(graph.length)))
+        return found
+
+    def outputs_and_gradients():
+        model.zero_grad()
+        output = model(perovskite)
+        output.sum().backward()
+        return [output.detach(), *(p.grad.clone() for p in model.parameters())]
+
+    monkeypatch.setattr(ColouredGraph, "merged", watched)
+    once = outputs_and_gradients()
+    monkeypatch.setattr(ColouredGraph, "merged", lambda graph: graph)
+    torch.testing.assert_close(once, outputs_and_gradients(), rtol=1e-9, atol=1e-9)
+    ((few, many),) = edges
+    # Under P1bar, and on the supercell, bonds to images in other cells are not the same.
+    assert few < many or symmetry_breaking or options["group"] == "aP"
 
 
 def test_the_embedding_is_linear_in_both_one_hots():
