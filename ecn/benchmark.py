@@ -47,7 +47,7 @@ class Grid:
     models: tuple[str, ...]
     """Names of `ecn.models.MODELS`, an ``ecn`` with its group as in ``ecn:P1bar``."""
     targets: tuple[str, ...]
-    """As `ecn.tasks.Goal.named` takes them."""
+    """Of one model each, or of one model for several as in ``formation_energy+band_gap``."""
     seeds: tuple[int, ...]
     """Of every model and target."""
     preset_name: str
@@ -94,7 +94,7 @@ def run_grid(grid: Grid, out: Path) -> tuple[list[dict[str, Any]], list[str], bo
     for model in (*(name.partition(":")[0] for name in grid.models), *grid.preset.options):
         check_options(model, grid.preset.options.get(model, {}))
     for target in grid.targets:
-        Goal.named(target, release)
+        Goal.named(_names(target), release)
     _require_same(grid, release.content_hash, out)
     records: list[dict[str, Any]] = []
     failures: list[str] = []
@@ -149,7 +149,7 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
     return fit(
         grid.release,
         run,
-        target=target,
+        target=_names(target),
         model=name,
         options={"group": group} if group else {},
         preset_name=grid.preset_name,
@@ -160,6 +160,11 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
         limit=grid.limit,
         time_limit=grid.time_limit,
     ).interrupted
+
+
+def _names(target: str) -> str:
+    """Targets of one model as `ecn.tasks.Goal.named` takes them."""
+    return target.replace("+", ",")
 
 
 def _measure(run: Path, grid: Grid, out: Path) -> dict[str, Any]:

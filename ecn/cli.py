@@ -432,7 +432,12 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
     default="ecn,ecn:P1bar,cgcnn,megnet",
     help="Architectures, with commas between them; an ecn with its group as in ecn:P1bar.",
 )
-@click.option("--targets", default="formation_energy", help="As for `ecn fit`, one model each.")
+@click.option(
+    "--targets",
+    default="formation_energy",
+    help="Those of `ecn fit`, with commas between them; one model each, or one for several as in "
+    "formation_energy+band_gap.",
+)
 @click.option("--seeds", default="0,1,2", help="Of every model and target.")
 @click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the preset's.")

@@ -304,6 +304,8 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
     )
     if not keys.num_rows:
         raise UserError(f"{plan.origin}: no record is on the lists of the split; give another --split")
+    replay = compare(plan.split[0], keys, excluded) if plan.split and plan.version.lists else None
+    keys = keys.select(["position", "material_id"])  # nothing else is asked of them any more
     statistics, own, insulators = _labels(passes, keys["position"])
     stages.append(_stage("insulators", "of these insulators", insulators, None))
 
@@ -322,7 +324,7 @@ def _build(plan: Plan, passes: Passes, staging: Path) -> None:
             "left_by_source_formula": by_source_formula,
             "duplicates": duplicates,
             "split": {"strategy": strategy, "description": description},
-            "replay": compare(plan.split[0], keys, excluded) if plan.split and plan.version.lists else None,
+            "replay": replay,
             "stated_versions": stated_versions,
         },
     )

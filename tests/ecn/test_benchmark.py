@@ -81,6 +81,24 @@ def test_an_option_is_for_its_model_alone(release, tmp_path):
     assert checkpoint.load_config(runs / "cgcnn/seed-0").model_options["n_layers"] == 3
 
 
+def test_one_model_for_several_targets_is_in_the_table_of_each(release, tmp_path):
+    words = ("--models", "cgcnn", "--seeds", "0", "--targets", "formation_energy+is_metal,band_gap")
+    result = call(release, tmp_path / "grid", *words)
+    assert result.exit_code == 0
+    together, alone = _records(tmp_path / "grid")
+    assert [m["target"] for m in together["measured"]] == ["formation_energy", "is_metal"]
+    assert [m["target"] for m in alone["measured"]] == ["band_gap"]
+    assert {line for line in result.stdout.splitlines() if line.startswith("## ")} == {
+        f"## {m['target']}, {m['n']} {'crystals' if 'per_class' in m else 'labels'}"
+        for m in (*together["measured"], *alone["measured"])
+    }
+    run = tmp_path / "grid" / together["run"]
+    assert {path.name for path in run.glob("parity-*.png")} == {
+        "parity-formation_energy.png",
+        "parity-is_metal.png",
+    }
+
+
 def test_a_killed_run_goes_on(release, tmp_path, monkeypatch):
     words = ("--models", "cgcnn", "--seeds", "0")
     whole = call(release, tmp_path / "whole", *words)
