@@ -51,6 +51,12 @@ CHANGES: dict[str, list[str]] = {
     "4 layers": ["--set=n_layers=4"],
     "100 channels, 6 layers (the size of the paper)": ["--set=width=100", "--set=n_layers=6"],
     "the group P1bar": ["--group=P1bar"],
+    "weight decay of 0.1": ["--set=weight_decay=0.1"],
+    "weight decay of 0.01, 2 layers": ["--set=weight_decay=0.01", "--set=n_layers=2"],
+    "weight decay of 0.1, 2 layers": ["--set=weight_decay=0.1", "--set=n_layers=2"],
+    "weight decay of 0.01, 2 layers, 40 Gaussians of 0.3 A": [
+        *("--set=weight_decay=0.01", "--set=n_layers=2", "--set=n_centres=40", "--set=basis_width=0.3"),
+    ],
 }
 
 
