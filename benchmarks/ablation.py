@@ -134,7 +134,8 @@ def _save(target: str, minutes: float, manifest: dict[str, Any], found: dict[str
         f"What a setting is worth: {target} on {manifest['name']}",
         ["changed", "validation score", "beside none", "epochs"],
         rows,
-        f"Beside the preset `best` with 3 layers, 20 Gaussians and no weight decay; {minutes:g} minutes of one core for every run, over "
+        "Beside the preset `best` with 3 layers, 20 Gaussians and no weight decay; "
+        f"{minutes:g} minutes of one core for every run, over "
         f"{manifest['splits']['train']:,} crystals, the learning rate falling to zero by their end (but for "
         "plateaus, `paper` among them); one seed, so what differs by less than another seed does is nothing. "
         "The score is an MAE in the unit of the target. "
