@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ from tabulate import tabulate
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+
+#: Folders of `ecn benchmark`, each with a page of its own.
+GRIDS = HERE / "grids"
 
 #: The order of the sections in RESULTS.md; a benchmark that is not named here comes last.
 ORDER = (
@@ -128,7 +132,7 @@ def _load(result: dict[str, Any]) -> str:
 
 
 def render() -> None:
-    """Write RESULTS.md from results/*.json."""
+    """Write RESULTS.md from results/*.json and the pages of grids."""
     files = sorted(
         RESULTS.glob("*.json"), key=lambda f: (ORDER.index(f.stem) if f.stem in ORDER else len(ORDER), f.stem)
     )
@@ -145,5 +149,12 @@ def render() -> None:
             f"{result['hardware']}{_load(result)}, Python {result['python']}\n\n{table}\n\n"
             f"{result['notes']}".rstrip()
         )
-    (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
     print("\n".join(sections[-1:]))
+    sections += [_grid(page) for page in sorted(GRIDS.glob("*/RESULTS.md"))]
+    (HERE / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
+
+
+def _grid(page: Path) -> str:
+    """The page of a grid as a section: its headings a level lower, its links from here."""
+    text = page.read_text().replace("](runs/", f"]({page.parent.relative_to(HERE)}/runs/")
+    return re.sub("^#", "##", text, flags=re.MULTILINE).strip()
