@@ -160,7 +160,19 @@ def pages():
     yield "models.md", "\n".join(f"```text\n{describe(name)}\n```" for name in MODELS)
     yield "tutorial.md", tutorial()
     yield "commands.md", "\n".join((help_of(mpclean.cli.main, "mpclean"), help_of(ecn.cli.main, "ecn")))
-    own = ("start", "tutorial", "data_set", "rules", "splits", "models", "commands", "speed", "scale", "adding", "api")
+    own = (
+        "start",
+        "tutorial",
+        "data_set",
+        "rules",
+        "splits",
+        "models",
+        "commands",
+        "speed",
+        "scale",
+        "adding",
+        "api",
+    )
     there = "\n".join(name for name in own if (HERE / f"{name}.md").is_file())
     yield "contents.md", f"```{{toctree}}\n:maxdepth: 1\n\n{there}\n```\n"
     packages = [name for name in public_modules() if hasattr(importlib.import_module(name), "__path__")]
