@@ -26,7 +26,7 @@ from mpclean.matching import MAX_COMPARISONS
 from mpclean.passes import Passes
 from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest
-from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, split_table
+from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.release.seal import describe_files, seal
@@ -210,6 +210,11 @@ def _plan(
         )
     path = None if source is None or str(source) in SOURCES else Path(source)
     if path is not None:
+        if (path / MANIFEST).is_file() and (path / LEDGER).is_file():
+            raise UserError(
+                f"{path} is a release, and no source: build from the snapshot that it came from, or go on "
+                "from it with mpclean split or mpclean export"
+            )
         name = recognise(path)
         if version.name is not None and name not in version.sources:
             name = version.sources[0]  # which says what it misses in the path

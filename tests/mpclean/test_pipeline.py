@@ -473,6 +473,12 @@ def test_source_of_the_right_version_or_none(rock_salt, write_lines, tmp_path, s
     assert release.manifest["upstream"]["published"]["stages"]["graph"] == 78649
 
 
+def test_a_release_is_no_source(small_release, tmp_path):
+    with pytest.raises(UserError, match="is a release, and no source: build from the snapshot"):
+        mpclean.build(source=small_release.path, out=tmp_path / "r", workers=1)
+    assert not (tmp_path / "r").exists()
+
+
 def test_default_folder(snapshot, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     release = mpclean.build(version="2021.05", source=snapshot, split="random", workers=1, limit=3)
