@@ -139,8 +139,8 @@ Epoch {epoch} was the best by the validation score. {limit}Code: {_code(config)}
 
 - It knows crystals like those it was trained on: those that passed the rules {rules}.
   `ecn predict` gives every other crystal a number too, and says which rule it breaks.
-- Bonds: {config.featuriser["bonds"]}, found as for the release. A structure far from its relaxed geometry has
-  other bonds than the crystals of the release.
+{_unseen(config)}- Bonds: {config.featuriser["bonds"]}, found as for the release. A structure far from its
+  relaxed geometry has other bonds than the crystals of the release.
 - Labels are what the source calculated, with its functional and its corrections; errors are against
   those, not against experiments.
 
@@ -148,6 +148,16 @@ Epoch {epoch} was the best by the validation score. {limit}Code: {_code(config)}
 
 The weights: Apache-2.0, as the code. The data: {data["licence"]}. Cite {data["citation"]}; and {_PAPER}.
 """
+
+
+def _unseen(config: RunConfig) -> str:
+    """A line for every target that is learned from some of the crystals only."""
+    tasks = [target["task"] for target in config.targets if target["task"]["rows"]]
+    return "".join(
+        f"- `{task['name']}` was learned from crystals where {task['rows']} is true; a number for any other "
+        "crystal means nothing.\n"
+        for task in tasks
+    )
 
 
 def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]]:

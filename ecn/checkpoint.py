@@ -10,7 +10,8 @@ A run is a folder with
 
 Nothing is pickled. A run of an earlier format is brought up to date as it is read, so that it can be
 read for ever: a change of the format is a new `FORMAT_VERSION`, a function in `_UPDATES`, and a small
-run of the new version in ``tests/ecn/checkpoints``.
+run of the new version in ``tests/ecn/checkpoints``. A new setting of training is none: earlier runs had it
+at the value of the preset ``paper``, and are read so.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def save_weights(run: Path, model: nn.Module, epoch: int, score: float) -> None:
     from safetensors.torch import save_file
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    header = {"epoch": str(epoch), "score": repr(score), "digest": _digest(weights)}
+    header = {"epoch": str(epoch), "score": repr(score), "digest": digest_of(weights)}
     replace_file(run / WEIGHTS, lambda path: save_file(weights, path, metadata=header))
 
 
@@ -150,15 +151,9 @@ def load(run: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     from ecn.models import build
-    from ecn.tasks import Goal, Target
 
     config = load_config(run)
-    try:
-        goal = Goal.from_json(config.targets)
-        for target in goal.targets:
-            settings.check(f"{run / CONFIG}: damaged, a target", Target, vars(target))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{run / CONFIG}: damaged, its targets are none ({error})") from error
+    goal = load_goal(run, config)
     path = run / WEIGHTS
     if not path.is_file():
         raise UserError(f"{run}: no {WEIGHTS}; its training ended before the first epoch did")
@@ -172,9 +167,28 @@ def load(run: Path) -> Checkpoint:
     except (SafetensorError, RuntimeError, OSError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged, or no weights of a {config.model!r} model ({reason})") from error
-    if digest != _digest(weights):
+    if digest != digest_of(weights):
         raise UserError(f"{path}: damaged, its digest does not match; train again or restore it")
     return Checkpoint(run, config, goal, model.eval(), epoch, digest)
+
+
+def load_goal(run: Path, config: RunConfig) -> Goal:
+    """What a run is trained for.
+
+    Raises
+    ------
+    UserError
+        If its targets are none.
+    """
+    from ecn.tasks import Goal, Target
+
+    try:
+        goal = Goal.from_json(config.targets)
+        for target in goal.targets:
+            settings.check(f"{run / CONFIG}: damaged, a target", Target, vars(target))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{run / CONFIG}: damaged, its targets are none ({error})") from error
+    return goal
 
 
 def load_config(run: Path) -> RunConfig:
@@ -256,9 +270,10 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
 _UPDATES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
-def _digest(weights: dict[str, Tensor]) -> str:
+def digest_of(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of tensors with their names, in the order of these."""
     digest = hashlib.sha256()
-    for name in sorted(weights):
+    for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(weights[name].numpy().tobytes())
+        digest.update(tensors[name].numpy().tobytes())
     return digest.hexdigest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,9 +14,13 @@ from torch import Tensor
 from ecn import checkpoint
 from ecn.batch import CrystalBatch
 from ecn.data import CrystalTensors, Dataset, load_split, open_release, rows_of, split_identity
-from ecn.errors import UserError
+from ecn.errors import OutOfMemoryError, UserError
 from ecn.models.base import CrystalModel
 from ecn.tasks import Metrics, Task
+from mpclean.work import Bonds
+
+if TYPE_CHECKING:
+    from mpclean.release import Release
 
 #: Edges of the model's own graph in one pass, by kind of device. On a CPU the tensors of a
 #: pass then stay near the caches, and malloc reuses their memory instead of mapping it anew
@@ -26,6 +31,52 @@ _EDGES_PER_PASS = {"cpu": 8_000, "cuda": 2_000_000}
 def max_edges(model: CrystalModel, device: torch.device) -> int:
     """Bonds and atoms of primitive cells in one pass of a model on a device."""
     return _EDGES_PER_PASS.get(device.type, _EDGES_PER_PASS["cuda"]) // model.copies
+
+
+@contextmanager
+def memory_of(device: torch.device, way_out: str) -> Iterator[None]:
+    """Name the way out where what is done on a device does not fit in its memory.
+
+    Parameters
+    ----------
+    device
+        For the message.
+    way_out
+        What the user may do.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If memory is what an error of torch is about.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # On a CPU it is a plain RuntimeError of the allocator.
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise OutOfMemoryError(f"the memory of {device} does not suffice; {way_out}") from error
+        raise
+
+
+def bonds_of(parameters: dict[str, Any]) -> Bonds:
+    """How bonds were found, from the parameters of a release or the featuriser of a run."""
+    return Bonds(kind=parameters["bonds"], min_area=parameters["min_area"], cutoff=parameters["cutoff"])
+
+
+def require_same_bonds(release: Release, bonds: Bonds) -> None:
+    """Refuse a release whose bonds were not found as those that a model was trained on.
+
+    Raises
+    ------
+    UserError
+        If they were not: its numbers would look like predictions and be none.
+    """
+    found = bonds_of(release.manifest["parameters"])
+    if found != bonds:
+        raise UserError(
+            f"{release.path}: its bonds are of {found}, those of the model of {bonds}; predict the "
+            "snapshot that it was built from"
+        )
 
 
 @torch.inference_mode()
@@ -133,7 +184,8 @@ def evaluate(
     Raises
     ------
     UserError
-        If the run, the release or the device cannot be used, or no row has the target.
+        If the run, the release or the device cannot be used, the bonds of the release are others than
+        those of the run, or no row has the target.
     """
     require_device(device)
     saved = checkpoint.load(run)
@@ -143,10 +195,13 @@ def evaluate(
             f"{trained_on}: the release of this run is not there any more; name it with --release"
         )
     opened = open_release(release or trained_on)
+    require_same_bonds(opened, bonds_of(saved.config.featuriser))
     identity = saved.config.release
     strategy = identity["split"]
-    data = load_split(opened, split, saved.goal.tasks, strategy=strategy).to(device)
-    output = predict(saved, data, device)
+    data = load_split(opened, split, saved.goal.tasks, strategy=strategy)
+    with memory_of(torch.device(device), "evaluate with --device cpu"):
+        data = data.to(device)
+        output = predict(saved, data, device)
     labels, crystal = (t.cpu() for t in data.labels_of(torch.arange(len(data), device=data.labels.device)))
     identities = {"content_hash": opened.content_hash, **split_identity(opened, strategy)}
     found = []

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from ecn import checkpoint
 from ecn.data import crystal_tensors
 from ecn.errors import UserError
-from ecn.evaluation import max_edges, predict_rows, require_device
+from ecn.evaluation import (
+    bonds_of,
+    max_edges,
+    memory_of,
+    predict_rows,
+    require_device,
+    require_same_bonds,
+)
 from ecn.features import N_ELEMENTS
 from ecn.locate import locate
 from ecn.tasks import signs
@@ -30,7 +37,6 @@ from mpclean.elements import SYMBOLS
 from mpclean.examine import ExamineTask, documents, examine, judge_release
 from mpclean.release.reader import Release
 from mpclean.schema import RELEASE
-from mpclean.work import Bonds
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -113,7 +119,7 @@ class Predictor:
             if other.goal.tasks != self.goal.tasks or other.config.featuriser != rules:
                 what = "targets" if other.goal.tasks != self.goal.tasks else "bonds or rules"
                 raise UserError(f"{members[0].path} and {other.path}: have other {what}, and so no mean")
-        self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
+        self.bonds = bonds_of(rules)
         self.rules = tuple(rules["rules"])
         self.synthetic = any(member.config.release["synthetic"] for member in members)
 
@@ -182,7 +188,8 @@ class Predictor:
         release
             One whose bonds were found as those of the models.
         split
-            "train", "validation" or "test"; all rows by default.
+            "train", "validation" or "test", of the split that the models were trained on; all rows by
+            default.
 
         Yields
         ------
@@ -191,16 +198,11 @@ class Predictor:
         Raises
         ------
         UserError
-            If its bonds were found otherwise, or it cannot be read.
+            If its bonds were found otherwise, it has not the split of the models, these were trained on
+            several, or it cannot be read.
         """
-        found = release.manifest["parameters"]
-        bonds = Bonds(kind=found["bonds"], min_area=found["min_area"], cutoff=found["cutoff"])
-        if bonds != self.bonds:
-            raise UserError(
-                f"{release.path}: its bonds are of {bonds}, those of the model of {self.bonds}; predict the "
-                "snapshot that it was built from"
-            )
-        for rows in release.batches(split, RELEASE.names):
+        require_same_bonds(release, self.bonds)
+        for rows in release.batches(split, RELEASE.names, strategy=self._strategy() if split else None):
             yield self._table(rows, judge_release(rows, self.rules), [""] * len(rows))
 
     def _table(self, rows: pa.Table, verdicts: pa.Table, doubts: list[str]) -> pa.Table:
@@ -251,6 +253,14 @@ class Predictor:
         }
         return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
 
+    def _strategy(self) -> str | None:
+        """The split that all members were trained on: another one's test rows may be training rows."""
+        strategies = {member.config.release["split"] for member in self.members}
+        if len(strategies) > 1:
+            names = ", ".join(sorted(name or "that of the build" for name in strategies))
+            raise UserError(f"the models were trained on different splits ({names}): leave out --split")
+        return strategies.pop()
+
     def _known(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Whether a row has a graph, and no element that the models do not know; (K,)."""
         known = rows["edge_source"].is_valid().to_numpy().copy()
@@ -264,14 +274,16 @@ class Predictor:
 
         The sign of all numbers of sites of a crystal means nothing: it is that of the first member.
         """
-        crystals = crystal_tensors(rows, "crystals").to(self.device)
+        crystals = crystal_tensors(rows, "crystals")
         found = []
-        for member in self.members:
-            model = member.model.to(self.device)
-            edges = max_edges(model, self.device)
-            output = member.predict(predict_rows(model, crystals, edges, None, self.goal.per_site))
-            values = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
-            found.append(torch.stack(values, dim=1).double().cpu().flatten())
+        with memory_of(self.device, "predict with --device cpu"):
+            crystals = crystals.to(self.device)
+            for member in self.members:
+                model = member.model.to(self.device)
+                edges = max_edges(model, self.device)
+                output = member.predict(predict_rows(model, crystals, edges, None, self.goal.per_site))
+                values = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
+                found.append(torch.stack(values, dim=1).double().cpu().flatten())
         if self.goal.per_site:
             crystal = torch.repeat_interleave(crystals.atom_start.diff().cpu())
             found = [values * signs(values, found[0], crystal) for values in found]

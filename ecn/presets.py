@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +14,7 @@ import yaml
 
 from ecn import settings
 from ecn.errors import UserError
+from ecn.models import MODELS
 
 #: Where the numbers of a training may go besides ``metrics.csv``, see `ecn.training.logs`.
 LOGGERS = ("tensorboard", "wandb")
@@ -36,7 +39,8 @@ class Preset:
     passes as that takes, whose gradients are accumulated. Null for what suits the device."""
     data_memory: float | None = None
     """GiB on the device that the crystals may take; more are read from the files anew for every epoch,
-    in bounded memory. Null for half of what is free."""
+    in bounded memory, which changes the order of the rows. Null for half of what is free, so that a run says
+    whether it did so."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     """Of the arithmetic: single, half where it does no harm (mixed), or double."""
     loss: Literal["mse", "l1", "huber"] = "mse"
@@ -127,6 +131,18 @@ PRESETS = {
 }
 
 
+#: What settings must be beyond their type: in words, which ones, and the check.
+_RANGES: tuple[tuple[str, tuple[str, ...], Callable[[float], bool]], ...] = (
+    ("positive", ("learning_rate", "clip_norm", "huber_delta", "data_memory"), lambda x: 0 < x < math.inf),
+    (
+        "zero or more",
+        ("weight_decay", "warmup_epochs", "min_learning_rate"),
+        lambda x: 0 <= x < math.inf,
+    ),
+    ("between 0 and 1", ("plateau_factor", "average_decay"), lambda x: 0 < x < 1),
+)
+
+
 def training_settings(preset: Preset) -> dict[str, Any]:
     """The settings of a preset but for the options of models."""
     return {name: value for name, value in asdict(preset).items() if name != "options"}
@@ -151,12 +167,16 @@ def changed(preset: Preset, owner: str, **values: Any) -> Preset:
     """
     settings.check(owner, Preset, values, may_be_zero=["plateau_patience"])
     new = replace(preset, **values)
-    for name in ("learning_rate", "clip_norm", "huber_delta"):
-        value = getattr(new, name)
-        if value is not None and not value > 0.0:
-            raise UserError(f"{owner}: {name} = {value} is not positive")
-    if new.average_decay is not None and not 0.0 < new.average_decay < 1.0:
-        raise UserError(f"{owner}: average_decay = {new.average_decay} is not between 0 and 1")
+    for words, names, serves in _RANGES:
+        for name in names:
+            value = getattr(new, name)
+            if value is not None and not serves(value):
+                raise UserError(f"{owner}: {name} = {value} is not {words}")
+    for model, options in new.options.items():
+        if model not in MODELS:
+            raise UserError(f"{owner}: options of {model!r}, which is no model; known: {', '.join(MODELS)}")
+        if not isinstance(options, dict):
+            raise UserError(f"{owner}: options of {model} = {options!r} are no values by their names")
     return new
 
 
@@ -218,6 +238,6 @@ def from_yaml(path: Path) -> Preset:
         values = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise UserError(f"{path}: no settings; `ecn presets fast` prints a file of them")
     return changed(PRESETS["paper"], str(path), **values)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import fields
 
+import psutil
 import torch
 from torch import Generator, Tensor
 
@@ -65,7 +65,9 @@ def _order(n: int, generator: Generator | None) -> Tensor:
     return torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
 
 
-def must_stream(rows: Rows, n_rows: int, device: torch.device, limit: float | None) -> bool:
+def must_stream(
+    rows: Rows, n_rows: int, device: torch.device, dtype: torch.dtype, limit: float | None
+) -> bool:
     """Whether rows take more memory than there is for them.
 
     Parameters
@@ -74,13 +76,13 @@ def must_stream(rows: Rows, n_rows: int, device: torch.device, limit: float | No
         Some of the rows; the size of all is estimated from those of their first row group.
     n_rows
         How many there are in all.
-    device
-        Where they would go.
+    device, dtype
+        Where they would go, and their real numbers' precision.
     limit
         GiB that they may take; half of what is free on the device by default.
     """
     first = rows.read([0])
-    estimate = _n_bytes(first.crystals) / len(first) * n_rows
+    estimate = _n_bytes(first.crystals.to("cpu", dtype)) / len(first) * n_rows
     available = limit * 2**30 if limit is not None else _SHARE * _free_bytes(device)
     return estimate > available
 
@@ -92,4 +94,4 @@ def _n_bytes(crystals: CrystalTensors) -> int:
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return psutil.virtual_memory().available

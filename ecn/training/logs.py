@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,15 +117,19 @@ class _WeightsAndBiases:
             raise UserError("Weights & Biases is not installed: pip install 'mpclean[wandb]'") from error
         identity = run / "wandb.id"  # by which a resumed run is found again
         if not identity.exists():
-            identity.write_text(wandb.util.generate_id())
-        self._run = wandb.init(
-            project="ecn",
-            name=run.name,
-            id=identity.read_text(),
-            resume="allow",
-            dir=str(run),
-            config=asdict(config),
-        )
+            identity.write_text(secrets.token_hex(4))
+        try:
+            self._run = wandb.init(
+                project="ecn",
+                name=run.name,
+                id=identity.read_text(),
+                resume="allow",
+                dir=str(run),
+                config=asdict(config),
+            )
+        except wandb.Error as error:  # no login, no network
+            reason = str(error).splitlines()[0]
+            raise UserError(f"Weights & Biases: {reason}; log in, or choose another --logger") from error
 
     def log(self, epoch: Epoch) -> None:
         self._run.log(epoch.values(), step=epoch.epoch)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ecn.batch import CrystalBatch
 from ecn.data import Dataset, rows_of
 from ecn.errors import UserError
-from ecn.evaluation import max_edges, predict_rows
+from ecn.evaluation import max_edges, memory_of, predict_rows
 from ecn.models.base import CrystalModel
 from ecn.presets import Preset
 from ecn.tasks import Goal
@@ -109,8 +109,10 @@ class Loop:
         self.network = network
         self.averaged = AveragedModel(network, multi_avg_fn=self._average) if preset.average_decay else None
         self.schedule = Schedule(preset)
-        self.edges = (
-            preset.max_edges // network.copies if preset.max_edges else max_edges(network, fabric.device)
+        self.edges = (  # a crystal is never split, so one edge stands for one crystal
+            max(1, preset.max_edges // network.copies)
+            if preset.max_edges
+            else max_edges(network, fabric.device)
         )
         self.progress = Progress()
         # Of the epoch under way, on the device: the sum of the losses that it computed, and all labels.
@@ -167,16 +169,16 @@ class Loop:
         UserError
             If the loss stops being finite, or a pass does not fit in the memory of the device.
         """
+        way_out = (
+            f"a pass has {self.edges * self.network.copies:,} edges: bound it with a smaller --max-edges"
+        )
         while self.progress.epoch <= self.preset.epochs and not self.progress.over:
-            try:
+            with memory_of(self.fabric.device, way_out):
                 over = self._train_epoch(save, stop)
                 if stop.asked:
                     save()
                     return
                 scores = self._validate()
-            except RuntimeError as error:
-                self._refuse_if_out_of_memory(error)
-                raise
             score = self.goal.score(scores)
             train_loss, rate = self._mean_loss(), float(self.optimizer.param_groups[0]["lr"])
             if not (math.isfinite(score) and math.isfinite(train_loss)):
@@ -333,12 +335,3 @@ class Loop:
         kept = f" (epoch {best.epoch}, the best so far, is kept)" if best else ""
         epoch = self.progress.epoch
         return f"epoch {epoch}: the loss is no finite number any more; lower the learning rate{kept}"
-
-    def _refuse_if_out_of_memory(self, error: RuntimeError) -> None:
-        """Name the way out, if memory is what an error of torch is about."""
-        # On a CPU it is a plain RuntimeError of the allocator.
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise UserError(
-                f"a pass of {self.edges * self.network.copies:,} edges does not fit in the memory of "
-                f"{self.fabric.device}; bound it with a smaller --max-edges"
-            ) from error

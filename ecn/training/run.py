@@ -6,17 +6,19 @@ import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric, seed_everything
+from torch import Tensor
 
 from ecn import checkpoint, models
 from ecn.data import Rows, find_rows, open_release, split_identity
-from ecn.errors import UserError
+from ecn.errors import OutOfMemoryError, UserError
+from ecn.evaluation import memory_of
 from ecn.files import PARTIAL
 from ecn.models.base import CrystalModel
 from ecn.presets import PRESETS, Preset, changed, training_settings
@@ -36,8 +38,8 @@ MIN_ROWS = 2
 #: Entries of a release's manifest that say how a crystal became a graph, and by which rules it stayed.
 _FEATURISER = ("bonds", "min_area", "cutoff", "rules")
 
-#: Entries of a run's configuration that may differ when it is resumed.
-_MAY_DIFFER = ("packages", "format_version")
+#: Entries of a run's configuration, and settings of its training, that may differ when it is resumed.
+_MAY_DIFFER = ("packages", "format_version", "max_edges")
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,8 @@ def fit(
     network = _network(model, asked | _outputs(model, goal, asked), seed)
     train = find_rows(opened, "train", goal.tasks, strategy=strategy, limit=limit, seed=seed)
     validation = find_rows(opened, "validation", goal.tasks, strategy=strategy)
-    if len(train) < MIN_ROWS:
-        columns = ", ".join(t.column for t in goal.tasks)
-        raise UserError(
-            f"{release}: {len(train)} training rows with {columns}, at least {MIN_ROWS} are needed"
-        )
+    labels = _training_labels(release, goal, train)
     fabric = start_fabric(device, preset.precision)
-    labels = torch.from_numpy(np.concatenate(train.labels))
     config = checkpoint.RunConfig(
         targets=goal.fitted(labels, standardise=preset.standardise).to_json(),
         model=model,
@@ -156,7 +153,14 @@ def fit(
         return _train(fabric, run, config, network, train, validation, loggers)
 
 
-def resume(run: Path, *, device: str, release: Path | None = None, loggers: Sequence[str] = ()) -> Fitted:
+def resume(
+    run: Path,
+    *,
+    device: str,
+    release: Path | None = None,
+    max_edges: int | None = None,
+    loggers: Sequence[str] = (),
+) -> Fitted:
     """Go on with a training that was stopped or killed, to the weights that it would have had.
 
     Parameters
@@ -167,6 +171,9 @@ def resume(run: Path, *, device: str, release: Path | None = None, loggers: Sequ
         As for `fit`; on another device than before, numbers differ in their last digits.
     release
         Where the release is now; where it was by default.
+    max_edges
+        Edges in memory at a time, where those of the run's settings did not fit; gradients are then
+        summed in another order, which changes their last digits.
     loggers
         As for `fit`.
 
@@ -188,14 +195,37 @@ def resume(run: Path, *, device: str, release: Path | None = None, loggers: Sequ
                 f"{path}: not the release that {run} was trained on, or not its split ({name} differs); "
                 "name that one, or train a new run"
             )
-    tasks = Goal.from_json(config.targets).tasks
+    tasks = checkpoint.load_goal(run, config).tasks
+    preset = _preset(run, config)
     network = _network(config.model, config.model_options, config.seed)
     train = find_rows(opened, "train", tasks, strategy=strategy, limit=config.limit, seed=config.seed)
     validation = find_rows(opened, "validation", tasks, strategy=strategy)
-    fabric = start_fabric(device, config.training["precision"])
+    fabric = start_fabric(device, preset.precision)
     for left_over in run.glob(f"*{PARTIAL}") if is_first() else ():
         left_over.unlink()
+    if max_edges is not None:
+        config = replace(config, training=config.training | {"max_edges": max_edges})
+        if is_first():
+            checkpoint.save_config(run, config)
     return _train(fabric, run, config, network, train, validation, loggers)
+
+
+def _training_labels(release: Path, goal: Goal, train: Rows) -> Tensor:
+    """The labels of the training rows, (R, T), enough of every target."""
+    labels = torch.from_numpy(np.concatenate(train.labels))
+    found = [len(train)] if goal.per_site else (~labels.isnan()).sum(0).tolist()
+    for task, n in zip(goal.tasks, found, strict=True):
+        if n < MIN_ROWS:
+            raise UserError(
+                f"{release}: {n} training rows with {task.column}, at least {MIN_ROWS} are needed; choose "
+                "another --target, a larger --limit or another --split"
+            )
+    return labels
+
+
+def _preset(run: Path, config: checkpoint.RunConfig) -> Preset:
+    """The settings of a run."""
+    return changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training)
 
 
 def _network(model: str, options: dict[str, Any], seed: int) -> CrystalModel:
@@ -216,7 +246,8 @@ def _folder(run: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        resumable = (run / STATE).exists() and not isinstance(error, UserError)
+        mistaken = isinstance(error, UserError) and not isinstance(error, OutOfMemoryError)
+        resumable = (run / STATE).exists() and not mistaken
         if not resumable and not (run / checkpoint.WEIGHTS).exists():
             shutil.rmtree(run)
         raise
@@ -233,26 +264,33 @@ def _train(
 ) -> Fitted:
     """Train to the end from fresh weights, or from the state of the run where it has one."""
     goal = Goal.from_json(config.targets)
-    preset = changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training)
+    preset = _preset(run, config)
     minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
     say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
     for split, rows in (("train", train), ("validation", validation)):
         say(f"{split}: {len(rows)} crystals; {rows.n_left_out} rows {goal.excluded} left out")
-    settings = {name: value for name, value in asdict(config).items() if name not in _MAY_DIFFER}
+    settings = _settled(asdict(config))
+    dtype = torch.float64 if preset.precision == "64-true" else torch.float32
     state = load_state(run / STATE) if (run / STATE).exists() else None
     if state is not None:
-        _require_equal(run, state["settings"], settings)
+        _require_equal(run, _settled(state["settings"]), settings)
         streamed = state["streamed"]  # another order of the rows would be another training
     else:
         n_rows = len(train) + len(validation)
-        streamed = fabric.broadcast(must_stream(train, n_rows, fabric.device, preset.data_memory))
+        streamed = fabric.broadcast(must_stream(train, n_rows, fabric.device, dtype, preset.data_memory))
     if streamed:
         say("the rows do not fit in memory: they are read anew for every epoch")
-    dtype = torch.float64 if preset.precision == "64-true" else torch.float32
-    feeds = [Feed(rows, fabric.device, dtype, streamed=streamed) for rows in (train, validation)]
+    with memory_of(fabric.device, "stream the rows: --set data_memory=GIB, less than is free"):
+        feeds = [Feed(rows, fabric.device, dtype, streamed=streamed) for rows in (train, validation)]
     loop = Loop(fabric, network, goal, preset, *feeds, seed=config.seed, time_limit=config.time_limit)
     if state is not None:
-        loop.load_state_dict(state["loop"])
+        try:
+            loop.load_state_dict(state["loop"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{run / STATE}: of another version of ecn ({reason}); train a new run"
+            ) from error
         say(f"{run}: goes on in epoch {loop.progress.epoch}, after {loop.progress.rows} crystals of it")
 
     def save() -> None:
@@ -286,6 +324,13 @@ def _train(
 
 def _score(epoch: Epoch) -> float:
     return epoch.validation_score
+
+
+def _settled(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration stands for good."""
+    found = {name: value for name, value in config.items() if name not in _MAY_DIFFER}
+    training = {name: value for name, value in config["training"].items() if name not in _MAY_DIFFER}
+    return found | {"training": training}
 
 
 def _require_equal(run: Path, saved: dict[str, Any], found: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ as if it had never stopped.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ecn.checkpoint import digest_of
 from ecn.errors import UserError
 from ecn.files import replace_file
 
@@ -37,7 +39,8 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
     tensors: dict[str, Tensor] = {}
     header = json.dumps(_without_tensors(state, "", tensors))
-    replace_file(path, lambda partial: save_file(tensors, partial, metadata={"state": header}))
+    metadata = {"state": header, "digest": _digest(header, tensors)}
+    replace_file(path, lambda partial: save_file(tensors, partial, metadata=metadata))
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -53,11 +56,18 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            state = _with_tensors(json.loads((file.metadata() or {})["state"]), tensors)
+            metadata = file.metadata() or {}
+            if metadata["digest"] != _digest(metadata["state"], tensors):
+                raise ValueError("its digest does not match")
+            state = _with_tensors(json.loads(metadata["state"]), tensors)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged ({reason}); restore it, or train a new run") from error
     return dict(state)
+
+
+def _digest(header: str, tensors: dict[str, Tensor]) -> str:
+    return hashlib.sha256(f"{digest_of(tensors)} {header}".encode()).hexdigest()
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

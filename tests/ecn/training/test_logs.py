@@ -43,8 +43,7 @@ def wandb(monkeypatch):
             finish=lambda: setattr(calls, "finished", calls.finished + 1),
         )
 
-    util = SimpleNamespace(generate_id=lambda: f"id-{len(calls.init)}")
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, util=util))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=ConnectionError))
     monkeypatch.setenv("WANDB_API_KEY", "a-secret-key")
     return calls
 
@@ -54,7 +53,8 @@ def test_weights_and_biases_has_one_run_that_is_resumed(fit, release, tmp_path, 
     interrupt(step=6)
     fit(release, run, loggers=["wandb"])
     resume(run, device="cpu", loggers=["wandb"])
-    assert [arguments["id"] for arguments in wandb.init] == ["id-0", "id-0"]
+    first, second = (arguments["id"] for arguments in wandb.init)
+    assert first == second == (run / "wandb.id").read_text()
     assert {arguments["project"] for arguments in wandb.init} == {"ecn"}
     assert wandb.init[0]["config"]["model"] == "ecn"
     assert [step for step, _ in wandb.log] == [1, 2, 3]
@@ -64,6 +64,24 @@ def test_weights_and_biases_has_one_run_that_is_resumed(fit, release, tmp_path, 
     assert written
     assert not any(b"a-secret-key" in path.read_bytes() for path in written)
     assert "a-secret-key" not in str(wandb) + "".join(capsys.readouterr())
+
+
+def test_an_account_that_is_not_there_is_named(fit, release, tmp_path, wandb, monkeypatch):
+    def init(**_):
+        raise ConnectionError("No API key configured.\nUse `wandb login` to log in.")
+
+    monkeypatch.setattr(sys.modules["wandb"], "init", init)
+    with pytest.raises(UserError, match=r"^Weights & Biases: No API key configured\.; log in, or choose"):
+        fit(release, tmp_path / "run", loggers=["wandb"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_and_biases_itself_takes_the_numbers(fit, release, tmp_path, monkeypatch):
+    for name, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    fit(release, tmp_path / "run", loggers=["wandb"])
+    (written,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
+    assert written.read_bytes().count(b"validation_score") >= 3
 
 
 def test_a_logger_that_is_not_installed_is_named(fit, release, tmp_path, monkeypatch):

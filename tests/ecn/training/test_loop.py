@@ -128,9 +128,20 @@ def test_a_batch_beyond_the_memory_is_named_with_the_way_out(fit, release, tmp_p
         raise error
 
     monkeypatch.setattr("ecn.models.ecn.ECN.forward", forward)
-    with pytest.raises(UserError, match=r"8,000 edges does not fit in the memory of cpu; .* --max-edges"):
+    with pytest.raises(
+        UserError, match=r"memory of cpu does not suffice; a pass has 8,000 edges: .* --max-edges"
+    ):
         fit(release, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_passes_of_one_edge_have_one_crystal(fit, release, tmp_path):
+    options = {"symmetry_breaking": True}
+    fit(release, tmp_path / "one", options=options, epochs=1, max_edges=1, precision="64-true")
+    fit(release, tmp_path / "many", options=options, epochs=1, precision="64-true")
+    one, many = (checkpoint.load(tmp_path / name).model.state_dict() for name in ("one", "many"))
+    for name, tensor in many.items():
+        torch.testing.assert_close(one[name], tensor)
 
 
 def test_a_run_that_cannot_be_made_is_named(fit, release, tmp_path):

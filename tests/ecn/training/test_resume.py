@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ecn import checkpoint
-from ecn.errors import UserError
+from ecn.errors import OutOfMemoryError, UserError
 from ecn.training import resume
+from ecn.training.loop import Loop
 from ecn.training.state import STATE, load_state, save_state
 
 #: Every kind of state: of the optimizer, the plateau, the average, the draws of dropout and of the order.
@@ -184,6 +185,71 @@ def test_a_damaged_state_is_named(stopped):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"state.safetensors: damaged"):
         resume(stopped, device="cpu")
+
+
+@pytest.mark.parametrize("place", [-1, 500])
+def test_a_changed_byte_of_a_state_is_named(stopped, place):
+    path = stopped / STATE
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"state.safetensors: damaged"):
+        resume(stopped, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [("targets", [{}], "damaged, its targets are none"), ("training", {"precision": 1}, "precision = 1")],
+)
+def test_damaged_settings_are_named(stopped, entry, value, message):
+    path = stopped / checkpoint.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {entry: value}))
+    with pytest.raises(UserError, match=message):
+        resume(stopped, device="cpu")
+
+
+def test_a_state_of_another_network_is_named(stopped, fit, release, tmp_path, interrupt, monkeypatch):
+    with monkeypatch.context():
+        interrupt(step=5)
+        fit(release, tmp_path / "other", options={"width": 4})
+        monkeypatch.undo()
+    state = load_state(stopped / STATE) | {"loop": load_state(tmp_path / "other" / STATE)["loop"]}
+    save_state(stopped / STATE, state)
+    with pytest.raises(UserError, match=r"state\.safetensors: of another version of ecn \(Error"):
+        resume(stopped, device="cpu")
+
+
+def test_a_run_beyond_the_memory_goes_on_with_smaller_passes(fit, release, tmp_path, monkeypatch):
+    def step(self, *arguments):
+        if self.progress.step == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        original(self, *arguments)
+
+    run, original = tmp_path / "run", Loop._step
+    with monkeypatch.context():
+        monkeypatch.setattr(Loop, "_step", step)
+        with pytest.raises(OutOfMemoryError, match="a pass has 8,000 edges: .* smaller --max-edges"):
+            fit(release, run)
+        monkeypatch.undo()
+    assert resume(run, device="cpu", max_edges=100).best
+    assert checkpoint.load_config(run).training["max_edges"] == 100
+
+
+def test_memory_that_is_missing_in_the_first_epoch_costs_no_step(fit, release, tmp_path, monkeypatch):
+    def step(self, *arguments):
+        if self.progress.step == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        original(self, *arguments)
+
+    run, original = tmp_path / "run", Loop._step
+    with monkeypatch.context():
+        monkeypatch.setattr(Loop, "_step", step)
+        monkeypatch.setattr("ecn.training.loop._SAVE_EVERY", 0.0)
+        with pytest.raises(OutOfMemoryError):
+            fit(release, run)
+        monkeypatch.undo()
+    assert load_state(run / STATE)["loop"]["progress"]["step"] == 3
+    assert resume(run, device="cpu", max_edges=100).best.epoch == 3
 
 
 def test_a_training_that_is_over_is_not_resumed(fit, release, tmp_path):
