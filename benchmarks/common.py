@@ -15,6 +15,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from ecn.hardware import hardware
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 
@@ -44,20 +46,6 @@ def data_folder() -> Path:
     if not folder.is_dir():
         sys.exit(f"the real data folder is not at {folder}; name it in MPCLEAN_TEST_DATA")
     return folder
-
-
-def hardware() -> str:
-    """Processor, cores and memory of this machine."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
 
 
 def commit() -> str:

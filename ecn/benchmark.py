@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +20,14 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ecn import checkpoint, published
-from ecn.card import fit_command
+from ecn.card import fit_command, shown
 from ecn.checkpoint import METRICS, WEIGHTS
 from ecn.data import open_release
 from ecn.errors import UserError
 from ecn.evaluation import evaluate, parity_figure
 from ecn.export import EVALUATION
 from ecn.files import replace_file
+from ecn.hardware import hardware
 from ecn.models import check_options
 from ecn.presets import Preset, training_settings
 from ecn.tasks import Goal
@@ -36,6 +35,9 @@ from ecn.training import fit, resume
 from ecn.training.state import STATE
 
 GRID, RESULTS, PAGE = "grid.json", "results.json", "RESULTS.md"
+
+#: Metrics that a card shows and a table of many models does not.
+_NOT_IN_TABLES = ("RMSE", "MAE of the mean predictor", "accuracy of the majority class")
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ def learning_curves(run: Path, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def spread(values: Sequence[float], errors: Sequence[float], digits: int = 4) -> str:
+def spread(values: Sequence[float], errors: Sequence[float | None], digits: int = 4) -> str:
     """Mean +- deviation over seeds; of a single one its value +- bootstrap, and that it is one.
 
     Parameters
@@ -236,12 +238,13 @@ def spread(values: Sequence[float], errors: Sequence[float], digits: int = 4) ->
     values
         At least one.
     errors
-        The bootstrap deviation of each.
+        The bootstrap deviation of each, None where it is not known.
     digits
         After the point.
     """
     if len(values) == 1:
-        return f"{values[0]:.{digits}f} +- {errors[0]:.{digits}f} (one seed)"
+        error = "" if errors[0] is None else f" +- {errors[0]:.{digits}f}"
+        return f"{values[0]:.{digits}f}{error} (one seed)"
     return f"{fmean(values):.{digits}f} +- {stdev(values):.{digits}f}"
 
 
@@ -255,63 +258,61 @@ def tables(records: Sequence[dict[str, Any]]) -> str:
     """
     cells: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for record in records:
+        of_run = {name: record[name] for name in ("seed", "epochs")}
         for measured in record["measured"]:
-            cells.setdefault(measured["target"], {}).setdefault(record["model"], []).append(measured)
+            found = cells.setdefault(measured["target"], {}).setdefault(record["model"], [])
+            found.append(measured | of_run)
     return "\n\n".join(_table(target, by_model) for target, by_model in cells.items())
 
 
 def _table(target: str, by_model: dict[str, list[dict[str, Any]]]) -> str:
+    """The table of a target, from what was measured of every model with every seed."""
     first = next(iter(by_model.values()))[0]
-    rows: list[list[str]]
-    if "per_class" in first:
-        classes = list(first["per_class"])
-        head = [
-            "model",
-            "seeds",
-            *(f"{ratio} of {name}" for ratio in ("recall", "precision") for name in classes),
-        ]
-        head += ["accuracy", "published recall, printed as precision"]
-        rows = []
-        for model, found in by_model.items():
-            ratios = [
-                spread(
-                    [measured["per_class"][name][ratio] for measured in found],
-                    [measured["uncertainty"]["per_class"][name][ratio] for measured in found],
-                    digits=3,
-                )
-                for ratio in ("recall", "precision")
-                for name in classes
-            ]
-            paper = published.RECALL.get(model, {}) if target == "is_metal" else {}
-            told = ", ".join(f"{name} {paper[name]:.3f}" for name in classes if name in paper)
-            accuracy = spread(
-                [measured["accuracy"] for measured in found],
-                [measured["uncertainty"]["accuracy"] for measured in found],
-                digits=3,
-            )
-            rows.append([model, f"{len(found)}", *ratios, accuracy, told])
-        title = f"{target}, {first['n']:,} crystals"
-    else:
-        unit = first["unit"]
-        head = ["model", "seeds", f"test MAE ({unit})", f"published ({unit})"]
-        rows = [
+    units = {name: unit for name, _, _, unit in shown(first) if name not in _NOT_IN_TABLES}
+    is_class = "per_class" in first
+    title = "published recall, printed as precision" if is_class else "published"
+    head = ["model", "seeds", "epochs", *(_headed(name, unit) for name, unit in units.items()), title]
+    rows = []
+    for model, found in by_model.items():
+        metrics = [{name: (value, error) for name, value, error, _ in shown(m)} for m in found]
+        rows.append(
             [
                 model,
-                f"{len(found)}",
-                spread(
-                    [measured["mae"] for measured in found],
-                    [measured["mae_uncertainty"] for measured in found],
+                ", ".join(f"{m['seed']}" for m in found),
+                " - ".join(f"{n}" for n in sorted({f(m["epochs"] for m in found) for f in (min, max)})),
+                *(
+                    spread(
+                        [m[name][0] for m in metrics], [m[name][1] for m in metrics], digits=4 if unit else 3
+                    )
+                    for name, unit in units.items()
                 ),
-                _told(published.MAE.get(target, {}).get(model)),
+                _published(target, model),
             ]
-            for model, found in by_model.items()
+        )
+    without = {"accuracy": "accuracy_majority_class", "MAE": "mae_mean_predictor"}
+    rows.append(
+        [
+            "majority class" if is_class else "mean of train",
+            "",
+            "",
+            *(f"{first[without[name]]:.4f}" if name in without else "" for name in units),
+            "",
         ]
-        rows.append(["mean of train", "", f"{first['mae_mean_predictor']:.4f}", ""])
-        title = f"{target}, {first['n']:,} labels"
-    return f"## {title}\n\n" + tabulate(rows, head, tablefmt="github", disable_numparse=True)
+    )
+    kind = "crystals" if is_class else "labels"
+    table = tabulate(rows, head, tablefmt="github", disable_numparse=True)
+    return f"## {target}, test split, {first['n']:,} {kind}\n\n{table}"
 
 
-def _told(number: float | None) -> str:
+def _headed(name: str, unit: str) -> str:
+    return f"{name} ({unit})" if unit else name
+
+
+def _published(target: str, model: str) -> str:
+    """What the paper prints of a model, in the unit of the target."""
+    if target == "is_metal":
+        return ", ".join(f"{name} {ratio:.3f}" for name, ratio in published.RECALL.get(model, {}).items())
+    number = published.MAE.get(target, {}).get(model)
     return "" if number is None else f"{number:.3f}"
 
 
@@ -332,20 +333,26 @@ def save(
         The command that it was.
     """
     release = open_release(grid.release)
-    name = release.manifest["name"]
-    about: dict[str, Any] = {
+    results: dict[str, Any] = {
         "command": command,
         "date": date.today().isoformat(),
-        "hardware": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, device {grid.device}",
+        "hardware": f"{hardware()}, device {grid.device}",
         "git_revision": checkpoint.git_revision(),
-        "release": {"name": name, "content_hash": release.content_hash},
+        "release": {"name": release.manifest["name"], "content_hash": release.content_hash},
+        "split": grid.strategy,
         "n_wanted": len(list(grid.cells())),
         "failures": list(failures),
         "runs": list(records),
     }
-    text = json.dumps(about, indent=2) + "\n"
+    text = json.dumps(results, indent=2) + "\n"
     replace_file(out / RESULTS, lambda partial: partial.write_text(text))
-    shown = tables(records)
+    replace_file(out / PAGE, lambda partial: partial.write_text(page(results)))
+    return tables(records)
+
+
+def page(results: dict[str, Any]) -> str:
+    """The page of a grid, Markdown, from its `RESULTS`."""
+    records, release = results["runs"], results["release"]
     minutes = sum(record["seconds"] for record in records) / 60
     figures = "\n".join(
         f"- {record['model']}, {record['target']}, seed {record['seed']}: "
@@ -358,20 +365,18 @@ def save(
         )
         for record in records
     )
-    page = f"""# {name}: {len(records)} of {about["n_wanted"]} runs
+    return f"""# {release["name"]}: {len(records)} of {results["n_wanted"]} runs
 
-`{command}`
-commit {about["git_revision"]}, {about["date"]}, {about["hardware"]}, {minutes:.1f} minutes of training
+`{results["command"]}`
+commit {results["git_revision"]}, {results["date"]}, {results["hardware"]}, {minutes:.1f} minutes of training
 
-Release {name}, content hash `{release.content_hash}`, split {grid.strategy or "of the build"}.
-Values are means +- deviations over seeds, on the test split; of a single seed, +- the deviation over
-resampled test crystals (bootstrap). Published: Kaba & Ravanbakhsh 2022, arXiv
+Release {release["name"]}, content hash `{release["content_hash"]}`,
+split {results["split"] or "of the build"}. Values are means +- deviations over seeds; of a single seed,
++- the deviation over resampled test crystals (bootstrap). Published: Kaba & Ravanbakhsh 2022, arXiv
 2211.15420, on Materials Project 2021.05 with its split, and on Perov-5; other data give other numbers.
 
-{shown}
+{tables(records)}
 
-{"".join(f"- failed: {line}{chr(10)}" for line in failures)}
+{"".join(f"- failed: {line}{chr(10)}" for line in results["failures"])}
 {figures}
 """
-    replace_file(out / PAGE, lambda partial: partial.write_text(page))
-    return shown

@@ -15,6 +15,9 @@ from ecn.checkpoint import RunConfig
 from ecn.models import MODELS
 from ecn.presets import PRESETS, training_settings
 
+#: Of a class, by their names in `ecn.tasks.class_metrics`, and in words.
+_RATIOS = (("recall", "recall"), ("precision", "precision"), ("f1", "F1"))
+
 _PAPER = "Kaba and Ravanbakhsh, Equivariant Networks for Crystal Structures, NeurIPS 2022, arXiv:2211.15420"
 
 
@@ -170,19 +173,23 @@ def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]
     """
     unit = measured["unit"]
     if "per_class" not in measured:
-        return [
+        rows: list[tuple[str, float, float | None, str]] = [
             ("MAE", measured["mae"], measured["mae_uncertainty"], unit),
             ("RMSE", measured["rmse"], None, unit),
             ("MAE of the mean predictor", measured["mae_mean_predictor"], None, unit),
         ]
+        for limit, values in measured.get("stability", {}).items():
+            for ratio, word in _RATIOS:
+                rows.append((f"{word} of those up to {limit} {unit}", values[ratio], None, ""))
+        return rows
     errors = measured["uncertainty"]
-    rows: list[tuple[str, float, float | None, str]] = [
+    rows = [
         ("accuracy", measured["accuracy"], errors["accuracy"], ""),
         ("accuracy of the majority class", measured["accuracy_majority_class"], None, ""),
         ("area under the ROC curve", measured["auc"], errors["auc"], ""),
     ]
     for name, values in measured["per_class"].items():
-        for ratio, word in (("recall", "recall"), ("precision", "precision"), ("f1", "F1")):
+        for ratio, word in _RATIOS:
             rows.append((f"{word} of {name}", values[ratio], errors["per_class"][name][ratio], ""))
     return rows
 

@@ -17,7 +17,6 @@ from ecn.data import CrystalTensors, Dataset, load_split, open_release, rows_of,
 from ecn.errors import OutOfMemoryError, UserError
 from ecn.models.base import CrystalModel
 from ecn.tasks import Metrics, Task
-from mpclean.work import Bonds
 
 if TYPE_CHECKING:
     from mpclean.release import Release
@@ -58,23 +57,28 @@ def memory_of(device: torch.device, way_out: str) -> Iterator[None]:
         raise
 
 
-def bonds_of(parameters: dict[str, Any]) -> Bonds:
-    """How bonds were found, from the parameters of a release or the featuriser of a run."""
-    return Bonds(kind=parameters["bonds"], min_area=parameters["min_area"], cutoff=parameters["cutoff"])
-
-
-def require_same_bonds(release: Release, bonds: Bonds) -> None:
+def require_same_bonds(release: Release, featuriser: dict[str, Any]) -> None:
     """Refuse a release whose bonds were not found as those that a model was trained on.
+
+    Parameters
+    ----------
+    release
+        What is to be predicted.
+    featuriser
+        Of the run, see `ecn.checkpoint.RunConfig`.
 
     Raises
     ------
     UserError
         If they were not: its numbers would look like predictions and be none.
     """
-    found = bonds_of(release.manifest["parameters"])
-    if found != bonds:
+    theirs, ours = (
+        ", ".join(f"{name} {values[name]}" for name in ("bonds", "min_area", "cutoff"))
+        for values in (release.manifest["parameters"], featuriser)
+    )
+    if theirs != ours:
         raise UserError(
-            f"{release.path}: its bonds are of {found}, those of the model of {bonds}; predict the "
+            f"{release.path}: its graphs are others ({theirs}) than those of the model ({ours}); predict the "
             "snapshot that it was built from"
         )
 
@@ -195,7 +199,7 @@ def evaluate(
             f"{trained_on}: the release of this run is not there any more; name it with --release"
         )
     opened = open_release(release or trained_on)
-    require_same_bonds(opened, bonds_of(saved.config.featuriser))
+    require_same_bonds(opened, saved.config.featuriser)
     identity = saved.config.release
     strategy = identity["split"]
     data = load_split(opened, split, saved.goal.tasks, strategy=strategy)

@@ -21,7 +21,6 @@ from ecn import checkpoint
 from ecn.data import crystal_tensors
 from ecn.errors import UserError
 from ecn.evaluation import (
-    bonds_of,
     max_edges,
     memory_of,
     predict_rows,
@@ -37,6 +36,7 @@ from mpclean.elements import SYMBOLS
 from mpclean.examine import ExamineTask, documents, examine, judge_release
 from mpclean.release.reader import Release
 from mpclean.schema import RELEASE
+from mpclean.work import Bonds
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -119,7 +119,7 @@ class Predictor:
             if other.goal.tasks != self.goal.tasks or other.config.featuriser != rules:
                 what = "targets" if other.goal.tasks != self.goal.tasks else "bonds or rules"
                 raise UserError(f"{members[0].path} and {other.path}: have other {what}, and so no mean")
-        self.bonds = bonds_of(rules)
+        self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
         self.rules = tuple(rules["rules"])
         self.synthetic = any(member.config.release["synthetic"] for member in members)
 
@@ -201,7 +201,7 @@ class Predictor:
             If its bonds were found otherwise, it has not the split of the models, these were trained on
             several, or it cannot be read.
         """
-        require_same_bonds(release, self.bonds)
+        require_same_bonds(release, self.members[0].config.featuriser)
         for rows in release.batches(split, RELEASE.names, strategy=self._strategy() if split else None):
             yield self._table(rows, judge_release(rows, self.rules), [""] * len(rows))
 

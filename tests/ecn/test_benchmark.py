@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ecn import checkpoint, published
+from ecn.benchmark import page as page_of
 from ecn.benchmark import spread, tables
 from ecn.cli import main
 from ecn.models import MODELS
@@ -51,11 +52,16 @@ def test_tables_have_the_mean_and_deviation_of_the_runs_beside_what_was_publishe
     row = next(line for line in page.splitlines() if line.startswith("| cgcnn "))
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
         "cgcnn",
+        "0, 1",
         "2",
         f"{fmean(maes):.4f} +- {stdev(maes):.4f}",
         "0.048",
     ]
-    assert "test MAE (eV/atom)" in page
+    assert "| MAE (eV/atom) " in page
+    assert "| F1 of nonmetal " in page
+    assert "| area under the ROC curve " in page
+    assert "| majority class " in page
+    assert page == page_of(results)
     assert "recall of metal" in page
     assert "published recall, printed as precision" in page
     assert "metal 0.812, nonmetal 0.863" in page or "nonmetal 0.863, metal 0.812" in page
@@ -89,7 +95,7 @@ def test_one_model_for_several_targets_is_in_the_table_of_each(release, tmp_path
     assert [m["target"] for m in together["measured"]] == ["formation_energy", "is_metal"]
     assert [m["target"] for m in alone["measured"]] == ["band_gap"]
     assert {line for line in result.stdout.splitlines() if line.startswith("## ")} == {
-        f"## {m['target']}, {m['n']} {'crystals' if 'per_class' in m else 'labels'}"
+        f"## {m['target']}, test split, {m['n']} {'crystals' if 'per_class' in m else 'labels'}"
         for m in (*together["measured"], *alone["measured"])
     }
     run = tmp_path / "grid" / together["run"]
@@ -163,6 +169,7 @@ def test_a_mistake_is_one_line(out, release, arguments, message):
 
 def test_one_seed_is_said_to_be_one():
     assert spread([0.25], [0.125]) == "0.2500 +- 0.1250 (one seed)"
+    assert spread([0.5], [None], digits=2) == "0.50 (one seed)"
     assert spread([1.0, 3.0], [0.1, 0.1]) == "2.0000 +- 1.4142"
     assert tables([]) == ""
 

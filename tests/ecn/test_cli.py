@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ def test_the_whole_way(release, structure, tmp_path, monkeypatch):
     assert fitted.exit_code == 0, fitted.output
     run = fitted.stdout.splitlines()[-1]
     assert run == "runs/tiny-formation_energy-1"
+    assert list(Path(run, "tensorboard").glob("events.*"))
 
     evaluated = json.loads(call("evaluate", run, "--json").stdout.splitlines()[-1])
     assert evaluated["target"] == "formation_energy"
@@ -143,6 +145,29 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
     result = call("evaluate", run, "--release", folder, "--json")
     assert "not the release that the run was trained on" in result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["release_hash"] == "1" * 64
+
+
+def test_a_release_with_other_bonds_is_not_evaluated(run, make_release, rows):
+    from mpclean.release.manifest import dump_manifest
+
+    folder = make_release(**rows)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["parameters"] |= {"bonds": "radius", "cutoff": 5.0}
+    (folder / "manifest.json").write_bytes(dump_manifest(manifest))
+    result = call("evaluate", run, "--release", folder)
+    assert result.exit_code == 2
+    assert (
+        "its graphs are others (bonds radius, min_area 0.0001, cutoff 5.0) than those of the model"
+        in result.stderr
+    )
+
+
+def test_a_release_without_the_target_is_not_evaluated(run, make_release, rows):
+    for row in rows["test"]:
+        row["formation_energy_per_atom"] = None
+    result = call("evaluate", run, "--release", make_release(**rows))
+    assert result.exit_code == 2
+    assert "formation_energy_per_atom is null in every row" in result.stderr
 
 
 @pytest.mark.parametrize(

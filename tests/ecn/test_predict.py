@@ -177,5 +177,5 @@ def test_a_release_with_other_bonds_is_refused(run, release):
     saved = checkpoint.load(run)
     featuriser = saved.config.featuriser | {"bonds": "radius", "cutoff": 5.0}
     other = Predictor(replace(saved, config=replace(saved.config, featuriser=featuriser)))
-    with pytest.raises(UserError, match="its bonds are of Bonds"):
+    with pytest.raises(UserError, match=r"its graphs are others \(bonds voronoi"):
         next(other.predict_release(open_release(release)))

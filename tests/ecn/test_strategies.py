@@ -1,5 +1,7 @@
 """Training and evaluation on a split that was added to a release."""
 
+import csv
+import io
 import json
 import shutil
 from itertools import islice
@@ -63,6 +65,22 @@ def test_the_named_split_is_trained_on_and_evaluated(folder, run):
     evaluated = call("evaluate", run, "--json")
     assert json.loads(evaluated.stdout.splitlines()[-1])["n"] == n["test"]
     assert "not the release" not in evaluated.stderr
+
+
+def test_the_test_rows_that_are_predicted_are_those_of_the_runs_split(folder, run):
+    """Those of another split may be rows that it was trained on."""
+    test = open_release(folder).table("test", strategy="fold-2")["material_id"].to_pylist()
+    done = call("predict", run, folder, "--split", "test")
+    assert {row["material_id"] for row in csv.DictReader(io.StringIO(done.stdout))} == set(test)
+
+
+def test_models_of_different_splits_have_no_test_rows_in_common(folder, run, tmp_path):
+    other = tmp_path / "other"
+    call("fit", folder, "--preset", "fast", "--epochs", 1, "--out", other)
+    done = call("predict", run, folder, "--with", other, "--split", "test")
+    assert done.exit_code == 2
+    assert "trained on different splits (fold-2, that of the build): leave out --split" in done.stderr
+    assert call("predict", run, folder, "--with", other).stdout
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Two processes of torchrun train as one does, to rounding, and only the first writes and speaks."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -32,6 +33,9 @@ def stopped(self, *arguments):
 Loop._step = stopped
 main()
 """
+
+#: One of two machines with a process each.
+MACHINE = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -86,6 +90,29 @@ def test_two_processes_go_on_where_they_were_stopped(release, tmp_path, fit, his
     done = torchrun("fit", "--resume", run)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("goes on in epoch 1, after 32 crystals of it") == 1
+    assert_equal_runs(run, one, history)
+
+
+@pytest.mark.slow
+def test_two_machines_train_as_one(release, tmp_path, fit, history, settings):
+    run, one = tmp_path / "run", tmp_path / "one"
+    fit(release, one, precision="64-true", epochs=1)
+    words = ["fit", release, "--config", settings(one), "--out", run, "--device", "cpu", "--logger", "none"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
+    machines = [
+        subprocess.Popen(
+            [*MACHINE, "--node-rank", str(rank), *meeting, "--no-python", *ECN, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    (out, err), (silent, _) = [machine.communicate(timeout=300) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], err[-3000:]
+    assert (out.strip(), silent) == (str(run), "")
     assert_equal_runs(run, one, history)
 
 

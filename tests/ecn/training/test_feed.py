@@ -1,6 +1,7 @@
 """Rows that are streamed: every one once an epoch, in bounded memory, by seed."""
 
 import itertools
+from dataclasses import fields
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from ecn import checkpoint
-from ecn.data import find_rows, open_release
+from ecn.data import CrystalTensors, find_rows, open_release
 from ecn.evaluation import evaluate
 from ecn.tasks import task
 from ecn.training import feed, resume
@@ -83,10 +84,15 @@ def test_labels_stay_with_their_crystals(streamed):
 
 def test_what_does_not_fit_is_streamed(streamed):
     rows = streamed.rows
-    assert must_stream(rows, len(rows), CPU, limit=1e-6)
-    assert not must_stream(rows, len(rows), CPU, limit=1.0)
-    assert not must_stream(rows, len(rows), CPU, limit=None)
-    assert must_stream(rows, 10**12, CPU, limit=None)
+    single, double = torch.float32, torch.float64
+    assert must_stream(rows, len(rows), CPU, single, limit=1e-6)
+    assert not must_stream(rows, len(rows), CPU, single, limit=1.0)
+    assert not must_stream(rows, len(rows), CPU, single, limit=None)
+    assert must_stream(rows, 10**12, CPU, single, limit=None)
+    memory = sum(getattr(rows.read([0]).crystals, f.name).nbytes for f in fields(CrystalTensors)) / 2**30
+    n_rows = len(rows.read([0]))
+    assert not must_stream(rows, n_rows, CPU, single, limit=1.01 * memory)
+    assert must_stream(rows, n_rows, CPU, double, limit=1.01 * memory)
 
 
 def test_a_streamed_run_is_resumed_within_an_epoch(fit, grouped, tmp_path, interrupt, monkeypatch, capsys):

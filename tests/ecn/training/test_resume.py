@@ -228,7 +228,7 @@ def test_a_run_beyond_the_memory_goes_on_with_smaller_passes(fit, release, tmp_p
     run, original = tmp_path / "run", Loop._step
     with monkeypatch.context():
         monkeypatch.setattr(Loop, "_step", step)
-        with pytest.raises(OutOfMemoryError, match="a pass has 8,000 edges: .* smaller --max-edges"):
+        with pytest.raises(OutOfMemoryError, match=r"a pass has 8,000 edges: .* smaller --max-edges"):
             fit(release, run)
         monkeypatch.undo()
     assert resume(run, device="cpu", max_edges=100).best

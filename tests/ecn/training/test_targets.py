@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 
 import numpy as np
@@ -123,6 +124,27 @@ def test_a_crystal_without_a_graph_has_one_line_without_a_site(fit, magnets, tmp
     found = Predictor(checkpoint.load(tmp_path / "run")).predict([unknown, Crystal.from_row(rows["test"][1])])
     assert [row.site for row in found] == [None, 0, 1]
     assert "no covalent radius is known for Ds" in found[0].warning
+
+
+def test_a_target_that_one_row_has_is_named(fit, make_release, rows, tmp_path):
+    for split in rows.values():
+        for k, row in enumerate(split):
+            row["efermi"] = 1.0 if k == 0 else None
+    with pytest.raises(UserError, match="1 training rows with efermi, at least 2 are needed; choose"):
+        fit(make_release(**rows), tmp_path / "run", target="formation_energy,fermi_energy")
+    assert not (tmp_path / "run").exists()
+
+
+def test_stability_is_evaluated(fit, make_release, rows, tmp_path):
+    for split in rows.values():
+        for row in split:
+            row["e_above_hull"] = max(0.0, 0.3 * row["lattice"][1] - 0.85)
+    run = tmp_path / "run"
+    fit(make_release(**rows), run, target="e_above_hull", epochs=2)
+    shown = CliRunner().invoke(main, ["evaluate", str(run)], catch_exceptions=False).stdout
+    assert re.search(r"^stable +precision +recall +F1 +stable$", shown, re.MULTILINE)
+    assert re.search(r"^<= 0 eV/atom +\d\.\d{3} ", shown, re.MULTILINE)
+    assert re.search(r"^<= 0.05 eV/atom +\d\.\d{3} ", shown, re.MULTILINE)
 
 
 def test_moments_that_are_no_numbers_are_named(fit, make_release, rows, tmp_path):
