@@ -42,6 +42,7 @@ CHANGES: dict[str, list[str]] = {
     "the preset paper": _PAPER,
     "the preset paper on the quotient": [*_PAPER, "--no-symmetry-breaking"],
     "squared errors (the loss of the paper)": ["--set=loss=mse"],
+    "targets in their units, not standardised": ["--set=standardise=false"],
     "rates of 1e-3": ["--set=learning_rate=0.001"],
     "rates up to 6e-3": ["--set=learning_rate=0.006"],
     "a rate that never falls": ["--set=schedule=plateau"],

@@ -34,9 +34,10 @@ ORDER = (
     "scale",
     "orbits",
     "models",
+    "train",
+    "throughput_cpu",
+    "throughput_cuda",
     "ablation",
-    "train_mp",
-    "train_perov5",
 )
 
 
