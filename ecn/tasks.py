@@ -143,16 +143,17 @@ class Task:
         """
         if self.classes is not None:
             return class_metrics(torch.sigmoid(output), label.long(), self.classes)
-        errors = (output - label).abs()
-        mean_errors = (train_mean - label).abs()
+        from torchmetrics.functional import regression as metrics
+
+        mean = torch.full_like(label, train_mean)
+        ours = theirs = label
         if self.per_site:
-            errors = site_errors(output, label, crystal)
-            mean_errors = site_errors(torch.full_like(label, train_mean), label, crystal)
+            ours, theirs = (signs(x, label, crystal) * label for x in (output, mean))
         found: Metrics = {
-            "mae": float(errors.mean()),
-            "mae_uncertainty": bootstrap_deviation(errors, crystal),
-            "rmse": float(errors.square().mean().sqrt()),
-            "mae_mean_predictor": float(mean_errors.mean()),
+            "mae": float(metrics.mean_absolute_error(output, ours)),
+            "mae_uncertainty": bootstrap_deviation((output - ours).abs(), crystal),
+            "rmse": float(metrics.mean_squared_error(output, ours, squared=False)),
+            "mae_mean_predictor": float(metrics.mean_absolute_error(mean, theirs)),
         }
         if self.column == "e_above_hull":
             found["stability"] = stability_metrics(output, label)
