@@ -253,7 +253,10 @@ def _any_per_row(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArra
 def _refuse(bad: NDArray[np.bool_], table: pa.Table, problem: str) -> None:
     if bad.any():
         first = table.column("material_id")[int(np.argmax(bad))].as_py()
-        raise UserError(f"{problem} ({int(bad.sum())} rows, first {first})")
+        raise UserError(
+            f"{problem} ({int(bad.sum())} rows, first {first}); mend the source, or leave them out of it, and "
+            "build again"
+        )
 
 
 @dataclass(frozen=True)
@@ -426,7 +429,9 @@ def find_rows(
     for task in tasks:
         missing = [name for name in task.columns if name not in release.manifest["columns"]]
         if missing:
-            raise UserError(f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}")
+            raise UserError(
+                f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}; {_numbers(release)}"
+            )
     groups = list(release.groups(split, strategy=strategy))
     tables = [group.read(["material_id", *columns]) for group in groups]
     n_rows = sum(map(len, tables))
@@ -478,13 +483,18 @@ def load_split(
 def _require_some(release: Release, tables: Sequence[pa.Table], task: Task, split: str) -> None:
     """Refuse a target that no row of a split has."""
     if not any(table.column(task.column).null_count < len(table) for table in tables):
-        there = ", ".join(release.manifest.get("statistics", {})) or "none"
         raise UserError(
-            f"{release.path}: {task.column} is null in every row of the split {split!r}; "
-            f"numbers that this release has: {there}"
+            f"{release.path}: {task.column} is null in every row of the split {split!r}; {_numbers(release)}"
         )
     if not any(_is_about(task, table).any() for table in tables):
-        raise UserError(f"{release.path}: {task.rows} is true in no row of the split {split!r}")
+        raise UserError(
+            f"{release.path}: {task.rows} is true in no row of the split {split!r}; {_numbers(release)}"
+        )
+
+
+def _numbers(release: Release) -> str:
+    """What else there is to learn."""
+    return f"numbers that this release has: {', '.join(release.manifest.get('statistics', {})) or 'none'}"
 
 
 def _is_about(task: Task, table: pa.Table) -> NDArray[np.bool_]:

@@ -83,7 +83,11 @@ def test_metals_are_where_there_is_no_insulator(release, rows):
     ("target", "split", "message"),
     [
         ("fermi_energy", "train", "efermi is null in every row of the split 'train'"),
-        ("heat_all", "train", "no column 'heat_all', so no target 'heat_all'"),
+        (
+            "heat_all",
+            "train",
+            "no column 'heat_all', so no target 'heat_all'; numbers that this release has: none",
+        ),
     ],
 )
 def test_a_target_that_the_release_has_not_is_named(release, target, split, message):

@@ -144,6 +144,20 @@ def test_passes_of_one_edge_have_one_crystal(fit, release, tmp_path):
         torch.testing.assert_close(one[name], tensor)
 
 
+def test_a_release_without_validation_rows_is_named(fit, make_release, rows, tmp_path):
+    folder = make_release(train=rows["train"], test=rows["test"])
+    with pytest.raises(UserError, match="no rows in the split 'validation'; build it from more records"):
+        fit(folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_are_no_numbers_are_named_with_the_way_out(fit, make_release, rows, tmp_path):
+    rows["train"][3]["formation_energy_per_atom"] = float("nan")
+    with pytest.raises(UserError, match=r"first test-3\); mend the source, or leave them out of it"):
+        fit(make_release(**rows), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_cannot_be_made_is_named(fit, release, tmp_path):
     (tmp_path / "nacl.cif").touch()
     with pytest.raises(UserError, match="run: cannot be made"):
