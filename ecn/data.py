@@ -254,8 +254,8 @@ def _refuse(bad: NDArray[np.bool_], table: pa.Table, problem: str) -> None:
     if bad.any():
         first = table.column("material_id")[int(np.argmax(bad))].as_py()
         raise UserError(
-            f"{problem} ({int(bad.sum())} rows, first {first}); mend the source, or leave them out of it, and "
-            "build again"
+            f"{problem} ({int(bad.sum())} rows, first {first}); mend the source, or leave them out of it, "
+            "and build again"
         )
 
 
