@@ -16,13 +16,15 @@ from common import save
 from mpclean import open_release
 from mpclean.audit import audit
 from mpclean.audit.labels import CHECKS
-from mpclean.audit.leakage import HELD_BACK
 from mpclean.levels import LEVELS
 from mpclean.schema import SPLITS
 from mpclean.splits.add import add_split
 
 #: Beside the split that the release was built with.
 STRATEGIES = ("formula", "prototype", "chemical-system")
+
+#: The parts that are compared with train.
+HELD_BACK = ("validation", "test")
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def main() -> None:
             name,
             " / ".join(f"{sizes[name][split]:,}" for split in SPLITS),
             *(
-                " / ".join(f"{count['leaking'] / count['records']:.1%}" for count in parts.values())
+                " / ".join(f"{parts[part]['leaking'] / parts[part]['records']:.1%}" for part in HELD_BACK)
                 for parts in found.leakage[name].values()
             ),
             f"{seconds[name]:.0f}" if name in seconds else "",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mpclean.audit.labels import CHECKS, COLUMNS, suspicious
-from mpclean.audit.leakage import HELD_BACK, Leakage, leakage
+from mpclean.audit.leakage import PAIRS, Leakage, leakage
 from mpclean.audit.provenance import COLUMNS as STATED
 from mpclean.audit.provenance import Mixture, licences, mixtures
 from mpclean.levels import LEVELS, level_keys
@@ -49,7 +49,7 @@ class Audit:
             (split, level)
             for split, levels in self.keeps_apart.items()
             for level in levels
-            if any(self.leakage[split][level][part]["leaking"] for part in HELD_BACK)
+            if any(counts["leaking"] for counts in self.leakage[split][level].values())
         ]
 
     def summary(self) -> dict[str, Any]:
@@ -100,14 +100,17 @@ def audit_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
     for split, levels in found.leakage.items():
         for level, parts in levels.items():
             promised = level in found.keeps_apart[split]
-            shares = [_share(**parts[part]) for part in HELD_BACK]
+            shares = [_share(**counts) for counts in parts.values()]
             leaks.append([split, LEVELS[level].title, "yes" if promised else "", *shares])
     labels = [
         [check.title, f"{len(found.labels[check.name]):,}", ", ".join(found.labels[check.name][:3])]
         for check in CHECKS
     ]
     return [
-        (["split", "alike to train in", "kept apart", *HELD_BACK], leaks),
+        (
+            ["split", "alike in", "kept apart", *(f"{part} to {other}" for part, other in PAIRS.values())],
+            leaks,
+        ),
         (["suspicious", "records", "such as"], labels),
     ]
 

@@ -1,4 +1,4 @@
-"""What the audit found: what the splits leak from train, and labels that are worth a look."""
+"""What the audit found: what the splits leak, and labels that are worth a look."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def blocks(context: Context) -> Iterator[Block]:
     yield _heat_map(found)
     (head, rows), _ = audit_tables(found)
     yield Table(
-        "Records of validation and test that have their like in train, by level of likeness; "
+        "Records of one part of a split that have their like in another one, by level of likeness; "
         "a level is kept apart where the split promises so.",
         head,
         rows,
-        words=("split", "alike to train in", "kept apart"),
+        words=("split", "alike in", "kept apart"),
     )
     for split, level in found.broken:
         yield Text(f"The split {split} leaks at the level {level}, which it promises to keep apart.")

@@ -43,7 +43,7 @@ class Strategy:
     columns
         Columns of a release that are keys too, where it has them.
     keeps_apart
-        Levels at which no crystal of validation or test has its like in train.
+        Levels at which no crystal has its like in another part.
     """
 
     name: str

@@ -38,11 +38,12 @@ def test_a_split_by_a_level_has_no_leak_there(release):
     for split in ("formula", "prototype", "chemical-system"):
         for level in (split, *LEVELS[split].implies):
             assert level in found.keeps_apart[split]
-            for part, counts in found.leakage[split][level].items():
-                assert counts == {
-                    "records": release.manifest["more_splits"][split]["splits"][part],
-                    "leaking": 0,
-                }
+            sizes = release.manifest["more_splits"][split]["splits"]
+            assert found.leakage[split][level] == {
+                "validation": {"records": sizes["validation"], "leaking": 0},
+                "test": {"records": sizes["test"], "leaking": 0},
+                "test_to_validation": {"records": sizes["test"], "leaking": 0},
+            }
     assert found.broken == []
     assert found.keeps_apart["random"] == ["key"]
     assert found.leakage["random"]["prototype"]["test"]["leaking"] > 0
@@ -53,8 +54,8 @@ def test_levels_nest(release):
     for levels in audit(release, workers=1).leakage.values():
         for name, level in LEVELS.items():
             for finer in level.implies:
-                for part in ("validation", "test"):
-                    assert levels[finer][part]["leaking"] <= levels[name][part]["leaking"]
+                for pair, counts in levels[finer].items():
+                    assert counts["leaking"] <= levels[name][pair]["leaking"]
 
 
 def test_command(release):
@@ -63,23 +64,24 @@ def test_command(release):
     lines = done.stdout.splitlines()
     row = next(line for line in lines if line.startswith("formula") and "reduced formula" in line)
     assert "yes" in row
-    assert row.count("0 (0.0%)") == 2
+    assert row.count("0 (0.0%)") == 3
     rows = release.table().num_rows
     assert lines[-1].split() == [release.manifest["upstream"]["licence"], f"{rows:,}", "0"]
     as_json = run("audit", release.path, "--workers", 1, "--json")
     assert json.loads(as_json.stdout) == json.loads(json.dumps(audit(release, 1).summary()))
 
 
-def test_a_broken_promise_is_found(release, tmp_path):
-    """In a split by prototype, one of two alike records of train goes to test."""
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_broken_promise_is_found(release, tmp_path, part):
+    """In a split by prototype, one of two alike records of a part goes to test."""
     shutil.copytree(release.path, tmp_path / "demo")
     path = tmp_path / "demo" / "splits" / "prototype.parquet"
     rows = pq.read_table(path).to_pylist()
     keys = level_keys(release, ["prototype"], workers=1).to_pylist()
     prototype_of = {row["material_id"]: row["prototype"] for row in keys}
-    train = [row for row in rows if row["split"] == "train"]
-    counts = Counter(prototype_of[row["material_id"]] for row in train)
-    twin = next(row for row in train if counts[prototype_of[row["material_id"]]] > 1)
+    together = [row for row in rows if row["split"] == part]
+    counts = Counter(prototype_of[row["material_id"]] for row in together)
+    twin = next(row for row in together if counts[prototype_of[row["material_id"]]] > 1)
     twin["split"] = "test"
     pq.write_table(pa.Table.from_pylist(rows), path)
     manifest = release.manifest

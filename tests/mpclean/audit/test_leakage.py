@@ -8,11 +8,11 @@ from mpclean.audit.leakage import leakage
 from mpclean.schema import SPLITS
 
 
-def by_pairs(keys, split, level, part):
-    """Records of a part whose key is that of any record of train."""
+def by_pairs(keys, split, level, part, other):
+    """Records of a part whose key is that of any record of another part."""
     rows = list(zip(keys[level].to_pylist(), split, strict=True))
-    train = [key for key, name in rows if name == "train"]
-    return sum(key is not None and any(key == other for other in train) for key, name in rows if name == part)
+    known = [key for key, name in rows if name == other]
+    return sum(key is not None and any(key == one for one in known) for key, name in rows if name == part)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -27,10 +27,12 @@ def test_every_pair(seed):
     assigned = pa.table({"material_id": np.array(ids)[order], "split": split[order]})
     found = leakage(keys, assigned)
     for level in ("fine", "coarse"):
-        for part in ("validation", "test"):
-            assert found[level][part] == {
+        assert found[level].keys() == {"validation", "test", "test_to_validation"}
+        for name, counts in found[level].items():
+            part, other = ("test", "validation") if name == "test_to_validation" else (name, "train")
+            assert counts == {
                 "records": int((split == part).sum()),
-                "leaking": by_pairs(keys, split, level, part),
+                "leaking": by_pairs(keys, split, level, part, other),
             }
 
 
@@ -46,4 +48,5 @@ def test_records_that_a_split_leaves_out_do_not_count():
     assert leakage(keys, assigned)["level"] == {
         "validation": {"records": 0, "leaking": 0},
         "test": {"records": 1, "leaking": 0},
+        "test_to_validation": {"records": 1, "leaking": 0},
     }
