@@ -293,11 +293,7 @@ def _names(a: list[str], b: list[str]) -> dict[str, list[str]]:
 
 def _reasons(found: Difference, a: Release, b: Release) -> list[tuple[str, str]]:
     """What asks for a new version of A's successor, by the rule of `mpclean.diff.versioning`."""
-    assigned = b.assigned(b.strategies[0])
-    part = assigned["split"].take(pc.index_in(found.came["material_id"], value_set=assigned["material_id"]))
-    extended = [
-        name for name in SPLITS if a.manifest["splits"][name] and pc.any(pc.equal(part, name)).as_py()
-    ]
+    extended = _extended(found.came["material_id"], a, b)
     came = found.came.num_rows
     reasons = [
         ("major", f"{found.went.num_rows:,} records went", found.went.num_rows),
@@ -320,6 +316,18 @@ def _reasons(found: Difference, a: Release, b: Release) -> list[tuple[str, str]]
     if not asked and a.manifest != b.manifest:
         return [("patch", "the same records, written otherwise")]
     return asked
+
+
+def _extended(came: pa.ChunkedArray, a: Release, b: Release) -> list[str]:
+    """The parts of splits of both that had records in A, and into which others came."""
+    extended = []
+    for name in (name for name in a.strategies if name in b.strategies):
+        assigned = b.assigned(name)
+        new = assigned["split"].filter(pc.is_in(assigned["material_id"], value_set=came)).unique()
+        known = a.assigned(name)["split"].unique()
+        parts = new.filter(pc.is_in(new, value_set=known)).to_pylist()
+        extended += [f"{part} of {name}" for part in SPLITS if part in parts]
+    return extended
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ MAJOR.MINOR.PATCH of a data set:
   easily be had as they were.
 
 Here the data are rows, columns, splits and the ledger. New records are MINOR only where they are all in
-parts of the split of the build that had none; into a part that had records they are MAJOR, since it
+parts that had none, in every split that was there; into a part that had records they are MAJOR, since it
 cannot be had without them. New columns, new splits and new rows of the ledger are MINOR. What differs by
 no more than the tolerance is the same.
 """

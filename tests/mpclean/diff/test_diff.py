@@ -283,8 +283,19 @@ def test_versions(content, other_content, split_release, tmp_path, rng):
     whole = content.write(tmp_path / "whole", rng)
 
     no_test = without(other_content, "test").write(tmp_path / "no-test", rng)
-    assert version(no_test, whole) == ("minor", "1.1.0")  # all came into a part that was empty
     assert version(whole, no_test) == ("major", "2.0.0")
+    added = "leave-element-out"
+    assert no_test.assigned(added)["split"].to_pylist().count("train")
+    reason = next(words for _, words in diff(no_test.path, whole.path).reasons if "came into train" in words)
+    assert f"train of {added}" in reason
+    assert "of random" not in reason  # whose test was empty
+    assert version(no_test, whole) == ("major", "2.0.0")
+
+    everywhere = content.splits[added]
+    content.splits[added] = {key: everywhere[key] for key in other_content.splits[added]}
+    test_added = content.write(tmp_path / "test-added", rng)
+    assert version(no_test, test_added) == ("minor", "1.1.0")  # all came into a part that was empty
+    content.splits[added] = everywhere
 
     content.changes = {"release_version": "1.2.3"}
     row, parts = content.rows.pop(name), {key: found.pop(name, None) for key, found in content.splits.items()}
