@@ -153,9 +153,9 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     row["spacegroup_source"] = None if spacegroup is None else int(spacegroup)
 
     labels = {name: _number(name, _find(document, paths)) for name, paths in _LABEL_PATHS.items()}
-    moment = labels.pop("total_magnetization")
-    if moment is not None:
-        labels["magnetization_per_atom"] = abs(moment) / len(crystal)
+    total, moment = labels.pop("total_magnetization"), labels["magnetization_per_atom"]
+    moment = moment if total is None else total / len(crystal)
+    labels["magnetization_per_atom"] = None if moment is None else abs(moment)
     row |= labels
     row["is_insulator"] = None if labels["band_gap"] is None else labels["band_gap"] > 0.0
     row["is_hubbard"] = _flag("is_hubbard", document.get("is_hubbard"))

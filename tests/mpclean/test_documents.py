@@ -203,9 +203,10 @@ def test_first_key_that_is_there_counts(document):
     assert row["e_above_hull"] == 0.25
 
 
-def test_top_level_moment_without_its_sign(document):
-    assert read(document | {"total_magnetization": -3})[0]["magnetization_per_atom"] == 1.5
-    assert read(document | {"magnetization_per_atom": 0.75})[0]["magnetization_per_atom"] == 0.75
+@pytest.mark.parametrize("sign", [1, -1])
+def test_moments_without_their_sign(document, sign):
+    assert read(document | {"total_magnetization": 3 * sign})[0]["magnetization_per_atom"] == 1.5
+    assert read(document | {"magnetization_per_atom": 0.75 * sign})[0]["magnetization_per_atom"] == 0.75
 
 
 @pytest.mark.parametrize(("gap", "insulator"), [(0.0, False), (0, False), (1e-4, True), (None, None)])
