@@ -17,7 +17,10 @@ from mpclean.export.base import Entries
 #: Decimals of lengths and coordinates in a CIF file.
 DECIMALS = 10
 
-_FILE_NAME = re.compile(r"[^/\\:\0\s.][^/\\:\0]*")
+#: Longest id that names a file, in bytes: a name may have 255 with its ending.
+MAX_NAME = 200
+
+_FILE_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\s.][^/\\:\x00-\x1f\x7f]*")
 
 
 def write_cif(entries: Entries, path: Path) -> None:
@@ -53,8 +56,8 @@ def file_of(folder: Path, material_id: str, ending: str) -> Path:
     UserError
         If the id cannot be the name of a file.
     """
-    if not _FILE_NAME.fullmatch(material_id):
+    if not _FILE_NAME.fullmatch(material_id) or len(material_id.encode()) > MAX_NAME:
         raise UserError(
-            f"{material_id!r}: an id that cannot name a file; export to one file, as --format jsonl does"
+            f"{material_id!r:.80}: an id that cannot name a file; export to one file, as --format jsonl does"
         )
     return folder / f"{material_id}{ending}"

@@ -132,14 +132,15 @@ def test_no_crystal(rock_salt, write_lines, tmp_path):
     assert not (tmp_path / "cif").exists()
 
 
-@pytest.mark.parametrize("material_id", ["a/b", "..", "a\\b", " a"])
+@pytest.mark.parametrize("material_id", ["a/b", "..", "a\\b", " a", "a\nb", "a\x1b[2J", "a\x7f", "é" * 101])
 def test_ids_that_name_no_file(rock_salt, write_lines, tmp_path, material_id):
     documents = [rock_salt(n) for n in range(9)] + [rock_salt(9, material_id=material_id)]
     source = write_lines(tmp_path / "docs.jsonl", documents)
     release = mpclean.build(source=source, out=tmp_path / "r", workers=1)
     for name in ("cif", "poscar", "cgcnn"):
-        with pytest.raises(UserError, match="an id that cannot name a file; export to one file"):
+        with pytest.raises(UserError, match="an id that cannot name a file; export to one file") as caught:
             export(release, **arguments(name, tmp_path))
+        assert str(caught.value).isprintable()
     assert export(release, **arguments("jsonl", tmp_path)).n_crystals == 10
 
 
