@@ -1,14 +1,18 @@
 """Folders of CIF and POSCAR files, one for every crystal, written by pymatgen.
 
 The files hold the crystal alone: its cell, and no label and no magnetic moment. CIF lists atoms by
-element. pymatgen reads coordinates of a CIF within 1e-4 of 1/3 or 2/3 as those fractions unless it is told
-otherwise (``CifParser(path, frac_tolerance=0)``), which moves atoms of real crystals by up to 1e-3 A.
+element. pymatgen reads coordinates of a CIF within 1e-4 of 1/3 or 2/3 as those fractions, which would move
+atoms of real crystals by up to 1e-3 A; so such atoms are written in the next cell, where it leaves them.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mpclean.crystal import Crystal
 from mpclean.errors import UserError
@@ -16,6 +20,9 @@ from mpclean.export.base import Entries
 
 #: Decimals of lengths and coordinates in a CIF file.
 DECIMALS = 10
+
+#: How near to 1/3 and 2/3 pymatgen reads a coordinate as that fraction.
+ROUNDED_BY_PYMATGEN = 1e-4
 
 #: Longest id that names a file, in bytes: a name may have 255 with its ending.
 MAX_NAME = 200
@@ -34,7 +41,15 @@ def cif(crystal: Crystal) -> str:
     """The text of a CIF file of a crystal, all atoms listed (P 1)."""
     from pymatgen.io.cif import CifWriter
 
-    return str(CifWriter(crystal.to_pymatgen(), significant_figures=DECIMALS))
+    written = replace(crystal, frac_coords=_not_near_thirds(crystal.frac_coords))
+    return str(CifWriter(written.to_pymatgen(), significant_figures=DECIMALS))
+
+
+def _not_near_thirds(frac_coords: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same with those that pymatgen would read as 1/3 or 2/3, and that are neither, one cell further."""
+    away = np.minimum(*(np.abs(frac_coords - third) for third in (1 / 3, 2 / 3)))
+    near = (away > 10.0**-DECIMALS) & (away < ROUNDED_BY_PYMATGEN)
+    return frac_coords + near
 
 
 def write_poscar(entries: Entries, path: Path) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from monty.json import MontyDecoder
 from pymatgen.core import Structure
-from pymatgen.io.cif import CifParser
 
 import mpclean
 from mpclean.crystal import Crystal
 from mpclean.export import export
 from mpclean.release import Release
+from mpclean.schema import SPLITS
 
 pytestmark = pytest.mark.slow
 
@@ -78,20 +78,46 @@ def test_matbench(release: Release, tmp_path: Path) -> None:
     assert table["index"] == [labels["material_id"] for _, labels in expected]
 
 
+def same_by_element(read: Structure, crystal: Crystal) -> bool:
+    """Whether a structure is a crystal in any order of atoms and any orientation, as CIF has it."""
+    far = distances(crystal.lattice, read.frac_coords, crystal)
+    nearest = far.argmin(axis=1)
+    parameters = crystal.to_pymatgen().lattice.parameters
+    return (
+        np.allclose(read.lattice.parameters, parameters, rtol=0, atol=TOLERANCE)
+        and sorted(nearest) == list(range(len(crystal)))
+        and far.min(axis=1).max() < TOLERANCE
+        and [read[k].specie.Z for k in nearest] == crystal.atomic_numbers.tolist()
+    )
+
+
 @pytest.mark.filterwarnings("ignore:Issues encountered while parsing CIF")
-def test_cgcnn(release: Release, tmp_path: Path) -> None:
-    export(release, "cgcnn", tmp_path / "cgcnn", split="train", target="formation_energy_per_atom")
+def test_cif(release: Release, tmp_path: Path) -> None:
+    export(release, "cif", tmp_path / "cif")
+    for crystal, labels in release.crystals():
+        read = Structure.from_file(tmp_path / "cif" / f"{labels['material_id']}.cif")
+        assert same_by_element(read, crystal), labels["material_id"]
+
+
+@pytest.mark.filterwarnings("ignore:Issues encountered while parsing CIF")
+@pytest.mark.parametrize("split", SPLITS)
+def test_cgcnn(release: Release, tmp_path: Path, split: str) -> None:
+    """The table without a header, and `Structure.from_file` of every id, as CGCNN reads them."""
+    export(release, "cgcnn", tmp_path / "cgcnn", split=split, target="formation_energy_per_atom")
     with (tmp_path / "cgcnn" / "id_prop.csv").open() as file:
         table = {material_id: float(value) for material_id, value in csv.reader(file)}
-    expected = [entry for entry in release.crystals("train") if "formation_energy_per_atom" in entry[1]]
+    expected = [entry for entry in release.crystals(split) if "formation_energy_per_atom" in entry[1]]
     assert table == {labels["material_id"]: labels["formation_energy_per_atom"] for _, labels in expected}
     for crystal, labels in expected:
-        path = tmp_path / "cgcnn" / f"{labels['material_id']}.cif"
-        (read,) = CifParser(path, frac_tolerance=0).parse_structures(primitive=False)
-        far = distances(crystal.lattice, read.frac_coords, crystal)
-        nearest = far.argmin(axis=1)
-        assert sorted(nearest) == list(range(len(crystal)))
-        assert far.min(axis=1).max() < TOLERANCE
-        assert [read[k].specie.Z for k in nearest] == crystal.atomic_numbers.tolist()
-        rounded = Structure.from_file(path)  # as CGCNN reads it, with pymatgen's own idea of 1/3
-        assert distances(crystal.lattice, rounded.frac_coords, crystal).min(axis=1).max() < 1e-2
+        read = Structure.from_file(tmp_path / "cgcnn" / f"{labels['material_id']}.cif")
+        assert same_by_element(read, crystal), labels["material_id"]
+
+
+def test_jsonl(release: Release, tmp_path: Path) -> None:
+    export(release, "jsonl", tmp_path / "a.jsonl")
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    for line, (crystal, labels) in zip(lines, release.crystals(), strict=True):
+        written = json.loads(line)
+        read = Structure.from_dict(written.pop("structure"))
+        assert in_order(read.lattice.matrix, numbers_of(read), read.frac_coords, crystal)
+        assert written == labels

@@ -1,20 +1,29 @@
 """What pymatgen reads of its CIF and POSCAR files."""
 
+import numpy as np
+import pytest
 from pymatgen.core import Structure
-from pymatgen.io.cif import CifParser
 from pymatgen.io.vasp import Poscar
 
-from mpclean.crystal import read_crystals
+from mpclean.crystal import Crystal, read_crystals
+from mpclean.export.structure_files import cif
+
+# pymatgen says that it rounds 0.3333333333 to 1/3.
+pytestmark = pytest.mark.filterwarnings("ignore:Issues encountered while parsing CIF")
 
 
 def test_cif(exported, same_crystal):
     folder, expected = exported("cif", "cif", split="train")
     assert len(list(folder.iterdir())) == len(expected) > 100
     for crystal, labels in expected:
-        # Rounding of coordinates near 1/3 would be the reader's own.
-        parser = CifParser(folder / f"{labels['material_id']}.cif", frac_tolerance=0)
-        (structure,) = parser.parse_structures(primitive=False)
-        same_crystal(structure, crystal)
+        same_crystal(Structure.from_file(folder / f"{labels['material_id']}.cif"), crystal)
+
+
+def test_cif_of_coordinates_near_thirds(same_crystal):
+    """pymatgen takes them for thirds, in the cell where they would be looked for."""
+    thirds = np.array([1 / 3, 1 / 3 + 1e-9, 1 / 3 - 3e-5, 2 / 3 + 6e-5, 2 / 3 - 9e-5, 0.9])
+    crystal = Crystal(10 * np.eye(3), np.array([11, 17], np.uint8), thirds.reshape(2, 3))
+    same_crystal(Structure.from_str(cif(crystal), fmt="cif"), crystal)
 
 
 def test_poscar(exported, same_arrays):
