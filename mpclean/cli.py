@@ -165,7 +165,8 @@ def verify(release: str) -> None:
     "--format",
     metavar="FORMAT",
     required=True,
-    help="extxyz, ase-db, jsonl and matbench: one file; cif, poscar and cgcnn: a folder of files.",
+    help="extxyz, ase-db, jsonl and matbench: one file; cif, poscar (labels beside them in labels.jsonl) and "
+    "cgcnn: a folder of files.",
 )
 @click.option("--out", required=True, metavar="PATH", help="File or folder to write.")
 @click.option("--split", metavar="NAME", help="train, validation or test.  [default: all of them]")

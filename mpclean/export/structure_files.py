@@ -1,6 +1,7 @@
 """Folders of CIF and POSCAR files, one for every crystal, written by pymatgen.
 
-The files hold the crystal alone: its cell, and no label and no magnetic moment. CIF lists atoms by
+The files hold the crystal alone, its cell without magnetic moments; ``labels.jsonl`` beside them has a
+line of JSON for every one of them, its id and labels under the names of their columns. CIF lists atoms by
 element. pymatgen reads coordinates of a CIF within 1e-4 of 1/3 or 2/3 as those fractions, which would move
 atoms of real crystals by up to 1e-3 A; so such atoms are written in the next cell, where it leaves them.
 """
@@ -8,10 +9,12 @@ atoms of real crystals by up to 1e-3 A; so such atoms are written in the next ce
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from mpclean.crystal import Crystal
@@ -20,6 +23,9 @@ from mpclean.export.base import Entries
 
 #: Decimals of lengths and coordinates in a CIF file.
 DECIMALS = 10
+
+#: The file of all labels, beside those of the crystals.
+LABELS = "labels.jsonl"
 
 #: How near to 1/3 and 2/3 pymatgen reads a coordinate as that fraction.
 ROUNDED_BY_PYMATGEN = 1e-4
@@ -31,10 +37,8 @@ _FILE_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\s.][^/\\:\x00-\x1f\x7f]*")
 
 
 def write_cif(entries: Entries, path: Path) -> None:
-    """A folder with ``ID.cif`` of every crystal, all atoms listed (P 1)."""
-    path.mkdir()
-    for crystal, labels in entries:
-        file_of(path, labels["material_id"], ".cif").write_text(cif(crystal), encoding="utf-8")
+    """A folder with ``ID.cif`` of every crystal, all atoms listed (P 1), and their labels."""
+    _write_folder(entries, path, ".cif", lambda crystal, _: cif(crystal))
 
 
 def cif(crystal: Crystal) -> str:
@@ -53,14 +57,25 @@ def _not_near_thirds(frac_coords: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def write_poscar(entries: Entries, path: Path) -> None:
-    """A folder with ``ID.vasp`` of every crystal, its atoms in their order."""
+    """A folder with ``ID.vasp`` of every crystal, its atoms in their order, and their labels."""
     from pymatgen.io.vasp import Poscar
 
+    _write_folder(
+        entries,
+        path,
+        ".vasp",
+        lambda crystal, material_id: Poscar(crystal.to_pymatgen(), comment=material_id).get_str(),
+    )
+
+
+def _write_folder(entries: Entries, path: Path, ending: str, text: Callable[[Crystal, str], str]) -> None:
+    """A folder with a file of every crystal, its text from the crystal and its id, and `LABELS`."""
     path.mkdir()
-    for crystal, labels in entries:
-        material_id = labels["material_id"]
-        poscar = Poscar(crystal.to_pymatgen(), comment=material_id)
-        file_of(path, material_id, ".vasp").write_text(poscar.get_str(), encoding="utf-8")
+    with (path / LABELS).open("wb") as lines:
+        for crystal, labels in entries:
+            material_id = labels["material_id"]
+            file_of(path, material_id, ending).write_text(text(crystal, material_id), encoding="utf-8")
+            lines.write(orjson.dumps(labels) + b"\n")
 
 
 def file_of(folder: Path, material_id: str, ending: str) -> Path:
