@@ -103,8 +103,10 @@ def explain(release: Release, material_id: str) -> Life:
     Raises
     ------
     UserError
-        If the release has no such record, with those of similar ids, or cannot be read.
+        If the release has no such record, with those of similar ids, cannot be read, or its files are
+        not those of its manifest.
     """
+    release.require_intact()
     name = normalise_id(material_id)
     found = release.find(name)
     ledger = release.ledger()

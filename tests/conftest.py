@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,19 @@ def predictor():
         return predict
 
     return predictor
+
+
+@pytest.fixture
+def reseal():
+    """Let a release whose files a test has changed be what its manifest says again."""
+    from mpclean.release.manifest import dump_manifest, load_manifest
+    from mpclean.release.seal import describe_files
+
+    def reseal(folder: Path, **changes: object) -> Path:
+        manifest = load_manifest(folder) | changes
+        (folder / "manifest.json").unlink()
+        manifest["files"] = describe_files(folder)
+        (folder / "manifest.json").write_bytes(dump_manifest(manifest))
+        return folder
+
+    return reseal

@@ -85,9 +85,11 @@ def open_sides(a: str | Path, b: str | Path, workers: int | None = None) -> tupl
     Raises
     ------
     UserError
-        If a side cannot be opened, or none is a release.
+        If a side cannot be opened, none is a release, or the files of one are not those of its manifest.
     """
     releases = {path: open_release(path) for path in (a, b) if (Path(path) / MANIFEST).is_file()}
+    for release in releases.values():
+        release.require_intact()
     if not releases:
         raise UserError(
             f"neither {a} nor {b} is a release; build one of them first: mpclean build --source {a} --out DIR"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from ecn.cli import main
 from mpclean.bonding import bond_graph
 from mpclean.crystal import Crystal, formula
-from mpclean.release.manifest import dump_manifest, load_manifest
+from mpclean.release.manifest import dump_manifest
 from mpclean.release.seal import describe_files
 from mpclean.schema import RELEASE
 
@@ -139,17 +139,3 @@ def run(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(main, [*arguments, "--device", "cpu"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return folder
-
-
-@pytest.fixture
-def reseal():
-    """Let a release whose files a test has changed be what its manifest says again."""
-
-    def reseal(folder: Path, **changes: object) -> Path:
-        manifest = load_manifest(folder) | changes
-        (folder / "manifest.json").unlink()
-        manifest["files"] = describe_files(folder)
-        (folder / "manifest.json").write_bytes(dump_manifest(manifest))
-        return folder
-
-    return reseal

@@ -252,7 +252,7 @@ def test_command(release):
     ("match", "words"),
     [(True, "the same structure ("), (False, "another structure ("), (None, "structures not compared")],
 )
-def test_verdicts_of_the_matcher(rock_salt, write_lines, tmp_path, match, words):
+def test_verdicts_of_the_matcher(rock_salt, write_lines, tmp_path, reseal, match, words):
     documents = [
         rock_salt(2),
         rock_salt(2, material_id="mp-103", formation_energy_per_atom=None),
@@ -264,6 +264,6 @@ def test_verdicts_of_the_matcher(rock_salt, write_lines, tmp_path, match, words)
     path = release.path / "ledger" / "excluded.parquet"
     (row,) = pq.read_table(path).to_pylist()
     pq.write_table(pa.Table.from_pylist([row | {"structures_match": match}], LEDGER), path)
-    life = explain(release, "mp-103")
+    life = explain(mpclean.open_release(reseal(release.path)), "mp-103")
     assert life.replaced_by["structures_match"] is match
     assert f"energies not known, {words}" in describe(life)

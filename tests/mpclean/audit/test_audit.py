@@ -13,8 +13,6 @@ import mpclean
 from mpclean.audit import audit
 from mpclean.cli import main
 from mpclean.levels import LEVELS, level_keys
-from mpclean.release.digest import file_sha256
-from mpclean.release.manifest import dump_manifest
 from mpclean.splits.add import add_split
 
 
@@ -72,7 +70,7 @@ def test_command(release):
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
-def test_a_broken_promise_is_found(release, tmp_path, part):
+def test_a_broken_promise_is_found(release, tmp_path, reseal, part):
     """In a split by prototype, one of two alike records of a part goes to test."""
     shutil.copytree(release.path, tmp_path / "demo")
     path = tmp_path / "demo" / "splits" / "prototype.parquet"
@@ -84,11 +82,7 @@ def test_a_broken_promise_is_found(release, tmp_path, part):
     twin = next(row for row in together if counts[prototype_of[row["material_id"]]] > 1)
     twin["split"] = "test"
     pq.write_table(pa.Table.from_pylist(rows), path)
-    manifest = release.manifest
-    listed = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    files = manifest["files"] | {"splits/prototype.parquet": listed}
-    (tmp_path / "demo" / "manifest.json").write_bytes(dump_manifest(manifest | {"files": files}))
-    done = run("audit", tmp_path / "demo", "--workers", 1, "--json")
+    done = run("audit", reseal(tmp_path / "demo"), "--workers", 1, "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["broken"] == [{"split": "prototype", "level": "prototype"}]
     assert done.stderr.splitlines() == [

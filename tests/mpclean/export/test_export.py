@@ -107,7 +107,16 @@ def test_another_split(small_release, tmp_path):
         export(release, "jsonl", tmp_path / "b.jsonl", strategy="k-fold-1")
 
 
-@pytest.mark.parametrize("command", [("export", "--format", "extxyz", "--out"), ("audit",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "{damaged}", "--format", "extxyz", "--out", "{out}"),
+        ("audit", "{damaged}"),
+        ("explain", "{damaged}", "mp-1"),
+        ("diff", "{damaged}", "{intact}"),
+        ("diff", "{intact}", "{damaged}"),
+    ],
+)
 def test_a_damaged_release_is_not_handed_on(small_release, tmp_path, command):
     folder = tmp_path / "salts"
     shutil.copytree(small_release.path, folder)
@@ -115,9 +124,8 @@ def test_a_damaged_release_is_not_handed_on(small_release, tmp_path, command):
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    name, *options = command
-    out = [str(tmp_path / "a.extxyz")] if options else []
-    done = CliRunner().invoke(main, [name, str(folder), *options, *out], catch_exceptions=False)
+    paths = {"damaged": folder, "intact": small_release.path, "out": tmp_path / "a.extxyz"}
+    done = CliRunner().invoke(main, [word.format(**paths) for word in command], catch_exceptions=False)
     assert done.exit_code == 2
     assert "1 files differ from the manifest" in done.stderr
     assert not (tmp_path / "a.extxyz").exists()
