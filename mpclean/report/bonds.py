@@ -164,12 +164,15 @@ def _whole_numbers(
     )
 
 
-def _dimensionality(counts: Counts, release: Release) -> Plot:
-    left = np.zeros(4, dtype=np.int64)
-    ledger = release.ledger()
+def dropped(ledger: pa.Table) -> NDArray[np.int64]:
+    """(4,) records that the rule dropped, by dimensionality; without those whose row does not say it."""
     details = ledger.filter(pc.equal(ledger["rule"], "dimensionality"))["detail"]
-    for entry in details.value_counts().to_pylist():
-        left[int(entry["values"].rsplit(" ", 1)[1])] += entry["counts"]
+    stated = pc.struct_field(pc.extract_regex(details, "^dimensionality (?P<n>[0-3])$"), "n").drop_null()
+    return np.bincount(stated.cast(pa.int64()), minlength=4)
+
+
+def _dimensionality(counts: Counts, release: Release) -> Plot:
+    left = dropped(release.ledger())
     figure, axis = axes()
     place = np.arange(4)
     axis.bar(place - 0.2, counts.dimensionality, width=0.4, color=KEPT, label="kept")

@@ -64,6 +64,7 @@ def hostile_page(rock_salt, write_lines, tmp_path_factory):
     )
     rows = release.ledger().to_pylist()  # the duplicate
     rows.append(rows[0] | dict.fromkeys(("rule", "reason", "detail"), HOSTILE))
+    rows += [rows[0] | {"rule": "dimensionality", "detail": detail} for detail in (HOSTILE, None)]
     pq.write_table(pa.Table.from_pylist(rows, release.ledger().schema), release.path / LEDGER)
     manifest = dict(release.manifest)
     manifest["files"] = {**manifest["files"], LEDGER: describe_files(release.path)[LEDGER]}

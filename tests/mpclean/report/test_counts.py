@@ -3,10 +3,11 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from mpclean.bonding import topology
-from mpclean.report.bonds import LENGTH_BIN, MOST, count
+from mpclean.report.bonds import LENGTH_BIN, MOST, count, dropped
 from mpclean.report.elements import crystals_with
 from mpclean.report.targets import _add
 
@@ -47,6 +48,20 @@ def test_bonds(unreported, rows):
         for row in rows
     )
     assert {k: n for k, n in enumerate(counts.dimensionality.tolist()) if n} == dict(found)
+
+
+def test_dimensionality_of_what_was_dropped():
+    details = [
+        "dimensionality 2",
+        "dimensionality 0",
+        "dimensionality 2",
+        "a layer",
+        "dimensionality 7",
+        None,
+    ]
+    ledger = pa.table({"rule": ["dimensionality"] * 6 + ["size"], "detail": [*details, "dimensionality 1"]})
+    assert dropped(ledger).tolist() == [1, 0, 2, 0]
+    assert dropped(ledger.slice(3)).tolist() == [0, 0, 0, 0]
 
 
 def test_batches_add_up_to_mean_and_deviation():
