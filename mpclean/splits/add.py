@@ -82,6 +82,8 @@ def add_split(
         given, recorded = _lists(resolved, release) if "lists" in resolved else (resolved, resolved)
         made = {f"{base}{end}": table.cast(SPLIT) for end, table in plan.make(keys, **given).items()}
         _require_free(release, base, made, replaced)
+        if "lists" not in resolved:  # what is on a list is its author's choice
+            _require_every_part(plan, made)
         more = amendment.manifest.setdefault("more_splits", {})
         for old in replaced:
             entry = more.pop(old)
@@ -187,6 +189,18 @@ def _require_free(release: Release, base: str, made: Iterable[str], replaced: li
     for name in (base, *made):
         if name in others:
             raise UserError(f"{release.path}: {others[name]}; give another --name")
+
+
+def _require_every_part(plan: Strategy, made: dict[str, pa.Table]) -> None:
+    """Refuse splits with a part that holds no record."""
+    for name, table in made.items():
+        counts = _counts(table)
+        for part in SPLITS:
+            if not counts[part]:
+                raise UserError(
+                    f"--strategy {plan.name}: {part} of {name} would be empty; {len(table):,} records are "
+                    "too few, or their groups too large: give other options or another --strategy"
+                )
 
 
 def _more(release: Release) -> dict[str, dict[str, Any]]:

@@ -10,9 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mpclean.errors import UserError
 from mpclean.levels import LEVELS
-from mpclean.schema import SPLITS
 from mpclean.splits.base import FRACTIONS, SEED, Strategy, by_place
 
 
@@ -34,12 +32,7 @@ def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[f
 
     Returns
     -------
-    (N,) place of every record in `mpclean.schema.SPLITS`.
-
-    Raises
-    ------
-    UserError
-        If every group is larger than a share, which would stay empty.
+    (N,) place of every record in `mpclean.schema.SPLITS`; a share that every group is larger than has none.
     """
     encoded = numbered(groups)
     sizes = np.bincount(encoded)
@@ -53,14 +46,7 @@ def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[f
                 left[place] -= sizes[group]
                 place_of[group] = place
                 break
-    places = place_of[encoded]
-    for place, name in enumerate(SPLITS):
-        if not (places == place).any():
-            raise UserError(
-                f"{name} would be empty: the {len(sizes)} groups are too large for {fractions[place]:.0%} of "
-                f"{len(encoded)} records; give other --fractions or another --strategy"
-            )
-    return places
+    return place_of[encoded]
 
 
 def numbered(groups: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:

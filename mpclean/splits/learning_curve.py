@@ -20,7 +20,9 @@ def _make(keys: pa.Table, seed: int, of: str) -> dict[str, pa.Table]:
     order = list(range(len(train)))
     Random(seed).shuffle(order)  # noqa: S311 - reproducibility is the point
     return {
-        f"-{share}": pa.concat_tables([train.take(sorted(order[: round(share * len(train))])), rest])
+        f"-{share}": pa.concat_tables(
+            [train.take(pa.array(sorted(order[: round(share * len(train))]), pa.int64())), rest]
+        )
         for share in SHARES
     }
 

@@ -1,5 +1,6 @@
 """Splits that are put into a release beside its own."""
 
+import json
 import shutil
 
 import pyarrow.compute as pc
@@ -153,6 +154,35 @@ def test_mistakes_change_nothing(release, strategy, options, says):
         add_split(release.path, strategy, workers=1, **options)
     assert "\n" not in str(caught.value)
     assert contents(release.path.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "part"),
+    [
+        ("random", {"name": "mine"}, "validation"),
+        ("formula", {}, "validation"),
+        ("leave-element-out", {"element": "O"}, "validation"),
+        ("learning-curve", {}, "train"),
+        ("time", {}, "three parts by id"),
+    ],
+)
+def test_parts_that_would_be_empty(rock_salt, write_lines, tmp_path, strategy, options, part):
+    """Three records are too few for every strategy but k-fold, and no part is silently without any."""
+    documents = [rock_salt(n, material_id=f"salt-{n}") for n in range(3)]
+    lists = {"train": ["salt-0"], "validation": ["salt-1"], "test": ["salt-2"]}
+    (tmp_path / "lists.json").write_text(json.dumps(lists))
+    release = mpclean.build(
+        source=write_lines(tmp_path / "docs.jsonl", documents),
+        out=tmp_path / "r",
+        split=tmp_path / "lists.json",
+        workers=1,
+    )
+    before = contents(release.path)
+    with pytest.raises(UserError, match=f"--strategy {strategy}: .*{part}") as caught:
+        add_split(release.path, strategy, workers=1, **options)
+    assert "\n" not in str(caught.value)
+    assert contents(release.path) == before
+    add_split(release.path, "k-fold", folds=3, workers=1)
 
 
 def test_a_name_is_taken_once(release):
