@@ -13,6 +13,7 @@ import click
 
 from mpclean.errors import UserError
 from mpclean.functionals import FUNCTIONALS, HULLS
+from mpclean.terminal import printable
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +39,8 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 def _end(message: str, error: BaseException, status: int) -> NoReturn:
     """Say why, and what is left of the work, in one line."""
     notes = getattr(error, "__notes__", ())
-    click.echo(" ".join((f"{message.removesuffix('.')}.", *notes)) if notes else message, err=True)
+    line = " ".join((f"{message.removesuffix('.')}.", *notes)) if notes else message
+    click.echo(printable(line), err=True)
     sys.exit(status)
 
 
@@ -148,7 +150,7 @@ def verify(release: str) -> None:
     opened = open_release(release)
     problems = opened.verify()
     for problem in problems:
-        click.echo(problem)
+        click.echo(printable(problem))
     if problems:
         raise UserError(
             f"{release}: {len(problems)} files or tables are not what they should be; build or fetch the "
@@ -322,10 +324,10 @@ def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_js
         for table in diff_tables(found):
             click.echo(render(table) + "\n")
         for name, built in found.built.items():
-            click.echo(f"built with another {name}: {built['a']} -> {built['b']}")
+            click.echo(printable(f"built with another {name}: {built['a']} -> {built['b']}"))
         within = ", ".join(f"{value:g} {unit}".rstrip() for unit, value in found.tolerance.items())
         click.echo(f"the same are numbers within {within}")
-        click.echo(found.conclusion)
+        click.echo(printable(found.conclusion))
     if found:
         sys.exit(1)
 

@@ -28,6 +28,7 @@ from mpclean.release.layout import LEDGER, LISTED
 from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release
 from mpclean.schema import COLUMNS, SOURCE_LABELS, TARGETS
+from mpclean.terminal import printable
 
 #: Labels of a record that have a row of their own, in this order.
 _LABELS = (*TARGETS, *SOURCE_LABELS, "is_insulator", "is_hubbard", "run_type", "correction_scheme", "date")
@@ -299,9 +300,10 @@ def describe(life: Life) -> str:
         sections["other records of this id"] = [
             (row["rule"], _joined(row["reason"], row["detail"])) for row in life.namesakes
         ]
-    lines = [f"{life.material_id}{what}: " + ("kept" if life.kept else "left out")]
+    lines = [printable(f"{life.material_id}{what}: ") + ("kept" if life.kept else "left out")]
     for title, rows in sections.items():
-        table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+        shown = [[printable(cell) for cell in row] for row in rows]
+        table = tabulate(shown, tablefmt="plain", disable_numparse=True)
         lines += ["", title, *(f"  {line}".rstrip() for line in table.splitlines())]
     return "\n".join(lines)
 

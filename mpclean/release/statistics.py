@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from mpclean.release.manifest import Manifest
 from mpclean.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
+from mpclean.terminal import printable
 
 # Heads of columns that hold words; all others hold numbers.
 _WORDS = (
@@ -21,7 +22,7 @@ _WORDS = (
         "key",
         "added split",
         "how it was made",
-        "alike to train in",
+        "alike in",
         "energies mix",
         "licence",
         "kept apart",
@@ -276,9 +277,10 @@ def coverage(manifest: Manifest) -> str | None:
 
 
 def render(table: tuple[list[str], list[list[Any]]], style: str = "simple") -> str:
-    """A table as text for a terminal (``simple``) or as Markdown (``github``)."""
+    """A table as text for a terminal (``simple``) or as Markdown (``github``), a line for each row."""
     head, rows = table
     align = ["left" if name in _WORDS else "right" for name in head]
+    shown = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     return tabulate(
-        rows, headers=head, tablefmt=style, colalign=align if rows else None, disable_numparse=True
+        shown, headers=head, tablefmt=style, colalign=align if rows else None, disable_numparse=True
     )
