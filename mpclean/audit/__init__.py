@@ -80,7 +80,10 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     # Without duplicates by key no key is in two records, whatever the split.
     parameters = manifest["parameters"]
     always = ["key"] if "duplicate" in parameters["rules"] and parameters.get("dedup", "key") == "key" else []
-    stated = release.table(columns=[name for name in STATED if name in manifest["columns"]])
+    stated, labels = (
+        release.table(columns=[name for name in names if name in manifest["columns"]])
+        for names in (STATED, COLUMNS)
+    )
     return Audit(
         content_hash=release.content_hash,
         licences=licences(stated, manifest["upstream"]["licence"]),
@@ -90,7 +93,7 @@ def audit(release: Release, workers: int | None = None) -> Audit:
             name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
             for name in release.strategies
         },
-        labels=suspicious(release.table(columns=COLUMNS)),
+        labels=suspicious(labels),
     )
 
 

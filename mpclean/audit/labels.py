@@ -22,6 +22,9 @@ LARGEST_GAP = 25.0
 #: Largest Fermi energy from the average potential of a cell, eV.
 LARGEST_FERMI_ENERGY = 50.0
 
+#: By how much rounding alone can make the direct gap less than the indirect one, eV.
+GAP_ROUNDING = 1e-6
+
 #: Energy above the hull that rounding alone can make negative, eV/atom.
 HULL_ROUNDING = 1e-6
 
@@ -50,7 +53,8 @@ class Check:
     title
         What is suspicious, for tables.
     flags
-        From N rows of a release with `COLUMNS` to (N,) bool, true for suspicious ones.
+        From N rows of a release, with those of `COLUMNS` that it has, to (N,) bool, true for
+        suspicious ones.
     """
 
     name: str
@@ -58,10 +62,16 @@ class Check:
     flags: Callable[[pa.Table], NDArray[np.bool_]]
 
 
-#: Columns of a release that the checks read.
+#: Labels that are energies of formation of a cell, eV.
+_HEATS = ("heat_all", "heat_ref")
+
+#: Labels that are band gaps, eV.
+_GAPS = ("band_gap", "dir_gap", "ind_gap")
+
+#: Columns of a release that the checks read, where it has them.
 COLUMNS = (
     *("material_id", "reduced_formula", "atomic_numbers"),
-    *("formation_energy_per_atom", "e_above_hull", "band_gap", "efermi", "magnetization_per_atom"),
+    *("formation_energy_per_atom", "e_above_hull", "efermi", "magnetization_per_atom", *_HEATS, *_GAPS),
 )
 
 
@@ -71,25 +81,30 @@ def suspicious(rows: pa.Table) -> dict[str, list[str]]:
     Parameters
     ----------
     rows
-        Rows of a release with `COLUMNS`.
+        Rows of a release with those of `COLUMNS` that it has.
     """
     return {check.name: rows["material_id"].filter(check.flags(rows)).to_pylist() for check in CHECKS}
 
 
 def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
-    """A column as (N,) floats; nan, of which no comparison is true, where it is null."""
+    """A column as (N,) floats; nan, of which no comparison is true, where it is null or not there."""
+    if name not in rows.column_names:
+        return np.full(rows.num_rows, np.nan)
     return pc.fill_null(rows[name], float("nan")).to_numpy()
 
 
 def _no_physical_value(rows: pa.Table) -> NDArray[np.bool_]:
-    energy = _numbers(rows, "formation_energy_per_atom")
-    gap = _numbers(rows, "band_gap")
+    heats = [_numbers(rows, name) / _n_atoms(rows) for name in _HEATS]
+    energies = np.stack([_numbers(rows, "formation_energy_per_atom"), *heats])
+    gaps = np.stack([_numbers(rows, name) for name in _GAPS])
+    _, direct, indirect = gaps
     return (
-        (energy < FORMATION_ENERGIES[0])
-        | (energy > FORMATION_ENERGIES[1])
+        (energies < FORMATION_ENERGIES[0]).any(axis=0)
+        | (energies > FORMATION_ENERGIES[1]).any(axis=0)
         | (_numbers(rows, "e_above_hull") < -HULL_ROUNDING)
-        | (gap < 0.0)
-        | (gap > LARGEST_GAP)
+        | (gaps < 0.0).any(axis=0)
+        | (gaps > LARGEST_GAP).any(axis=0)
+        | (direct < indirect - GAP_ROUNDING)
         | (np.abs(_numbers(rows, "efermi")) > LARGEST_FERMI_ENERGY)
     )
 
@@ -107,9 +122,14 @@ def _far_from_polymorphs(rows: pa.Table) -> NDArray[np.bool_]:
     return far
 
 
+def _n_atoms(rows: pa.Table) -> NDArray[np.int32]:
+    """(N,) atoms in the cell."""
+    return pc.list_value_length(rows["atomic_numbers"]).to_numpy()
+
+
 def _per_row(rows: pa.Table, values: NDArray, reduce: np.ufunc) -> NDArray:
     """A value of every element, reduced over the atoms of each row."""
-    lengths = pc.list_value_length(rows["atomic_numbers"]).to_numpy()
+    lengths = _n_atoms(rows)
     atoms = pc.list_flatten(rows["atomic_numbers"]).to_numpy()
     return reduce.reduceat(values[atoms], np.cumsum(lengths) - lengths)
 
@@ -123,8 +143,7 @@ def _orbitals() -> NDArray[np.float64]:
 
 
 def _too_magnetic(rows: pa.Table) -> NDArray[np.bool_]:
-    lengths = pc.list_value_length(rows["atomic_numbers"]).to_numpy()
-    return _numbers(rows, "magnetization_per_atom") * lengths > _per_row(rows, _orbitals(), np.add)
+    return _numbers(rows, "magnetization_per_atom") * _n_atoms(rows) > _per_row(rows, _orbitals(), np.add)
 
 
 @cache

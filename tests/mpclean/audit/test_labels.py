@@ -31,7 +31,14 @@ def test_ordinary_records_pass():
     gadolinium = {"reduced_formula": "Gd", "atomic_numbers": [64], "band_gap": 0.0}
     gadolinium["magnetization_per_atom"] = 7.6
     oxygen = {"reduced_formula": "O", "atomic_numbers": [8, 8], "magnetization_per_atom": 1.0}
-    assert suspicious(rows({}, unknown, helium, iron, gadolinium, oxygen)) == NOTHING
+    perovskite = {"atomic_numbers": [56, 22, 8, 8, 8], "heat_all": 5.2, "heat_ref": -0.35}
+    perovskite |= {"dir_gap": 1.3, "ind_gap": 1.3}
+    assert suspicious(rows({}, unknown, helium, iron, gadolinium, oxygen, perovskite)) == NOTHING
+
+
+def test_a_release_without_some_labels():
+    plain = rows({}, {"e_above_hull": -0.1}).drop_columns(["heat_all", "heat_ref", "dir_gap", "ind_gap"])
+    assert suspicious(plain) == NOTHING | {"value": ["mp-1"]}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,11 @@ def test_ordinary_records_pass():
         {"band_gap": 40.0},
         {"efermi": 200.0},
         {"efermi": -200.0},
+        {"heat_all": 10.1},
+        {"heat_all": 1.0, "heat_ref": -12.1},
+        {"dir_gap": 40.0},
+        {"ind_gap": -0.1},
+        {"dir_gap": 1.2, "ind_gap": 1.3},
     ],
 )
 def test_values_beyond_what_is_physical(change):
