@@ -1,10 +1,12 @@
 """Whether a table is what the vocabulary says: columns, types, nulls, words, ranges, lengths of lists.
 
-Every table is checked where it changes hands: documents that a source yields, the files between the
-passes of a build, what is written into a release and what is read from it. All that is wrong is found
-at once. The checks follow from `mpclean.schema.Column`, and run over Arrow and numpy, a column at a time,
-as tables stream by. pandera would want a second schema in words of its own, and data frames, where a column
-of lists is one of objects.
+Every table is checked where it comes to be: documents that a source yields, the files between the passes of
+a build, what is written into a release, and what `ecn` makes tensors of. What lies in a release was checked
+when it was written; ``mpclean verify`` does so once more, and other readers go by its hashes: checking
+every row group again would make a whole read half as long again. All that is wrong is found at once. The
+checks follow from `mpclean.schema.Column`, and run over Arrow and numpy, a column at a time, as tables
+stream by. pandera would want a second schema in words of its own, and data frames, where a column of lists
+is one of objects.
 """
 
 from __future__ import annotations

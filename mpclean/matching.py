@@ -156,7 +156,7 @@ def structure_classes(rows: pa.Table, workers: int) -> pa.ChunkedArray:
     """The class of every row of a release, of crystals with equal structures.
 
     Compared are crystals with equal reduced formula and number of atoms, in the order of the
-    rows, as `first_equals` does.
+    rows, as `first_equals` does; those of which nothing can be said count as unequal.
 
     Parameters
     ----------
