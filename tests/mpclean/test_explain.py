@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import mpclean
 from mpclean import UserError
 from mpclean.cli import main
+from mpclean.elements import SYMBOLS
 from mpclean.explain import describe, explain
 from mpclean.schema import LEDGER
 from mpclean.splits.add import add_split
@@ -92,16 +93,21 @@ def test_bonds(release):
 
 
 def test_shortest_and_longest(demo_release):
-    lengths = {row["material_id"]: row["edge_length"] for row in demo_release.table().to_pylist()}
+    rows = {row["material_id"]: row for row in demo_release.table().to_pylist()}
+    lengths = {name: row["edge_length"] for name, row in rows.items()}
     name = max(lengths, key=lambda name: max(lengths[name]) - min(lengths[name]))
     life = explain(demo_release, name)
     assert life.bonds["shortest"]["length"] == min(lengths[name])
     assert life.bonds["longest"]["length"] == max(lengths[name])
     assert life.bonds["number"] * 2 == len(lengths[name])
-    neighbours = life.bonds["coordination"].values()
-    ends = sum(entry["atoms"] * np.mean(entry["neighbours"]) for entry in neighbours)
-    if all(len(entry["neighbours"]) == 1 for entry in neighbours):
-        assert ends == len(lengths[name])
+    degrees = np.bincount(rows[name]["edge_source"])
+    of_element: dict[str, list[int]] = {}
+    for z, degree in zip(rows[name]["atomic_numbers"], degrees.tolist(), strict=True):
+        of_element.setdefault(SYMBOLS[z], []).append(degree)
+    assert life.bonds["coordination"] == {
+        symbol: {"atoms": len(found), "neighbours": sorted(set(found))}
+        for symbol, found in of_element.items()
+    }
 
 
 def test_splits(release):

@@ -27,12 +27,13 @@ def hostile():
 
 @pytest.fixture(scope="session")
 def unreported(demo_documents, tmp_path_factory):
-    """A release of the first 100 demo records and a twin of one; not to be changed."""
+    """A release of the first 100 demo records, a twin of one, another phase of one; not to be changed."""
     first = next(document for document in demo_documents if document["case"] == "crystal")
     twin = {"material_id": "demo-twin", "formation_energy_per_atom": first["formation_energy_per_atom"] + 0.5}
+    phase = next(document for document in demo_documents if document.get("material_id") == "demo-2989")
     out = tmp_path_factory.mktemp("unreported") / "demo"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "documents", lambda: iter([*demo_documents[:100], first | twin]))
+        patch.setattr(demo, "documents", lambda: iter([*demo_documents[:100], first | twin, phase]))
         return mpclean.build(version="demo", out=out, workers=1)
 
 

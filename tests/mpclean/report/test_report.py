@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.release.statistics import funnel_rows, replay_rows
+from mpclean.release.statistics import funnel_rows, merge_note, merge_rows, replay_rows
 from mpclean.report import SECTIONS, provenance, report
 from mpclean.report.base import Context
 
@@ -118,8 +118,11 @@ def test_every_section_and_figure_is_there(page, reported):
 
 def test_tables_say_what_the_manifest_says(page, reported):
     text = "\n".join(page.text)
-    for row in funnel_rows(reported.manifest)[1]:
+    merges = merge_rows(reported.manifest)[1]
+    assert any(title == "distinct phases" for title, *_ in merges)
+    for row in (*funnel_rows(reported.manifest)[1], *merges):
         assert "\n".join(row).rstrip() in text
+    assert merge_note(reported.manifest) in text
     assert text.count(reported.content_hash) == 2
     assert reported.manifest["upstream"]["licence"] in text
     made = reported.manifest["more_splits"]["formula"]["parameters"]
