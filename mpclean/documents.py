@@ -102,6 +102,8 @@ def _row(location: str, document: bytes | None, problem: str | None) -> dict[str
     except RecordError as error:
         detail = f"{location}: {error.detail}" if error.detail else location
         row |= {"reason": error.reason, "detail": detail}
+    except RecursionError:  # the parser goes deeper than Python writes
+        row |= {"reason": "document cannot be read", "detail": f"{location}: nested too deep"}
     return row
 
 

@@ -103,6 +103,25 @@ def test_depth(opening):
     assert fates([opening * 200_000]) == ["document cannot be read"]
 
 
+@pytest.mark.parametrize("depth", [700, 1000, 1020])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("band_gap", "builder_meta", "created_at", "database_version", "is_hubbard", "licence", "run_type"),
+        *("structure", "symmetry"),
+    ],
+)
+def test_depth_that_the_parser_takes(rock_salt, key, depth):
+    """Some Pythons write such a value and some do not; the record has a fate, and its neighbour goes on."""
+    deep = json.dumps(rock_salt(0) | {key: "deep"}).replace('"deep"', "[" * depth + "]" * depth)
+    fate, other = fates([deep.encode(), json.dumps(rock_salt(1)).encode()])
+    assert fate in (
+        *(None, "document cannot be read", "label is not a number", "label is not true or false"),
+        "structure is malformed",
+    )
+    assert other is None
+
+
 @pytest.mark.parametrize("count", [2, 7])
 def test_work_on_a_crystal_is_bounded_by_points(count, structure_dict):
     """A few atoms close together in a vast cell; whatever machine, the verdict is the same."""
