@@ -207,8 +207,8 @@ def _day(value: Any) -> str | None:
     try:
         if isinstance(value, int):
             return datetime.fromtimestamp(value / 1000, tz=UTC).date().isoformat()
-        return date.fromisoformat(value[:10]).isoformat()
-    except (TypeError, ValueError, OverflowError, OSError):
+        return date.fromisoformat(value[:10]).isoformat() if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
         return None
 
 

@@ -79,6 +79,9 @@ def test_licence_that_a_record_states_itself(document, stated, licence):
         ({"created_at": "yesterday"}, None),
         ({"created_at": 10**30}, None),
         ({"created_at": ["2015-03-08"]}, None),
+        ({"created_at": {}}, None),
+        ({"created_at": {"day": "2015-03-08"}}, None),
+        ({"created_at": 1.5}, None),
         ({}, None),
     ],
 )
