@@ -15,12 +15,13 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 #: Name in the table -> model and options; None for networks that are not ours.
 CASES: dict[str, tuple[str, dict] | None] = {
@@ -57,6 +58,9 @@ WHOLE, TRAINING = 8, 128
 
 #: Cases whose large batch is also run in one pass, with the allocator as it is and with kept memory.
 ALLOCATED = ("ECN S8", "ECN S8, quotient", "CGCNN, PyTorch Geometric")
+
+#: The case whose step is taken apart, and how many of its operators are told.
+PROFILED, N_OPERATORS = "ECN S8, quotient", 10
 
 
 def make_dense(network) -> None:
@@ -132,7 +136,7 @@ def geometric(case: str):
     return network, network
 
 
-def measure(release: Path, case: str, mode: str) -> dict[str, float]:
+def measure(release: Path, case: str, mode: str) -> dict[str, Any]:
     """Median CPU seconds of a step, the memory that it adds, and what it went over."""
     import torch
     from torch_geometric.data import Batch
@@ -152,10 +156,10 @@ def measure(release: Path, case: str, mode: str) -> dict[str, float]:
     if CASES[case] is None:
         network, predict = geometric(case)
         graphs = CrystalGraphs(data)
-        batch = Batch.from_data_list([graphs[k] for k in index.tolist()])
+        held = {k: graphs[k] for k in index.tolist()}  # as its users hold them; a step collates them
 
         def outputs(part: torch.Tensor) -> torch.Tensor:
-            return predict(batch)
+            return predict(Batch.from_data_list([held[k] for k in part.tolist()]))
 
     else:
         name, options = CASES[case]
@@ -179,17 +183,35 @@ def measure(release: Path, case: str, mode: str) -> dict[str, float]:
             loss.backward()
         return time.process_time() - began
 
-    before = peak()
+    edges = int(sum(len(data.crystals.batch(part).edge_source) for part in passes))
+    outputs(index[:2]).sum().backward()  # so that its code is loaded
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now: loading took more
+    before = memory("VmRSS")
     seconds = [step() for _ in range(1 if "dense" in case else 5)]  # one takes minutes: no noise matters
-    return {
+    found = {
         "seconds": statistics.median(seconds),
-        "memory_mib": peak() - before,
-        "edges": int(sum(len(data.crystals.batch(part).edge_source) for part in passes)),
+        "memory_mib": memory("VmHWM") - before,
+        "edges": edges,
         "parameters": sum(p.numel() for p in network.parameters()),
     }
+    return found | ({"profile": profiled(step)} if mode == "training" and case == PROFILED else {})
 
 
-def measure_all(release: Path, mode: str) -> dict[str, dict[str, float]]:
+def profiled(step: Callable[[], float]) -> list[dict[str, Any]]:
+    """The operators that take most of the CPU time of a step: name, calls, share of it by themselves."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        step()
+    operators = sorted(profiler.key_averages(), key=lambda one: -one.self_cpu_time_total)
+    whole = sum(one.self_cpu_time_total for one in operators)
+    return [
+        {"operator": one.key, "calls": one.count, "share": one.self_cpu_time_total / whole}
+        for one in operators[:N_OPERATORS]
+    ]
+
+
+def measure_all(release: Path, mode: str) -> dict[str, dict[str, Any]]:
     """`measure` every case that a mode has, each in a process of its own."""
     import torch_geometric.nn  # noqa: F401  # imported once, for all processes
 
@@ -206,8 +228,10 @@ def measure_all(release: Path, mode: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+def memory(name: str) -> float:
+    """MiB of this process as Linux counts them: ``VmRSS`` now, ``VmHWM`` the peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) / 2**10
 
 
 def main() -> None:
@@ -223,7 +247,7 @@ def main() -> None:
 
     from common import save
 
-    def run(mode: str, settings: dict[str, str]) -> dict[str, dict[str, float]]:
+    def run(mode: str, settings: dict[str, str]) -> dict[str, dict[str, Any]]:
         done = subprocess.run(
             [sys.executable, __file__, str(options.release), "--mode", mode],
             env=os.environ | {"OMP_NUM_THREADS": "1"} | settings,
@@ -249,7 +273,7 @@ def main() -> None:
         for case in CASES
     ]
 
-    def times(found: dict[str, dict[str, float]], slow: str, fast: str, key: str = "seconds") -> str:
+    def times(found: dict[str, dict[str, Any]], slow: str, fast: str, key: str = "seconds") -> str:
         return f"{found[slow][key] / found[fast][key]:.1f} times"
 
     lines = []
@@ -269,6 +293,15 @@ def main() -> None:
         )
         + "."
     )
+    lines.append(
+        f"Where the CPU time of a step of {PROFILED} goes ({TRAINING} crystals, torch.profiler, operators by "
+        "themselves): "
+        + ", ".join(
+            f"{one['operator']} {one['share']:.0%} ({one['calls']:,} calls)"
+            for one in training[PROFILED]["profile"]
+        )
+        + "."
+    )
     save(
         "train",
         "A training step of every model",
@@ -283,7 +316,8 @@ def main() -> None:
         rows,
         "Forward and backward on one core, float32, default options, the same crystals "
         f"({training['ECN S8']['edges']:,} bonds among {TRAINING} of them); median of 5 steps (one of the "
-        "dense definition), memory above that of the process before the first, in a run of its own. "
+        "dense definition), each with the making of its batch; the peak of resident memory during the steps "
+        "above what was resident before them, in a run of its own. "
         f"Ours take {TRAINING} crystals in passes of bounded size, as in training; networks of "
         "PyTorch Geometric at once.\n\n" + "\n".join(f"- {line}" for line in lines),
         whole=whole,
