@@ -4,7 +4,7 @@ The seam is a function from a task to a result, which both travel: a worker need
 common with who asks. Results come back in the order of the tasks, and only a few tasks are
 under way at a time, so that a source of any length streams. A worker that dies costs time: its
 task is begun again, and one that nobody survives is cut into its records, of which the guilty
-one is given up.
+one is given up; so is one whose work ends in an error that nobody foresaw.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ANSWER = 10
 
 @dataclass(frozen=True)
 class Rescue(Generic[Task, Result]):
-    """What to do about a task that ends every worker that takes it.
+    """What to do about a task that ends every worker that takes it, or in an unforeseen error.
 
     Attributes
     ----------
@@ -80,25 +80,23 @@ def run(
     tasks
         Read lazily.
     workers
-        Local processes; 1 works in this process, where nothing can be begun again. Or the address
-        of the scheduler of a Dask cluster, as in ``tcp://host:8786``.
+        Local processes; 1 works in this process: what ends or holds up the work, ends or holds up
+        all. Or the address of the scheduler of a Dask cluster, as in ``tcp://host:8786``; nothing
+        can be taken from its workers, so that work that hangs there ends the build after `LONGEST`.
     rescue
-        What to do about a task that ends its workers; without it that is an error.
+        What to do about a task that ends its workers or in an error; without it that is an error.
 
     Raises
     ------
     Exception
-        What `function` raised, at its place in the order; tasks not yet begun are dropped.
+        What `function` raised, at its place in the order, if it is a mistake of the user, of the
+        machine, or without `rescue`; tasks not yet begun are dropped.
     UnfinishedError
         If workers keep dying, or a cluster is lost.
     UserError
         If a cluster does not answer.
     """
-    if workers == 1:
-        with threadpool_limits(1):
-            yield from map(function, tasks)
-        return
-    pool: _Pool = _Cluster(workers) if isinstance(workers, str) else _Processes(workers)
+    pool = _pool(workers)
     remaining = iter(tasks)
     given_up = 0
 
@@ -114,6 +112,12 @@ def run(
                 return pool.submit(function, task, limit).result()
             except _LostError as error:
                 reason = str(error)
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            if rescue is None or given_up == MOST_LOST:
+                raise
+            reason = f"the work on it ends in {type(error).__name__}"
         parts = rescue.parts(task) if rescue else [task]
         if rescue and len(parts) > 1:
             begun = [(part, pool.submit(function, part, LONGEST_RECORD)) for part in parts]
@@ -127,6 +131,8 @@ def run(
 
     pending: deque[tuple[Task, _Promise]] = deque()
     try:
+        if isinstance(pool, _Here):
+            yield from (insist(task, pool.submit(function, task, LONGEST)) for task in remaining)
         for task in islice(remaining, pool.size * _AHEAD):
             pending.append((task, pool.submit(function, task, LONGEST)))
         while pending:
@@ -161,6 +167,39 @@ class _Pool(Protocol):
 
     def close(self) -> None:
         """Send the workers home, whatever they are at."""
+
+
+def _pool(workers: int | str) -> _Pool:
+    if isinstance(workers, str):
+        return _Cluster(workers)
+    return _Here() if workers == 1 else _Processes(workers)
+
+
+# ---------------------------------------------------------------- this process
+
+
+class _Here:
+    """The process that asks: it works on a task when the result is asked for."""
+
+    size = 1
+
+    def submit(self, function: Callable[[Any], Any], task: Any, limit: float) -> _Promise:
+        return _Later(function, task)
+
+    def close(self) -> None:
+        """Nobody is to be sent home."""
+
+
+@dataclass(frozen=True)
+class _Later:
+    """A task that is worked on when its result is asked for."""
+
+    function: Callable[[Any], Any]
+    task: Any
+
+    def result(self) -> Any:
+        with threadpool_limits(1):  # matrices are too small for threads
+            return self.function(self.task)
 
 
 # ---------------------------------------------------------------- local processes

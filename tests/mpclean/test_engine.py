@@ -127,6 +127,26 @@ def test_the_guilty_record_is_found_and_the_others_are_kept():
     assert list(run(eval, tasks, 2, RESCUE)) == [[1, 2], [3, reason, 5], [6], [reason]]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_that_nobody_foresaw_costs_its_record(workers):
+    tasks = ["[1]+[2]", "[3]+[4/0]+[5]", "[{}[6]]"]
+    reasons = "[4/: the work on it ends in ZeroDivisionError", "[{}: the work on it ends in KeyError"
+    assert list(run(eval, tasks, workers, RESCUE)) == [[1, 2], [3, reasons[0], 5], [reasons[1]]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_when_everything_ends_in_an_error_it_is_the_program(monkeypatch, workers):
+    monkeypatch.setattr(engine, "MOST_LOST", 2)
+    with pytest.raises(ZeroDivisionError):
+        list(run(eval, ["[1/0]"] * 4, workers, RESCUE))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_the_machine_is_no_record_s(workers):
+    with pytest.raises(FileNotFoundError):
+        list(run(eval, ["[open('/nowhere/x')]"], workers, RESCUE))
+
+
 def test_a_record_that_hangs(monkeypatch):
     monkeypatch.setattr(engine, "LONGEST", 3.0)
     monkeypatch.setattr(engine, "LONGEST_RECORD", 3.0)
