@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import traceback
@@ -318,19 +319,25 @@ class _Cluster:
         except (OSError, ValueError, RuntimeError, AssertionError) as error:
             # AssertionError: on a starving machine its thread does not begin within its 10 s.
             raise UserError(
-                f"{address}: no Dask scheduler answers there; start one with dask-scheduler, or leave out "
-                "--scheduler to work in processes of this machine"
+                f"{_shown(address)}: no Dask scheduler answers there; start one with dask-scheduler, or "
+                "leave out --scheduler to work in processes of this machine"
             ) from error
         self.size = sum(self._client.nthreads().values())
         if not self.size:
             self.close()
-            raise UserError(f"{address}: the cluster has no worker; start some with: dask worker {address}")
+            shown = _shown(address)
+            raise UserError(f"{shown}: the cluster has no worker; start some with: dask worker {shown}")
 
     def submit(self, function: Callable[[Any], Any], task: Any, limit: float) -> _Promise:
         return _OnCluster(self._client.submit(_one_at_a_time, function, task, pure=False), limit)
 
     def close(self) -> None:
         self._client.close()
+
+
+def _shown(address: str) -> str:
+    """An address without the name and the password that may stand before its host."""
+    return re.sub("//.*@", "//", address)
 
 
 class _OnCluster:

@@ -105,6 +105,16 @@ def test_no_address(snapshot, tmp_path, monkeypatch, address):
         mpclean.build(source=snapshot, out=tmp_path / "r", scheduler=address)
 
 
+def test_a_password_is_in_no_error(snapshot, tmp_path, monkeypatch):
+    def refuse(address, **options):
+        raise OSError(address)
+
+    monkeypatch.setattr(distributed, "Client", refuse)
+    with pytest.raises(UserError) as caught:
+        mpclean.build(source=snapshot, out=tmp_path / "r", scheduler="tls://user:s3cret@127.0.0.1:9")
+    assert str(caught.value).startswith("tls://127.0.0.1:9: no Dask scheduler answers there")
+
+
 def test_a_client_whose_thread_does_not_begin(snapshot, tmp_path, monkeypatch):
     def starved(*arguments, **options):
         raise AssertionError  # as `distributed.utils.LoopRunner` does after 10 s
