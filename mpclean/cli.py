@@ -30,15 +30,18 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             said = str(error.strerror or error)
             _end(f"Error: {error.filename}: {said}" if error.filename else f"Error: {said}", error, 2)
+        except MemoryError as error:
+            _end("Error: not enough memory; try again with fewer --workers, or on a larger machine", error, 2)
         except KeyboardInterrupt as error:
-            _end("Interrupted; nothing was written.", error, 130)
+            _end("Interrupted; a release is written whole or not at all.", error, 130)
 
     return wrapped
 
 
 def _end(message: str, error: BaseException, status: int) -> NoReturn:
     """Say why, and what is left of the work, in one line."""
-    notes = getattr(error, "__notes__", ())
+    # That of a worker is where it happened, over many lines: for who mends the program.
+    notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
     line = " ".join((f"{message.removesuffix('.')}.", *notes)) if notes else message
     click.echo(printable(line), err=True)
     sys.exit(status)

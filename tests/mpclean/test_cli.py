@@ -322,8 +322,24 @@ def test_interrupted(snapshot, tmp_path, monkeypatch):
     result = run("build", "--source", snapshot, "--out", tmp_path / "r", "--workers", 1, "--limit", 2)
     assert result.exit_code == 130
     (line,) = result.stderr.splitlines()
-    assert line.startswith("Interrupted; nothing was written. 1 finished batches (0.0 MB) are kept in ")
+    assert line.startswith(
+        "Interrupted; a release is written whole or not at all. 1 finished batches (0.0 MB) are kept in "
+    )
     assert [path.name for path in tmp_path.iterdir()] == [".r.unfinished"]
+
+
+def test_out_of_memory(snapshot, tmp_path, monkeypatch):
+    from mpclean.passes import Passes
+
+    def starve(*args):
+        error = MemoryError()
+        error.add_note("in a worker process:\nTraceback")
+        raise error
+
+    monkeypatch.setattr(Passes, "bond", starve)
+    result = run("build", "--source", snapshot, "--out", tmp_path / "r", "--workers", 1, "--limit", 2)
+    assert_one_line(result, "not enough memory; try again with fewer --workers", "the same command goes on")
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.slow
