@@ -229,6 +229,7 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
                 f"{repo}: {len(problems)} files of {revision} differ from its manifest ({problems[0]}), so "
                 "nothing was written; pull it again, or another revision"
             )
+        require_free(target, force)  # others may have taken it meanwhile
         move_into_place(folder / "release", target)
     return open_release(target)
 

@@ -19,14 +19,14 @@ from tqdm import tqdm
 from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
 from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.downloads import fetch
-from mpclean.errors import UserError
+from mpclean.errors import UnfinishedError, UserError
 from mpclean.examples import COLUMNS, examples
 from mpclean.matching import MAX_ATOMS as MAX_MATCHED_ATOMS
 from mpclean.matching import MAX_COMPARISONS
 from mpclean.passes import Passes
 from mpclean.release.configurations import Counts, count
 from mpclean.release.digest import ContentDigest
-from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, MANIFEST, split_table
+from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, is_release, split_table
 from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.release.seal import describe_files, seal
@@ -130,7 +130,8 @@ def build(
         Smallest Voronoi face that makes a bond, A^2.
     workers
         Processes for the per-crystal work; the number of usable cores by default. The
-        release does not depend on it.
+        release does not depend on it. With 1 the work is done in this process, where a crystal
+        that ends it or takes for ever is not given up, as it is by several.
     scheduler
         Address of the scheduler of a Dask cluster, as in ``tcp://host:8786``, that does the
         per-crystal work instead. Records and results travel: nothing is read or written there.
@@ -165,8 +166,17 @@ def build(
         require_free(plan.out, force)
         with unfinished(plan.out, _depends_on(plan)) as batches:
             _build(plan, Passes(batches, plan.source, plan.bonds, plan.limit, plan.workers), folder)
+            _require_still_free(plan.out, force)
             move_into_place(folder / "release", plan.out)
     return open_release(plan.out)
+
+
+def _require_still_free(out: Path, force: bool) -> None:
+    """Refuse a target that others have taken meanwhile, and keep the work."""
+    try:
+        require_free(out, force)
+    except UserError as error:
+        raise UnfinishedError(str(error)) from None
 
 
 def _depends_on(plan: Plan) -> dict[str, Any]:
@@ -210,7 +220,7 @@ def _plan(
         )
     path = None if source is None or str(source) in SOURCES else Path(source)
     if path is not None:
-        if (path / MANIFEST).is_file() and (path / LEDGER).is_file():
+        if is_release(path):
             raise UserError(
                 f"{path} is a release, and no source: build from the snapshot that it came from, or go on "
                 "from it with mpclean split or mpclean export"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -20,6 +21,11 @@ SHARD_BYTES = 500_000_000
 
 #: Rows in a row group: some 20 MB of crystals before compression.
 ROW_GROUP = 4096
+
+
+def is_release(folder: Path) -> bool:
+    """Whether a folder looks like a release, be it a damaged one: other programs write manifests too."""
+    return (folder / MANIFEST).is_file() and (folder / LEDGER).is_file()
 
 
 def shard(rows: str, index: int, count: int) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mpclean.errors import UserError
-from mpclean.release.layout import MANIFEST
+from mpclean.release.layout import is_release
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def require_free(out: Path, force: bool) -> None:
         return
     if not force:
         raise UserError(f"{out} exists already; choose another --out, or replace it with --force")
-    if not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if not is_release(out) and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(
             f"{out} exists and is no release, so --force does not replace it; choose another --out"
         )

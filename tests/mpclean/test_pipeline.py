@@ -507,15 +507,31 @@ def test_force_replaces(snapshot, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("kind", ["folder", "web page", "file"])
 def test_force_replaces_releases_only(snapshot, tmp_path, kind):
-    precious = tmp_path / "thesis" / "chapter.tex" if kind == "folder" else tmp_path / "thesis"
+    name = {"folder": "thesis/chapter.tex", "web page": "thesis/manifest.json", "file": "thesis"}[kind]
+    precious = tmp_path / name
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("precious")
     with pytest.raises(UserError, match="thesis exists and is no release, so --force does not replace it"):
         mpclean.build(source=snapshot, out=tmp_path / "thesis", workers=1, limit=3, force=True)
     assert precious.read_text() == "precious"
     assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
+
+
+def test_a_folder_that_appears_meanwhile_is_not_replaced(snapshot, tmp_path, monkeypatch):
+    write = pipeline._write_release
+
+    def slow(*arguments):
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "chapter.tex").write_text("precious")
+        write(*arguments)
+
+    monkeypatch.setattr(pipeline, "_write_release", slow)
+    with pytest.raises(UserError, match="exists already") as caught:
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, limit=3)
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["chapter.tex"]
+    assert "the same command goes on" in caught.value.__notes__[0]
 
 
 def test_force_takes_an_empty_folder(snapshot, tmp_path):
