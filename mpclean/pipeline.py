@@ -164,7 +164,7 @@ def build(
     plan = _plan(version, source, out, split, dedup, min_area, who, limit, allow_version_drift, options)
     with staging_folder(plan.out) as folder:
         require_free(plan.out, force)
-        with unfinished(plan.out, _depends_on(plan)) as batches:
+        with unfinished(plan.out, _depends_on(plan), folder) as batches:
             _build(plan, Passes(batches, plan.source, plan.bonds, plan.limit, plan.workers), folder)
             _require_still_free(plan.out, force)
             move_into_place(folder / "release", plan.out)

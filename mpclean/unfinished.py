@@ -91,7 +91,7 @@ class BatchFiles:
 
 
 @contextmanager
-def unfinished(out: Path, facts: dict[str, Any]) -> Iterator[Path]:
+def unfinished(out: Path, facts: dict[str, Any], staging: Path) -> Iterator[Path]:
     """The folder of the finished batches of a build; the caller holds the lock on its release.
 
     It stays where the build is killed, interrupted, or stopped by the machine, and a note on the
@@ -103,6 +103,8 @@ def unfinished(out: Path, facts: dict[str, Any]) -> Iterator[Path]:
         Folder that the release will have.
     facts
         All that the batches depend on, besides the code and the libraries.
+    staging
+        The folder of `mpclean.release.staging.staging_folder` for this release.
     """
     folder = beside(out, "unfinished")
     fingerprint = _fingerprint(facts)
@@ -124,7 +126,8 @@ def unfinished(out: Path, facts: dict[str, Any]) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    # Removing thousands of files takes a while; what a killed command left there, the next one removes.
+    folder.rename(staging / "unfinished")
 
 
 def _fingerprint(facts: dict[str, Any]) -> str:

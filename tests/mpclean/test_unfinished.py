@@ -1,5 +1,6 @@
 """A build that was stopped goes on from its finished batches, and gives the same bytes."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,13 +171,16 @@ def test_what_does_not_change_the_work_may_change(snapshot, tmp_path, begun):
     assert sum(counts.values()) == 11
 
 
-def test_a_build_that_would_fail_again_keeps_nothing(snapshot, tmp_path, begun):
+def test_a_build_that_would_fail_again_keeps_nothing(snapshot, tmp_path, begun, monkeypatch):
     _, stop = begun
-    for error in (UserError("wrong"), ZeroDivisionError()):
-        stop |= {"at": sum(begun[0].values()) + 8, "by": error}
-        with pytest.raises(type(error)):
-            mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
-        assert list(tmp_path.iterdir()) == []
+    stop |= {"at": 8, "by": UserError("wrong")}
+    with pytest.raises(UserError, match="wrong"):
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("mpclean.pipeline._write_release", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_build_that_runs_out_of_workers_keeps_its_batches(snapshot, tmp_path, begun):
@@ -217,6 +221,26 @@ def test_killed_again_and_again(snapshot, tmp_path, whole):
         subprocess.run(command, check=True)
     assert contents(out) == whole
     assert [path.name for path in out.parent.iterdir()] == ["r"]
+
+
+def test_killed_when_the_release_is_there(snapshot, tmp_path, whole, monkeypatch):
+    """While finished batches are removed: the same command is told of the release, and removes them."""
+
+    def killed(folder, ignore_errors=False):
+        if (tmp_path / "r").exists() and folder.exists():
+            raise SystemExit  # as a kill would: nothing is removed any more
+        remove(folder, ignore_errors=ignore_errors)
+
+    remove = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(SystemExit):
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    assert len(list(tmp_path.iterdir())) > 1
+    with pytest.raises(UserError, match="exists already"):
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+    assert contents(tmp_path / "r") == whole
 
 
 def test_a_batch_that_is_wrong_is_not_kept(tmp_path):
