@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -224,6 +225,16 @@ def test_a_mistake_is_one_line_and_a_failure(arguments, message, release, run, t
     ours = [line for line in result.stderr.splitlines() if line.startswith(("ecn: ", "Error: "))]
     assert len(ours) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_release_that_was_changed_is_not_trained_on(release, tmp_path):
+    changed = shutil.copytree(release, tmp_path / "changed")
+    shard = next((changed / "data").iterdir())
+    shard.write_bytes(shard.read_bytes() + b" ")
+    result = call("fit", changed, "--preset", "fast", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert f"1 files differ from the manifest (changed: data/{shard.name})" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_pattern_is_shown_and_drawn(tmp_path):
