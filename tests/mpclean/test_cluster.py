@@ -5,9 +5,11 @@ import signal
 import socket
 
 import pytest
+from click.testing import CliRunner
 
 import mpclean
 from mpclean import UserError
+from mpclean.cli import main
 from mpclean.engine import Rescue, run
 from mpclean.sources import base
 from mpclean.unfinished import BatchFiles
@@ -65,6 +67,19 @@ def test_a_cluster_of_two_workers_one_of_which_is_killed(
     assert release.verify() == []
     # The cluster belongs to somebody else, and stays.
     assert len(pids(address)) == 2
+
+
+@pytest.mark.slow
+def test_one_process_two_and_a_cluster_write_the_same_bytes(cluster, snapshot, tmp_path):
+    ways = (["--workers", "1"], ["--workers", "2"], ["--scheduler", cluster.scheduler_address])
+    found = []
+    for number, way in enumerate(ways):
+        out = tmp_path / f"{number}" / "r"
+        command = ["build", "--source", str(snapshot), "--out", str(out), *way]
+        done = CliRunner().invoke(main, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        found.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()})
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.slow

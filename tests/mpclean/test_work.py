@@ -2,9 +2,11 @@
 
 import json
 
+import moyopy
 import numpy as np
 import pyarrow as pa
 import pytest
+import spglib
 
 from mpclean.bonding import bond_graph, radius_graph
 from mpclean.canonical import canonical_cell
@@ -29,6 +31,27 @@ def passes():
         return prepared, found, found.filter(found["reason"].is_null())
 
     return run
+
+
+def test_symmetry_is_asked_once_for_a_cell_and_a_tolerance(passes, rock_salt, monkeypatch):
+    asked = []
+
+    def noted(module, name):
+        original = getattr(module, name)
+
+        def call(cell, symprec, **options):
+            what = cell.serialize_json() if hasattr(cell, "serialize_json") else repr(cell)
+            asked.append((name, symprec, what))
+            return original(cell, symprec=symprec, **options)
+
+        monkeypatch.setattr(module, name, call)
+
+    noted(moyopy, "MoyoDataset")
+    noted(spglib, "get_symmetry_dataset")
+    _, _, good = passes([rock_salt(1), rock_salt(2)])
+    assert len(good) == 2
+    assert {name for name, _, _ in asked} >= {"MoyoDataset"}
+    assert len(asked) == len(set(asked))
 
 
 def test_keys(passes, rock_salt):
