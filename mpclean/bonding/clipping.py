@@ -25,6 +25,9 @@ MAX_FACES, MAX_SIDES = 128, 48
 #: What `cells` has to say.
 WHOLE, TOO_MANY_POINTS, COINCIDENT, NO_ROOM = range(4)
 
+#: Largest factor from a reach that did not suffice to the next one.
+GROWTH = 1.5
+
 # Distances that a reach is to be longer than are rounded, A.
 _MARGIN = 1e-6
 
@@ -71,7 +74,7 @@ def cells(
     state
         `WHOLE`, or why there are no cells.
     reach
-        The longest reach that an atom needed, A.
+        The longest reach that an atom needed, A; at `TOO_MANY_POINTS` the one that it took too many for.
     neighbours
         (F, 5) int64: atom, atom on the other side of the face, and its cell relative to the
         first one's. Each face is met from both of its sides.
@@ -144,7 +147,7 @@ def cells(
             if reach * reach >= 4.0 * farthest:
                 break
             # The farthest corner may be one that nothing has cut off yet.
-            reach = min(2.0 * np.sqrt(farthest) + _MARGIN, 1.5 * reach)
+            reach = min(2.0 * np.sqrt(farthest) + _MARGIN, GROWTH * reach)
         longest = max(longest, reach)
         if found + faces > room:
             room *= 2

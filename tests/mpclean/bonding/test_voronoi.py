@@ -215,3 +215,20 @@ def test_work_is_bounded_by_points(crystal, tessellate, monkeypatch):
     monkeypatch.setattr(voronoi, "MAX_POINTS", 20)
     with pytest.raises(TessellationError, match="more than 20 points"):
         tessellate(crystal.lattice, crystal.frac_coords)
+
+
+@pytest.mark.parametrize("long", [300.0, 2400.0])
+def test_qhull_is_not_asked_for_what_cannot_suffice(monkeypatch, long):
+    """Clouds of long thin cells take it minutes, and end without faces."""
+    asked = []
+    monkeypatch.setattr(voronoi, "Voronoi", lambda points: asked.append(len(points)))
+    with pytest.raises(TessellationError, match=r"more than [26]0000 points within"):
+        voronoi_faces(np.diag([2.3, 4.0, long]), np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.01]]))
+    assert asked == []
+
+
+def test_the_work_of_qhull_is_bounded_by_less(crystal, monkeypatch):
+    qhull_faces(crystal.lattice, crystal.frac_coords)
+    monkeypatch.setattr(voronoi, "MAX_QHULL_POINTS", 20)
+    with pytest.raises(TessellationError, match="more than 20 points within"):
+        qhull_faces(crystal.lattice, crystal.frac_coords)
