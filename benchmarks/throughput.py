@@ -83,7 +83,7 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
         from ecn.training.loop import Loop
 
         spent = []
-        train_epoch = Loop._train_epoch
+        train_epoch, validate = Loop._train_epoch, Loop._validate
 
         def timed(self, *arguments):
             began = clock()
@@ -92,6 +92,7 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
             return result
 
         Loop._train_epoch = timed
+        Loop._validate = lambda loop: {"formation_energy": 0.0}  # of rows that are not counted
         try:
             with tempfile.TemporaryDirectory() as folder:
                 fit(
@@ -100,7 +101,7 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
                     loggers=["tensorboard"],
                 )  # fmt: skip
         finally:
-            Loop._train_epoch = train_epoch
+            Loop._train_epoch, Loop._validate = train_epoch, validate
         return {"seconds": sum(spent)}
 
     bare()  # what is made once is made now
