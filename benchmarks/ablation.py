@@ -22,7 +22,7 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
-from common import COMMIT, RESULTS, save
+from common import COMMIT, RESULTS, hardware, save
 
 from mpclean import open_release
 
@@ -112,13 +112,18 @@ def fit(release: Path, key: tuple[str, ...]) -> dict[str, Any]:
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environ | {"OMP_NUM_THREADS": "1"})
         with (run / "metrics.csv").open(newline="") as file:
             scores = [float(row["validation_score"]) for row in csv.DictReader(file)]
-    return {"key": list(key), "commit": COMMIT, "scores": scores}
+    return {"key": list(key), "commit": COMMIT, "hardware": hardware(), "scores": scores}
 
 
 def _made() -> list[dict[str, Any]]:
     """The runs of an ablation that was stopped, or had fewer changes."""
     path = RESULTS / "ablation.json"
     return list(json.loads(path.read_text())["values"]["runs"].values()) if path.exists() else []
+
+
+def _each(name: str, found: dict[str, dict[str, Any]]) -> str:
+    """What the runs have under a name, in the order of the runs."""
+    return "; ".join(dict.fromkeys(run[name] for run in found.values()))
 
 
 def _save(target: str, minutes: float, manifest: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
@@ -143,7 +148,7 @@ def _save(target: str, minutes: float, manifest: dict[str, Any], found: dict[str
         "plateaus, `paper` among them); one seed, so what differs by less than another seed does is nothing. "
         "The score is an MAE in the unit of the target. "
         f"Release {manifest['name']}, content hash `{manifest['content_hash'][:16]}`. No test row was read. "
-        f"Trained at {', '.join(dict.fromkeys(run['commit'] for run in found.values()))}.",
+        f"Trained at {_each('commit', found)} on {_each('hardware', found)}.",
         runs=found,
     )
 
