@@ -80,8 +80,8 @@ DEMO = "demo"
 def finished(out: Path) -> dict[Path, tuple[int, int]]:
     """The batches of an unfinished build that are done; a file that is written again has another inode."""
     found = {}
-    for path in out.parent.glob(".r.unfinished/*/*.arrow"):
-        with suppress(FileNotFoundError):  # the build has come to its end meanwhile
+    with suppress(FileNotFoundError):  # the build has come to its end meanwhile
+        for path in out.parent.glob(".r.unfinished/*/*.arrow"):
             found[path] = path.stat().st_ino, path.stat().st_mtime_ns
     return found
 
