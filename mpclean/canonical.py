@@ -40,6 +40,9 @@ CELL_TOLERANCE = 0.01
 #: Tolerance with which the space group is found, A: that of the Materials Project.
 SPACEGROUP_TOLERANCE = 0.1
 
+# The share of a tolerance by which a shear must change a length, twice of where a search was seen not to end.
+_SHEARED = 0.2
+
 # The first tetragonal space group.
 _HIGH_SYMMETRY = 75
 
@@ -160,8 +163,9 @@ def _symmetry(crystal: Crystal, tolerance: float) -> moyopy.MoyoDataset:
     Raises
     ------
     SymmetryError
-        If the search fails.
+        If the search fails, or the cell is so long and thin that it would not end.
     """
+    _require_no_shears(crystal.lattice, tolerance)
     cell = moyopy.Cell(
         crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.atomic_numbers.tolist()
     )
@@ -172,6 +176,28 @@ def _symmetry(crystal: Crystal, tolerance: float) -> moyopy.MoyoDataset:
         raise
     except BaseException as error:  # a panic of Rust is no Exception
         raise SymmetryError(str(error)) from error
+
+
+def _require_no_shears(lattice: NDArray[np.float64], tolerance: float) -> None:
+    """Refuse a cell whose shears are symmetries within the tolerance.
+
+    A shear that adds the shortest vector c to the longest one a makes this longer by c^2 / 2a. Shears are a
+    group without an end, and moyo looks for all of it: where that is less than a tenth of the tolerance.
+
+    Raises
+    ------
+    SymmetryError
+        If it is less than `_SHEARED` of it.
+    """
+    width = np.linalg.svd(lattice, compute_uv=False)  # no shortest vector is shorter, no longest one longer
+    if width[-1] ** 2 > 2.0 * _SHEARED * tolerance * width[0]:
+        return
+    from pymatgen.core import Lattice  # hardly a cell comes here
+
+    lengths = Lattice(lattice).get_lll_reduced_lattice().lengths
+    shortest, longest = min(lengths), max(lengths)
+    if shortest**2 < 2.0 * _SHEARED * tolerance * longest:
+        raise SymmetryError(f"a cell of {longest:.4g} A by {shortest:.3g} A is too long and thin")
 
 
 def _fold(crystal: Crystal, basis: NDArray[np.float64], tolerance: float) -> Crystal:

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import moyopy
 import numpy as np
 import pytest
 import spglib
@@ -377,3 +378,21 @@ def test_atoms_that_overlap():
         primitive_cell(crystal)
     assert pearson_symbols(crystal) == ()
     assert spacegroup_number(crystal) is None
+
+
+@pytest.mark.parametrize("turned", [np.eye(3), [[1, 0, 0], [7, 1, 0], [0, 3, 1]]])
+def test_a_cell_whose_symmetry_search_would_not_end(monkeypatch, turned):
+    """Such a search takes all memory, and no wall clock is as sure as not to begin it."""
+    monkeypatch.setattr(moyopy, "MoyoDataset", lambda *_, **__: pytest.fail("it began"))
+    lattice = turned @ np.array([[0.0, 3508.6, 3508.6], [-0.54, 0.0, -0.54], [2.9, 2.9, 0.0]])
+    crystal = Crystal(lattice, np.array([30, 16]), np.array([[0.0, 0.0, 0.0], [0.25, 0.25, 0.25]]))
+    with pytest.raises(SymmetryError, match=r"a cell of \d+ A by 0\.76\d* A is too long and thin"):
+        primitive_cell(crystal)
+
+
+def test_a_long_cell_has_its_symmetry():
+    """Polytypes are a hundred times as long as wide; and a basis may be sheared."""
+    lattice = np.diag([3.1, 3.1, 300.0])
+    for turn in (np.eye(3), np.array([[1, 0, 0], [0, 1, 0], [500, 0, 1]])):
+        crystal = Crystal(turn @ lattice, np.array([14]), np.zeros((1, 3)))
+        assert primitive_cell(crystal).bravais_lattice == "tP"
