@@ -124,8 +124,8 @@ def test_depth_that_the_parser_takes(rock_salt, key, depth):
 
 @pytest.mark.parametrize("count", [2, 7])
 def test_work_on_a_crystal_is_bounded_by_points(count, structure_dict):
-    """A few atoms close together in a vast cell; whatever machine, the verdict is the same."""
-    coords = [[n * 1e-4, (n * n) % 5 * 1e-4, n % 3 * 1e-4] for n in range(count)]
-    structure = structure_dict([[9000, 0, 0], [0, 9000, 0], [0, 0, 1]], ["Na"] * count, coords)
+    """A few atoms close together in a long cell; whatever machine, the verdict is the same."""
+    coords = [[n * 1e-3, (n * n) % 5 * 0.1, n % 3 * 0.1] for n in range(count)]
+    structure = structure_dict([[1500, 0, 0], [0, 3.5, 0], [0, 0, 3.6]], ["Na"] * count, coords)
     document = json.dumps({"material_id": "mp-1", "structure": structure, "spacegroup_number": 1}).encode()
     assert fates([document]) == ["no Voronoi tessellation"]
