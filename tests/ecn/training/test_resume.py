@@ -219,37 +219,29 @@ def test_a_state_of_another_network_is_named(stopped, fit, release, tmp_path, in
         resume(stopped, device="cpu")
 
 
-def test_a_run_beyond_the_memory_goes_on_with_smaller_passes(fit, release, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "save_every"), [(5, 300.0), (3, 0.0)])
+def test_a_run_beyond_the_memory_goes_on_with_smaller_passes(
+    fit, release, tmp_path, monkeypatch, number, save_every
+):
+    """After its first epoch, or within it where a state was saved."""
+
     def step(self, *arguments):
-        if self.progress.step == 5:
+        if self.progress.step == number:
             raise torch.OutOfMemoryError("CUDA out of memory")
         original(self, *arguments)
 
     run, original = tmp_path / "run", Loop._step
     with monkeypatch.context():
         monkeypatch.setattr(Loop, "_step", step)
+        monkeypatch.setattr("ecn.training.loop._SAVE_EVERY", save_every)
         with pytest.raises(OutOfMemoryError, match=r"a pass has 8,000 edges: .* smaller --max-edges"):
             fit(release, run)
         monkeypatch.undo()
+    kept = {300.0: 4, 0.0: 3}[save_every]  # the state after the first epoch, or after every step
+    assert load_state(run / STATE)["loop"]["progress"]["step"] == kept
     assert resume(run, device="cpu", max_edges=100).best
     assert checkpoint.load_config(run).training["max_edges"] == 100
-
-
-def test_memory_that_is_missing_in_the_first_epoch_costs_no_step(fit, release, tmp_path, monkeypatch):
-    def step(self, *arguments):
-        if self.progress.step == 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        original(self, *arguments)
-
-    run, original = tmp_path / "run", Loop._step
-    with monkeypatch.context():
-        monkeypatch.setattr(Loop, "_step", step)
-        monkeypatch.setattr("ecn.training.loop._SAVE_EVERY", 0.0)
-        with pytest.raises(OutOfMemoryError):
-            fit(release, run)
-        monkeypatch.undo()
-    assert load_state(run / STATE)["loop"]["progress"]["step"] == 3
-    assert resume(run, device="cpu", max_edges=100).best.epoch == 3
+    assert (run / checkpoint.METRICS).read_text().count("\n") == 1 + 3
 
 
 def test_a_training_that_is_over_is_not_resumed(fit, release, tmp_path):
