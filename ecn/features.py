@@ -84,6 +84,30 @@ def _require_positive(name: str, length: float) -> None:
         raise ValueError(f"the {name} of the distance basis is {length} A; it must be positive")
 
 
+def envelope(distance: Tensor, stop: float) -> Tensor:
+    """How much of a message passes along a bond: 1 at first, and from `stop` on 0, smoothly.
+
+    ``u = 1 - 28 x^6 + 48 x^7 - 21 x^8`` with x = d / stop, whose first two derivatives vanish at `stop`.
+    A sum over all neighbours within that distance then does not jump where one more comes in.
+
+    Source: Gasteiger et al., *Directional Message Passing for Molecular Graphs*, ICLR 2020, eq. 8,
+    with p = 6.
+
+    Parameters
+    ----------
+    distance
+        Shape (E,), in A.
+    stop
+        Where nothing is left, in A.
+
+    Returns
+    -------
+    Tensor of shape (E,).
+    """
+    x = (distance / stop).clamp(max=1.0)
+    return 1.0 + x**6 * (-28.0 + x * (48.0 - 21.0 * x))
+
+
 class GaussianBasis(nn.Module):
     """Distances on Gaussians, ``g_k(d) = exp(-(d - mu_k)^2 / w^2)``, without a factor of 2.
 

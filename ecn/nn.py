@@ -173,12 +173,13 @@ class GatedMessage(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of v, W2, b2, w and b."""
+        """Gradients of v, W2, b2, w, b and, where they fade with a length, the counts."""
         v, z, *parameters, count = ctx.saved_tensors
         weight, gate_weight, gate_bias = (p.to(v.dtype) for p in parameters)  # in mixed precision v is half
         (g,) = gradients
         m = silu(z)
         s = torch.sigmoid(linear(m, gate_weight, gate_bias))
+        of_count = (g * s * m).sum(1, keepdim=True) if ctx.needs_input_grad[5] else None
         g = count * g
         of_score = (g * m).sum(1, keepdim=True) * s * (1.0 - s)
         of_z = silu_backward((g * s).addmm_(of_score, gate_weight), z)
@@ -188,7 +189,7 @@ class GatedMessage(torch.autograd.Function):
             of_z.sum(0),
             of_score.T @ m,
             of_score.sum(0),
-            None,
+            of_count,
         )
 
 

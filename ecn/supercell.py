@@ -45,7 +45,8 @@ class ColouredGraph:
     bond: Tensor
     """(E,) int64, place of the bond in the batch; -1 for a self-loop."""
     count: Tensor
-    """(E,) int64, bonds that it stands for: 1, but in a graph that is `merged`."""
+    """(E,), how many messages it carries: int64, the bonds that it stands for, 1 but in a graph that is
+    `merged`; less where messages fade with the length."""
     bounds: tuple[int, ...]
     """C + 1 offsets into E: colour k has ``bounds[k]`` to ``bounds[k + 1]``."""
     copies: int

@@ -30,17 +30,20 @@ class E3ECN(ECN):
     Parameters
     ----------
     config
-        Options, those of `ECN`; the group S8n has no colours of cells and is not among them.
+        Options, those of `ECN`; the group S8n has no colours of cells and is not among them, nor is an
+        envelope, for the moves count every edge in full.
 
     Raises
     ------
     ValueError
-        If the group is not one of the cells.
+        If the group is not one of the cells, or there is an envelope.
     """
 
     def _layers(self, patterns: tuple[CellPattern, ...]) -> list[nn.Module]:
         if not patterns:
             raise ValueError("group S8n has no colours of cells; choose another for e3ecn")
+        if self.config.envelope is not None:
+            raise ValueError("atoms move by edges that do not fade; leave envelope null for e3ecn")
         last = self.config.n_layers - 1
         return [E3Layer(patterns, self.config, moves=k < last) for k in range(self.config.n_layers)]
 

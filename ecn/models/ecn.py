@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,6 +17,7 @@ from ecn.features import (
     BesselBasis,
     GaussianBasis,
     element_one_hot,
+    envelope,
     group_period_encoding,
 )
 from ecn.groups import GROUPS
@@ -54,6 +55,9 @@ class ECNConfig:
     """Centre of the last Gaussian, or cutoff of the Bessel functions, in A."""
     basis_width: float = 0.6
     """Width of the Gaussians, in A."""
+    envelope: float | None = None
+    """Length at which messages have faded to nothing, in A, for graphs of all neighbours within it; null
+    where they need not fade, as those of the Voronoi faces."""
     hidden_width: int | None = None
     """Channels inside the edge functions; as many as of the nodes if null."""
     share_output_weights: bool = False
@@ -216,6 +220,10 @@ class ECN(CrystalModel):
         Tensor of shape (B,), or (copies * n,) with `per_site`.
         """
         graph = graph.merged()
+        if self.config.envelope is not None:
+            graph = replace(
+                graph, count=graph.count * envelope(graph.length.to(x.dtype), self.config.envelope)
+            )
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
             x = layer(x, e, graph)

@@ -7,6 +7,7 @@ from ecn.features import (
     BesselBasis,
     GaussianBasis,
     element_one_hot,
+    envelope,
     group_period_encoding,
     period_and_column,
 )
@@ -70,3 +71,13 @@ def test_bessel_functions_and_their_limit_at_zero():
     for k in range(3):
         expected = math.sqrt(2 / 6.0) * math.sin((k + 1) * math.pi * 1.7 / 6.0) / 1.7
         assert math.isclose(float(found[2, k]), expected, rel_tol=1e-6)
+
+
+def test_the_envelope_ends_smoothly():
+    d = torch.tensor([0.0, 2.5, 5.0, 7.0], dtype=torch.float64, requires_grad=True)
+    assert envelope(d, 5.0).tolist() == [1.0, 1 - 28 / 64 + 48 / 128 - 21 / 256, 0.0, 0.0]
+    below = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(envelope(below, 5.0), below, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope, below)
+    assert abs(slope) < 1e-12
+    assert abs(curvature) < 1e-12

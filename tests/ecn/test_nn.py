@@ -91,6 +91,7 @@ def test_gated_messages_have_the_gradients_of_what_they_are_made_of():
         count * gate(silu(torch.nn.functional.linear(silu(v), weight, bias))),
     )
     assert torch.autograd.gradcheck(GatedMessage.apply, [*inputs, count])
+    assert torch.autograd.gradcheck(GatedMessage.apply, [*inputs, count.double().requires_grad_()])
 
 
 def test_shared_output_weights_leave_no_colour():

@@ -99,3 +99,8 @@ def test_permutations_of_the_cells_act_on_nodes_and_edges_together(group):
 def test_all_permutations_of_nodes_have_no_cells():
     with pytest.raises(ValueError, match="group S8n has no colours of cells"):
         small(group="S8n")
+
+
+def test_edges_by_which_atoms_move_do_not_fade():
+    with pytest.raises(ValueError, match="leave envelope null"):
+        small(envelope=5.0)

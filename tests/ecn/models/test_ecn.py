@@ -197,6 +197,32 @@ def test_bessel_functions_run():
     assert (model(batch) - model(moved)).abs().max() > 1e-6
 
 
+@pytest.mark.parametrize("group", ["S8", "S8n", "lattice"])
+@pytest.mark.parametrize("symmetry_breaking", [True, False])
+def test_a_bond_that_becomes_too_long_for_the_envelope_changes_nothing_at_once(group, symmetry_breaking):
+    model, batch = small(group=group, symmetry_breaking=symmetry_breaking, envelope=5.0), random_batch()
+    kept = torch.ones(len(batch.edge_length), dtype=torch.bool)
+    kept[[0, len(kept) // 2]] = False  # both directions of the first bond
+    without = model(
+        batch._replace(
+            **{
+                f"edge_{name}": getattr(batch, f"edge_{name}")[kept]
+                for name in ("source", "target", "image", "length")
+            }
+        )
+    )
+
+    def change(length):
+        """What the bond is worth at some length."""
+        moved = batch._replace(edge_length=batch.edge_length.where(kept, length))
+        return (model(moved) - without).abs().max().item()
+
+    length = torch.tensor(2.0, dtype=torch.float64)
+    assert change(length) > 1e-5
+    assert change(length + 2.999) < 1e-9
+    assert change(length + 3.5) < 1e-12
+
+
 def test_one_output_map_for_all_colours_has_fewer_weights():
     count = {
         share: sum(p.numel() for p in small(share_output_weights=share).parameters()) for share in (0, 1)
