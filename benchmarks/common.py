@@ -37,7 +37,8 @@ ORDER = (
     "train",
     "throughput_cpu",
     "throughput_cuda",
-    "ablation",
+    "ablation_formation_energy",
+    "ablation_heat_all",
 )
 
 
