@@ -280,7 +280,10 @@ def _train(
         streamed = fabric.broadcast(must_stream(train, n_rows, fabric.device, dtype, preset.data_memory))
     if streamed:
         say("the rows do not fit in memory: they are read anew for every epoch")
-    with memory_of(fabric.device, "stream the rows: --set data_memory=GIB, less than is free"):
+    way_out = "stream the rows: --set data_memory=GIB, less than is free"
+    if state is not None:
+        way_out = f"go on where there is more, or train a new run and {way_out}"
+    with memory_of(fabric.device, way_out):
         feeds = [Feed(rows, fabric.device, dtype, streamed=streamed) for rows in (train, validation)]
     loop = Loop(fabric, network, goal, preset, *feeds, seed=config.seed, time_limit=config.time_limit)
     if state is not None:

@@ -219,6 +219,20 @@ def test_a_state_of_another_network_is_named(stopped, fit, release, tmp_path, in
         resume(stopped, device="cpu")
 
 
+def test_rows_beyond_the_memory_have_a_way_out(stopped, fit, release, tmp_path, monkeypatch):
+    """A new run can be told to stream them; one that goes on cannot, its rows would come in another order."""
+
+    def to(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ecn.data.Dataset.to", to)
+    with pytest.raises(OutOfMemoryError, match=r"does not suffice; stream the rows: --set data_memory=GIB"):
+        fit(release, tmp_path / "another")
+    with pytest.raises(OutOfMemoryError, match=r"; go on where there is more, or train a new run and stream"):
+        resume(stopped, device="cpu")
+    assert (stopped / STATE).exists()
+
+
 @pytest.mark.parametrize(("number", "save_every"), [(5, 300.0), (3, 0.0)])
 def test_a_run_beyond_the_memory_goes_on_with_smaller_passes(
     fit, release, tmp_path, monkeypatch, number, save_every
