@@ -6,7 +6,7 @@ settings of the preset `best` are chosen by it; no test row is read::
 
     python benchmarks/ablation.py releases/mp-four-targets --minutes 2.5 --jobs 2
     mpclean split releases/perov-5 --strategy learning-curve
-    python benchmarks/ablation.py releases/perov-5 --target heat_all --minutes 5 --jobs 2
+    python benchmarks/ablation.py releases/perov-5 --target heat_all --minutes 5
 
 One that was stopped goes on, and only what is new in STUDIES is trained.
 """

@@ -74,10 +74,11 @@ def test_bessel_functions_and_their_limit_at_zero():
 
 
 def test_the_envelope_ends_smoothly():
-    d = torch.tensor([0.0, 2.5, 5.0, 7.0], dtype=torch.float64, requires_grad=True)
+    d = torch.tensor([0.0, 2.5, 5.0, 7.0], dtype=torch.float64)
     assert envelope(d, 5.0).tolist() == [1.0, 1 - 28 / 64 + 48 / 128 - 21 / 256, 0.0, 0.0]
-    below = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
+    # Just below the end only the third derivative is left, -2.7 per A^3.
+    below = torch.tensor(4.9999, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(envelope(below, 5.0), below, create_graph=True)
     (curvature,) = torch.autograd.grad(slope, below)
-    assert abs(slope) < 1e-12
-    assert abs(curvature) < 1e-12
+    assert 0.0 < -slope < 1e-7
+    assert 0.0 < curvature < 1e-3
