@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from common import data_folder, save, timed
 
 from mpclean import open_release
-from mpclean.bonding.graph import MIN_AREA
+from mpclean.crystal.bonding.graph import MIN_AREA
+from mpclean.pipeline.steps import Bonds, BondTask, PrepareTask, bond, prepare
 from mpclean.sources import DOCUMENTS
-from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare
 
 Argument = TypeVar("Argument")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ecn.hardware import hardware
+from ecn.training.hardware import hardware
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"

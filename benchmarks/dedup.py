@@ -20,15 +20,15 @@ import pyarrow.parquet as pq
 from common import data_folder, save
 
 from mpclean import open_release
-from mpclean.audit import audit
-from mpclean.ids import normalise_id
-from mpclean.passes import Passes
-from mpclean.pipeline import RADIUS_CUTOFF
-from mpclean.release.statistics import merge_statistics
+from mpclean.inspection.audit import audit
+from mpclean.pipeline.passes import Passes
+from mpclean.pipeline.run import RADIUS_CUTOFF
+from mpclean.pipeline.steps import Bonds
+from mpclean.release.tables import merge_statistics
 from mpclean.rules import RULES
 from mpclean.rules.duplicate import DEDUP
 from mpclean.sources.records import open_records
-from mpclean.work import Bonds
+from mpclean.vocabulary.ids import normalise_id
 
 #: Worker processes: the issue asks for less than 15 minutes on so many cores.
 WORKERS = 2

@@ -14,11 +14,11 @@ from pathlib import Path
 from common import save
 
 from mpclean import open_release
-from mpclean.audit import audit
-from mpclean.audit.labels import CHECKS
-from mpclean.levels import LEVELS
-from mpclean.schema import SPLITS
-from mpclean.splits.add import add_split
+from mpclean.crystal.similarity.levels import LEVELS
+from mpclean.inspection.audit import audit
+from mpclean.inspection.audit.labels import CHECKS
+from mpclean.release.splitting import add_split
+from mpclean.vocabulary.schema import SPLITS
 
 #: Beside the split that the release was built with.
 STRATEGIES = ("formula", "prototype", "chemical-system")

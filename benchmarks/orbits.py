@@ -13,7 +13,7 @@ import numpy as np
 from common import save
 from scipy.cluster.hierarchy import DisjointSet
 
-from ecn.sharing import pair_orbits
+from ecn.symmetry.sharing import pair_orbits
 
 #: Nodes of the graphs; the forest is asked up to the second.
 NODES, DEGREE = (500, 5_000, 50_000), 20
@@ -57,7 +57,13 @@ def main() -> None:
     save(
         "orbits",
         "Orbits of the edges of a graph",
-        ["nodes", "edges", "orbits", "s, ecn.sharing.pair_orbits", "s, scipy's DisjointSet edge by edge"],
+        [
+            "nodes",
+            "edges",
+            "orbits",
+            "s, ecn.symmetry.sharing.pair_orbits",
+            "s, scipy's DisjointSet edge by edge",
+        ],
         rows,
         f"{len(generators)} generators.",
         seconds=seconds,

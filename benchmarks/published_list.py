@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from common import save
 
 from mpclean import open_release
-from mpclean.replay import recount
+from mpclean.pipeline.replay import recount
 
 #: The rules in their order.
 RULES = ("duplicate", "size", "dimensionality", "graph")

@@ -27,11 +27,13 @@ import pyarrow as pa
 from common import save
 from numpy.typing import NDArray
 
-from mpclean import documents, passes, pipeline, work
-from mpclean.canonical import PrimitiveCell
-from mpclean.crystal import Crystal
-from mpclean.elements import SYMBOLS
-from mpclean.sources import DOCUMENTS, SOURCES, Identity, Kind, Source, base
+from mpclean.crystal.cells import PrimitiveCell
+from mpclean.crystal.crystal import Crystal
+from mpclean.pipeline import passes
+from mpclean.pipeline import run as pipeline
+from mpclean.pipeline import steps as work
+from mpclean.sources import DOCUMENTS, SOURCES, Identity, Kind, Source, base, documents
+from mpclean.vocabulary.elements import SYMBOLS
 
 SIZES = (20_000, 200_000, 2_000_000)
 

@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 
 #: What a stage is called, and the function whose calls it counts.
 STAGES = {
-    "documents become records": ("mpclean.work", "read_documents"),
-    "primitive cells": ("mpclean.work", "primitive_cell"),
-    "space groups": ("mpclean.work", "spacegroup_number"),
-    "canonical cells": ("mpclean.work", "canonical_cell"),
-    "bonds": ("mpclean.work", "Bonds.graph"),
-    "topology": ("mpclean.work", "topology"),
-    "shards": ("mpclean.pipeline", "write_shards"),
+    "documents become records": ("mpclean.pipeline.steps", "read_documents"),
+    "primitive cells": ("mpclean.pipeline.steps", "primitive_cell"),
+    "space groups": ("mpclean.pipeline.steps", "spacegroup_number"),
+    "canonical cells": ("mpclean.pipeline.steps", "canonical_cell"),
+    "bonds": ("mpclean.pipeline.steps", "Bonds.graph"),
+    "topology": ("mpclean.pipeline.steps", "topology"),
+    "shards": ("mpclean.pipeline.run", "write_shards"),
 }
 REST = "source, rules, files between, imports"
 

@@ -40,12 +40,12 @@ TURNS = 3
 def measure(release: Path, case: str, device: str, limit: int) -> dict[str, float]:
     import torch
 
-    from ecn.data import load_split, open_release
-    from ecn.evaluation import max_edges
+    from ecn.data.rows import load_split, open_release
+    from ecn.inference.evaluation import max_edges
     from ecn.models import build
-    from ecn.presets import PRESETS
-    from ecn.tasks import task
+    from ecn.targets.tasks import task
     from ecn.training import fit
+    from ecn.training.presets import PRESETS
 
     name, options = CASES[case]
     preset = dataclasses.replace(PRESETS["paper"], epochs=1)
@@ -136,8 +136,8 @@ def main() -> None:
     import torch
     from common import save
 
-    from ecn.data import load_split, open_release
-    from ecn.tasks import task
+    from ecn.data.rows import load_split, open_release
+    from ecn.targets.tasks import task
 
     began = time.perf_counter()
     release = open_release(options.release)

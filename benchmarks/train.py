@@ -68,7 +68,7 @@ def make_dense(network) -> None:
     import torch
     from torch.nn.functional import linear, silu
 
-    from ecn.nn import EdgeFunction
+    from ecn.models.layers import EdgeFunction
 
     def forward(self, x, e, graph, *, same_atom):
         colours = torch.from_numpy(self.patterns[0].matrix())
@@ -141,11 +141,11 @@ def measure(release: Path, case: str, mode: str) -> dict[str, Any]:
     import torch
     from torch_geometric.data import Batch
 
-    from ecn.data import load_split, open_release
-    from ecn.evaluation import max_edges
+    from ecn.data.pyg import CrystalGraphs
+    from ecn.data.rows import load_split, open_release
+    from ecn.inference.evaluation import max_edges
     from ecn.models import build
-    from ecn.pyg import CrystalGraphs
-    from ecn.tasks import task
+    from ecn.targets.tasks import task
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -22,11 +22,11 @@ import ecn.cli  # noqa: E402
 import mpclean  # noqa: E402
 import mpclean.cli  # noqa: E402
 from ecn.models import MODELS, describe  # noqa: E402
-from mpclean import schema  # noqa: E402
-from mpclean.levels import LEVELS  # noqa: E402
+from mpclean.crystal.similarity.levels import LEVELS  # noqa: E402
 from mpclean.rules import RULES  # noqa: E402
 from mpclean.sources import SOURCES  # noqa: E402
 from mpclean.splits import STRATEGIES  # noqa: E402
+from mpclean.vocabulary import schema  # noqa: E402
 
 project = "mpclean and ecn"
 author = copyright = "The mpclean developers"

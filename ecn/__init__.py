@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ecn.predict import Predictor
-    from ecn.pyg import CrystalGraphs
+    from ecn.data.pyg import CrystalGraphs
+    from ecn.inference.predict import Predictor
     from mpclean.release import Release
 
 __all__ = ["load", "pyg_dataset"]
@@ -26,16 +26,16 @@ def load(run: str | Path, *more: str | Path) -> Predictor:
     ----------
     run
         Folder of a run of ``ecn fit``, name of a reference model such as ``formation-energy``, or
-        ``ORG/NAME`` or ``ORG/NAME@REVISION`` on the Hugging Face Hub; see `ecn.locate`.
+        ``ORG/NAME`` or ``ORG/NAME@REVISION`` on the Hugging Face Hub; see `ecn.runs.locate`.
     more
         Other runs for the same target, whose spread says how much to trust a number.
 
     Raises
     ------
-    ecn.errors.UserError
+    mpclean.errors.UserError
         If it is no run, or a damaged one, or the Hub cannot be asked.
     """
-    from ecn.predict import load as load_runs
+    from ecn.inference.predict import load as load_runs
 
     return load_runs(run, *more)
 
@@ -43,7 +43,7 @@ def load(run: str | Path, *more: str | Path) -> Predictor:
 def pyg_dataset(
     release: str | Path | Release, split: str, target: str = "formation_energy", strategy: str | None = None
 ) -> CrystalGraphs:
-    """A split of a release as a data set of PyTorch Geometric; see `ecn.pyg.CrystalGraphs` for its tensors.
+    """A split of a release as a data set of PyTorch Geometric; see `ecn.data.pyg.CrystalGraphs`.
 
     torch is imported here, not before.
 
@@ -61,7 +61,7 @@ def pyg_dataset(
 
     Raises
     ------
-    ecn.errors.UserError
+    mpclean.errors.UserError
         If there is no release, or no row with that label in the split.
 
     Examples
@@ -72,9 +72,9 @@ def pyg_dataset(
         for batch in torch_geometric.loader.DataLoader(crystals, batch_size=64, shuffle=True):
             loss = mse_loss(model(batch.z, batch.edge_index, batch.edge_attr, batch.batch), batch.y[:, 0])
     """
-    from ecn.data import load_split, open_release
-    from ecn.pyg import CrystalGraphs
-    from ecn.tasks import Goal
+    from ecn.data.pyg import CrystalGraphs
+    from ecn.data.rows import load_split, open_release
+    from ecn.targets.tasks import Goal
 
     opened = open_release(Path(release)) if isinstance(release, str | Path) else release
     return CrystalGraphs(load_split(opened, split, Goal.named(target, opened).tasks, strategy=strategy))

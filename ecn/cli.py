@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecn.errors import UserError
 from ecn.models import MODELS
-from ecn.presets import (
+from ecn.training.presets import (
     LOGGERS,
     PRESETS,
     Preset,
@@ -22,9 +21,10 @@ from ecn.presets import (
     training_settings,
     with_options,
 )
+from mpclean.errors import UserError
 
 if TYPE_CHECKING:
-    from ecn.evaluation import Evaluation
+    from ecn.inference.evaluation import Evaluation
     from ecn.training import Fitted
 
 _SPLITS = ("train", "validation", "test")
@@ -250,8 +250,8 @@ def evaluate(run: str, split: str, release: Path | None, as_json: bool, device: 
 
     RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub.
     """
-    from ecn.evaluation import evaluate, parity_figure
-    from ecn.locate import locate
+    from ecn.inference.evaluation import evaluate, parity_figure
+    from ecn.runs.locate import locate
 
     folder = locate(run)
     evaluations = evaluate(folder, split, release, device)
@@ -357,8 +357,8 @@ def predict(
     """
     import os
 
-    from ecn.inputs import predict_input, table_writer
-    from ecn.predict import load
+    from ecn.inference.inputs import predict_input, table_writer
+    from ecn.inference.predict import load
 
     predictor = load(run, *more, device=device)
     for task in predictor.goal.tasks:
@@ -401,8 +401,8 @@ def predict(
 )
 def export(run: str, out: Path, split: str, release: Path | None, obtain: str) -> None:
     """Write the best weights of RUN to the folder OUT, with measured errors and a model card."""
-    from ecn.export import export
-    from ecn.locate import locate
+    from ecn.runs.export import export
+    from ecn.runs.locate import locate
 
     export(locate(run), out, split=split, release=release, obtain=obtain)
     click.echo(out)
@@ -421,9 +421,9 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
     """Send RUN to the model ORG/NAME of the Hugging Face Hub, as `ecn export` writes it."""
     from tempfile import TemporaryDirectory
 
-    from ecn.export import export
-    from ecn.hub import push
-    from ecn.locate import locate
+    from ecn.runs.export import export
+    from ecn.runs.hub import push
+    from ecn.runs.locate import locate
 
     with TemporaryDirectory() as folder:
         exported = Path(folder) / "run"
@@ -484,7 +484,7 @@ def benchmark(
     """
     import shlex
 
-    from ecn.benchmark import PAGE, Grid, run_grid, save
+    from ecn.runs.benchmark import PAGE, Grid, run_grid, save
 
     settings, assigned = _changed(PRESETS[preset], assignments, epochs=epochs)
     settings = with_options(settings, assigned)
@@ -522,10 +522,10 @@ def references() -> None:
     """List the models that ship, with their measured errors."""
     from tabulate import tabulate
 
-    from ecn.card import shown
-    from ecn.checkpoint import load_config
-    from ecn.export import EVALUATION
     from ecn.reference import references
+    from ecn.runs.card import shown
+    from ecn.runs.checkpoint import load_config
+    from ecn.runs.export import EVALUATION
 
     rows = []
     for name, folder in references().items():
@@ -549,7 +549,7 @@ def references() -> None:
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw it too: PNG, PDF or SVG.")
 def patterns(lattice: str, side: int, figure: Path | None) -> None:
     """Show which pairs of cells share weights: the coloured matrix of a lattice."""
-    from ecn.patterns import describe, draw, find_pattern
+    from ecn.symmetry.patterns import describe, draw, find_pattern
 
     pattern = find_pattern(lattice, side)
     if figure is not None:

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from ecn.batch import CrystalBatch
-from ecn.data import cell_tensors
-from ecn.groups import Permutation
+from ecn.data.batch import CrystalBatch
+from ecn.data.rows import cell_tensors
+from ecn.data.supercell import ColouredGraph
 from ecn.models.base import CrystalModel
 from ecn.models.ecn import ECN
 from ecn.models.prototype import PrototypeECN
-from ecn.sharing import CellPattern
-from ecn.spacegroup import PROTOTYPES
-from ecn.supercell import ColouredGraph
-from mpclean.bonding import radius_graph
-from mpclean.bravais import BRAVAIS_TYPES
-from mpclean.canonical import PrimitiveCell
-from mpclean.crystal import Crystal
+from ecn.symmetry.groups import Permutation
+from ecn.symmetry.sharing import CellPattern
+from ecn.symmetry.spacegroup import PROTOTYPES
+from mpclean.crystal.bonding import radius_graph
+from mpclean.crystal.bravais import BRAVAIS_TYPES
+from mpclean.crystal.cells import PrimitiveCell
+from mpclean.crystal.crystal import Crystal
 
 #: A layer, from nodes, bonds and a graph to nodes.
 Layer = Callable[[Tensor, Tensor, ColouredGraph], Tensor]
@@ -113,7 +113,7 @@ def node_permutation(cells: Permutation, n_atoms: int) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (cells * n,), int64, in the order of `ecn.supercell`.
+    Tensor of shape (cells * n,), int64, in the order of `ecn.data.supercell`.
     """
     atoms = torch.arange(n_atoms)[:, None]
     return (len(cells) * atoms + torch.from_numpy(cells)).flatten()
@@ -341,7 +341,7 @@ def cell_choice_spread(
     ----------
     predict
         Any model: called once with crystals, it gives a number for each, in their order; the
-        method of `ecn.predict.Predictor` of that name is one.
+        method of `ecn.inference.predict.Predictor` of that name is one.
     crystals
         K crystals.
     n

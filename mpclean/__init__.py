@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mpclean.bonding import bond_graph
+    from mpclean.crystal.bonding import bond_graph
     from mpclean.errors import UserError
-    from mpclean.pipeline import build
+    from mpclean.pipeline.run import build
     from mpclean.release import Release, open_release
 
 __all__ = ["Release", "UserError", "bond_graph", "build", "open_release"]
@@ -16,8 +16,8 @@ __all__ = ["Release", "UserError", "bond_graph", "build", "open_release"]
 _HOMES = {
     "Release": "mpclean.release",
     "UserError": "mpclean.errors",
-    "bond_graph": "mpclean.bonding",
-    "build": "mpclean.pipeline",
+    "bond_graph": "mpclean.crystal.bonding",
+    "build": "mpclean.pipeline.run",
     "open_release": "mpclean.release",
 }
 

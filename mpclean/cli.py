@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from mpclean.errors import UserError
-from mpclean.functionals import FUNCTIONALS, HULLS
-from mpclean.terminal import printable
+from mpclean.vocabulary.functionals import FUNCTIONALS, HULLS
+from mpclean.vocabulary.text import printable
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,8 +97,8 @@ def main() -> None:
 @one_line_errors
 def build(min_area: float | None, **options: Any) -> None:
     """Build a release from a source."""
-    from mpclean.pipeline import build
-    from mpclean.release.statistics import (
+    from mpclean.pipeline.run import build
+    from mpclean.release.tables import (
         coverage,
         funnel_rows,
         merge_note,
@@ -131,8 +131,8 @@ def build(min_area: float | None, **options: Any) -> None:
 @one_line_errors
 def versions(name: str | None, as_json: bool) -> None:
     """List the known upstream versions, or all that is known of one."""
-    from mpclean.release.statistics import render
-    from mpclean.versions import find_version, known_versions, version_rows, version_tables
+    from mpclean.release.tables import render
+    from mpclean.sources.versions import find_version, known_versions, version_rows, version_tables
 
     chosen = list(known_versions().values()) if name is None else [find_version(name)]
     if as_json:
@@ -183,8 +183,8 @@ def verify(release: str) -> None:
 @one_line_errors
 def export(release: str, target: str | None, **options: Any) -> None:
     """Write crystals and labels in the format of another program."""
-    from mpclean.export import export
     from mpclean.release import open_release
+    from mpclean.release.export import export
 
     done = export(open_release(release), target=target, **options)
     if done.n_left_out:
@@ -239,8 +239,8 @@ def export(release: str, target: str | None, **options: Any) -> None:
 @one_line_errors
 def split(release: str, strategy: str, **options: Any) -> None:
     """Split a release once more, beside the split that it was built with."""
-    from mpclean.release.statistics import render
-    from mpclean.splits.add import add_split
+    from mpclean.release.splitting import add_split
+    from mpclean.release.tables import render
 
     counts = add_split(release, strategy, **options)
     rows = [[name, *(f"{n:,}" for n in parts.values())] for name, parts in counts.items()]
@@ -257,9 +257,9 @@ def audit(release: str, workers: int | None, as_json: bool) -> None:
 
     Ends with status 1 where a split leaks at a level that it promises to keep apart.
     """
-    from mpclean.audit import audit, audit_tables, provenance_tables
+    from mpclean.inspection.audit import audit, audit_tables, provenance_tables
     from mpclean.release import open_release
-    from mpclean.release.statistics import render
+    from mpclean.release.tables import render
 
     found = audit(open_release(release), workers)
     if as_json:
@@ -280,7 +280,7 @@ def audit(release: str, workers: int | None, as_json: bool) -> None:
 @one_line_errors
 def explain(release: str, material_id: str, as_json: bool) -> None:
     """Tell the life of one record: source, symmetry, bonds, every rule's verdict, splits."""
-    from mpclean.explain import describe, explain
+    from mpclean.inspection.explain import describe, explain
     from mpclean.release import open_release
 
     life = explain(open_release(release), material_id)
@@ -293,7 +293,7 @@ def explain(release: str, material_id: str, as_json: bool) -> None:
 @one_line_errors
 def bump(release: str, level: str) -> None:
     """Give a release its next version; mpclean diff says which level a change asks for."""
-    from mpclean.diff.versioning import raise_version
+    from mpclean.release.versioning import raise_version
 
     click.echo(f"{release}: {raise_version(release, level)}")
 
@@ -317,8 +317,8 @@ def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_js
 
     Ends with status 0 where no record differs and 1 where one does.
     """
-    from mpclean.diff import diff, diff_tables
-    from mpclean.release.statistics import render
+    from mpclean.inspection.diff import diff, diff_tables
+    from mpclean.release.tables import render
 
     found = diff(a, b, _tolerances(tolerances), workers)
     if as_json:
@@ -361,7 +361,7 @@ def report(release: str, out: str | None, workers: int | None) -> None:
 
     The audit is part of it, which takes minutes for tens of thousands of crystals.
     """
-    from mpclean.report import report
+    from mpclean.inspection.report import report
 
     click.echo(str(report(release, out, workers)))
 
@@ -374,7 +374,7 @@ def report(release: str, out: str | None, workers: int | None) -> None:
 @one_line_errors
 def push(release: str, repo: str, dry_run: bool, private: bool) -> None:
     """Send a release to the Hugging Face Hub, with its version as the tag."""
-    from mpclean.hub import plan_push, send
+    from mpclean.release.hub import plan_push, send
 
     plan = plan_push(release, repo, private)
     content = f"{repo} {plan.tag}, content hash {plan.release.content_hash}"
@@ -398,7 +398,7 @@ def push(release: str, repo: str, dry_run: bool, private: bool) -> None:
 @one_line_errors
 def pull(repo: str, revision: str, out: str | None, force: bool) -> None:
     """Bring a release back from the Hugging Face Hub, and verify it."""
-    from mpclean.hub import pull
+    from mpclean.release.hub import pull
 
     release = pull(repo, revision, out, force)
     click.echo(

@@ -28,10 +28,10 @@ def predictor():
     """
     import torch
 
-    from ecn.data import cell_tensors
-    from ecn.evaluation import max_edges, outputs
-    from mpclean.bonding import bond_graph
-    from mpclean.canonical import canonical_cell
+    from ecn.data.rows import cell_tensors
+    from ecn.inference.evaluation import max_edges, outputs
+    from mpclean.crystal.bonding import bond_graph
+    from mpclean.crystal.cells import canonical_cell
 
     known = {}
 

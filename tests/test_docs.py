@@ -12,9 +12,9 @@ import pytest
 from ecn.models import MODELS
 from mpclean.cli import main
 from mpclean.rules import RULES
-from mpclean.schema import LEDGER, RELEASE, SOURCE_LABELS, SOURCE_WORDS
 from mpclean.sources import SOURCES
 from mpclean.splits import STRATEGIES
+from mpclean.vocabulary.schema import LEDGER, RELEASE, SOURCE_LABELS, SOURCE_WORDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 

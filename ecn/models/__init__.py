@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from ecn.errors import UserError
-from ecn.settings import check, in_words
+from ecn.models.settings import check, in_words
+from mpclean.errors import UserError
 
 if TYPE_CHECKING:
     from ecn.models.base import CrystalModel

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ecn.batch import CrystalBatch
+from ecn.data.batch import CrystalBatch
 
 
 class CrystalModel(nn.Module):

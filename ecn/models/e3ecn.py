@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ecn.batch import CrystalBatch
+from ecn.data.batch import CrystalBatch
+from ecn.data.supercell import ColouredGraph
 from ecn.models.ecn import ECN, ECNConfig
-from ecn.nn import EdgeFunction, NodeFunction, mlp
-from ecn.sharing import CellPattern
-from ecn.supercell import ColouredGraph
+from ecn.models.layers import EdgeFunction, NodeFunction, mlp
+from ecn.symmetry.sharing import CellPattern
 
 
 class E3ECN(ECN):
@@ -92,7 +92,7 @@ class E3Layer(nn.Module):
     Parameters
     ----------
     patterns
-        See `ecn.nn.EdgeFunction`.
+        See `ecn.models.layers.EdgeFunction`.
     config
         Options of the network.
     moves

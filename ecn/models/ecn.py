@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ecn.batch import CrystalBatch
-from ecn.errors import UserError
-from ecn.features import (
+from ecn.data.batch import CrystalBatch
+from ecn.data.supercell import ColouredGraph, cell_graph, edge_colours, node_colours
+from ecn.models.base import CrystalModel
+from ecn.models.features import (
     N_COLUMNS,
     N_ELEMENTS,
     N_PERIODS,
@@ -20,12 +21,18 @@ from ecn.features import (
     envelope,
     group_period_encoding,
 )
-from ecn.groups import GROUPS
-from ecn.models.base import CrystalModel
-from ecn.nn import ColouredMessagePassing, EquivariantLayer, NodeFunction, message_function, mlp, pool
-from ecn.sharing import CellPattern, cell_pattern
-from ecn.supercell import ColouredGraph, cell_graph, edge_colours, node_colours
-from mpclean.bravais import BRAVAIS_TYPES
+from ecn.models.layers import (
+    ColouredMessagePassing,
+    EquivariantLayer,
+    NodeFunction,
+    message_function,
+    mlp,
+    pool,
+)
+from ecn.symmetry.groups import GROUPS
+from ecn.symmetry.sharing import CellPattern, cell_pattern
+from mpclean.crystal.bravais import BRAVAIS_TYPES
+from mpclean.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class ECN(CrystalModel):
     With ``symmetry_breaking`` off the one-hot of the cell is left out, so the first linear
     map has 103 inputs instead of 111. The features of an atom's copies in all cells then
     coincide, and the network runs on the quotient graph with one node per atom: the same
-    numbers at a fraction of the cost (`ecn.supercell`).
+    numbers at a fraction of the cost (`ecn.data.supercell`).
 
     ``group="S8n"`` is a message passing network: one plain function for edges between
     different nodes, one for edges from a node to itself.
@@ -158,7 +165,7 @@ class ECN(CrystalModel):
         ]
 
     def embed(self, batch: CrystalBatch) -> Tensor:
-        """Embed the nodes, in the order of `ecn.supercell`.
+        """Embed the nodes, in the order of `ecn.data.supercell`.
 
         Parameters
         ----------
@@ -195,7 +202,7 @@ class ECN(CrystalModel):
         return batch.is_hubbard.clamp(min=0)
 
     def graph(self, batch: CrystalBatch, *, quotient: bool) -> ColouredGraph:
-        """The graph of a batch, with the colours of the group; see `ecn.supercell.cell_graph`."""
+        """The graph of a batch, with the colours of the group; see `ecn.data.supercell.cell_graph`."""
         return cell_graph(batch, self.colours, side=self.config.side, quotient=quotient)
 
     def forward(self, batch: CrystalBatch) -> Tensor:

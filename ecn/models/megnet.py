@@ -13,9 +13,9 @@ from torch_geometric.nn.aggr import Set2Set
 from torch_geometric.nn.models.schnet import ShiftedSoftplus
 from torch_geometric.utils import scatter
 
-from ecn.batch import CrystalBatch
-from ecn.features import N_ELEMENTS, GaussianBasis
+from ecn.data.batch import CrystalBatch
 from ecn.models.base import CrystalModel
+from ecn.models.features import N_ELEMENTS, GaussianBasis
 
 #: Rounds of attention in the readout.
 _READOUT_STEPS = 3

@@ -8,13 +8,13 @@ from itertools import permutations
 import torch
 from torch import Tensor, nn
 
-from ecn.batch import CrystalBatch
-from ecn.errors import UserError
-from ecn.features import N_ELEMENTS, GaussianBasis, element_one_hot
+from ecn.data.batch import CrystalBatch
+from ecn.data.supercell import cell_difference, coloured_graph, with_self_loops
 from ecn.models.base import CrystalModel
-from ecn.nn import ColouredMessagePassing, NodeFunction, message_function, mlp, pool
-from ecn.spacegroup import PROTOTYPES, site_pattern
-from ecn.supercell import cell_difference, coloured_graph, with_self_loops
+from ecn.models.features import N_ELEMENTS, GaussianBasis, element_one_hot
+from ecn.models.layers import ColouredMessagePassing, NodeFunction, message_function, mlp, pool
+from ecn.symmetry.spacegroup import PROTOTYPES, site_pattern
+from mpclean.errors import UserError
 
 #: Sites of a prototype: 720 permutations of them are tried for every crystal.
 MAX_SITES = 6
@@ -25,7 +25,7 @@ class PrototypeConfig:
     """Options of `PrototypeECN`; those it shares with `ecn.models.ecn.ECN` have the same defaults."""
 
     prototype: str = "perovskite"
-    """One of `ecn.spacegroup.PROTOTYPES`."""
+    """One of `ecn.symmetry.spacegroup.PROTOTYPES`."""
     width: int = 100
     """Channels of the nodes."""
     n_layers: int = 6

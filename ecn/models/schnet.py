@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.models.schnet import InteractionBlock, ShiftedSoftplus
 
-from ecn.batch import CrystalBatch
-from ecn.features import N_ELEMENTS, GaussianBasis
+from ecn.data.batch import CrystalBatch
 from ecn.models.base import CrystalModel
-from ecn.nn import pool
+from ecn.models.features import N_ELEMENTS, GaussianBasis
+from ecn.models.layers import pool
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecn.checkpoint import CONFIG
+from ecn.runs.checkpoint import CONFIG
 
 _HERE = Path(__file__).parent
 

@@ -15,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 from tqdm import tqdm
 
-from ecn.errors import UserError
+from mpclean.errors import UserError
 
 
 def start_fabric(device: str, precision: Any) -> Fabric:

@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Generator, Tensor
 
-from ecn.data import CrystalTensors, Dataset, Rows
+from ecn.data.rows import CrystalTensors, Dataset, Rows
 
 #: Row groups of the files that a streamed training shuffles together: at most so many are in memory.
 SHUFFLED_GROUPS = 4

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ecn.checkpoint import METRICS, RunConfig
-from ecn.errors import UserError
-from ecn.files import replace_file
+from ecn.runs.checkpoint import METRICS, RunConfig
+from mpclean.errors import UserError
+from mpclean.release.atomic import replace_file
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Epoch:
     train_loss: float
     """Mean over the rows, while they were trained on."""
     validation_score: float
-    """After the epoch; see `ecn.tasks.Goal.score`."""
+    """After the epoch; see `ecn.targets.tasks.Goal.score`."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
@@ -65,7 +65,7 @@ def open_loggers(names: Sequence[str], run: Path, config: RunConfig, n_epochs: i
     Parameters
     ----------
     names
-        Of `ecn.presets.LOGGERS`.
+        Of `ecn.training.presets.LOGGERS`.
     run
         Folder of the run.
     config

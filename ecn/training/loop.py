@@ -15,18 +15,18 @@ from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ecn.batch import CrystalBatch
-from ecn.data import Dataset, rows_of
-from ecn.errors import UserError
-from ecn.evaluation import max_edges, memory_of, predict_rows
+from ecn.data.batch import CrystalBatch
+from ecn.data.rows import Dataset, rows_of
+from ecn.inference.evaluation import max_edges, memory_of, predict_rows
 from ecn.models.base import CrystalModel
-from ecn.presets import Preset
-from ecn.tasks import Goal
+from ecn.targets.tasks import Goal
 from ecn.training.devices import Stop, is_first, seed_draws
 from ecn.training.feed import Feed
 from ecn.training.logs import Epoch
+from ecn.training.presets import Preset
 from ecn.training.schedule import Schedule
 from ecn.training.state import derived_seed
+from mpclean.errors import UserError
 
 #: Seconds of training between two states that are saved within an epoch.
 _SAVE_EVERY = 300.0
@@ -40,7 +40,7 @@ class Objective(nn.Module):
         self.network, self.goal, self.kind, self.delta = network, goal, kind, delta
 
     def forward(self, batch: CrystalBatch, labels: Tensor, crystal: Tensor) -> Tensor:
-        """The sum of the losses of a batch, in the precision of the labels; see `ecn.tasks.Goal.loss`."""
+        """The sum of the losses of a batch, in the precision of the labels; see `Goal.loss`."""
         output = rows_of(self.network(batch), batch, per_site=self.goal.per_site)
         return self.goal.loss(output.to(labels.dtype), labels, crystal, self.kind, self.delta)
 

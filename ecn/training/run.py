@@ -15,19 +15,20 @@ import torch
 from lightning.fabric import Fabric, seed_everything
 from torch import Tensor
 
-from ecn import checkpoint, models
-from ecn.data import Rows, find_rows, open_release, split_identity
-from ecn.errors import OutOfMemoryError, UserError
-from ecn.evaluation import memory_of
-from ecn.files import PARTIAL
+from ecn import models
+from ecn.data.rows import Rows, find_rows, open_release, split_identity
+from ecn.inference.evaluation import OutOfMemoryError, memory_of
 from ecn.models.base import CrystalModel
-from ecn.presets import PRESETS, Preset, changed, training_settings
-from ecn.tasks import Goal
+from ecn.runs import checkpoint
+from ecn.targets.tasks import Goal
 from ecn.training.devices import is_first, say, start_fabric, stop_signals
 from ecn.training.feed import Feed, must_stream
 from ecn.training.logs import Epoch, open_loggers, write_metrics
 from ecn.training.loop import Loop
+from ecn.training.presets import PRESETS, Preset, changed, training_settings
 from ecn.training.state import STATE, load_state, save_state
+from mpclean.errors import UserError
+from mpclean.release.atomic import PARTIAL
 
 if TYPE_CHECKING:
     from mpclean.release import Release
@@ -92,7 +93,7 @@ def fit(
     run
         Folder to make for the run.
     target
-        The name of a target, or of several with commas between them, as `ecn.tasks.task` takes it.
+        The name of a target, or of several with commas between them, as `ecn.targets.tasks.task` takes it.
     model
         One of `ecn.models.MODELS`.
     options
@@ -111,11 +112,11 @@ def fit(
     time_limit
         End after so many minutes of training.
     loggers
-        Of `ecn.presets.LOGGERS`.
+        Of `ecn.training.presets.LOGGERS`.
 
     Returns
     -------
-    How it ended; the run itself is for `ecn.checkpoint.load`.
+    How it ended; the run itself is for `ecn.runs.checkpoint.load`.
 
     Raises
     ------

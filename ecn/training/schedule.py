@@ -9,11 +9,11 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ecn.presets import Preset
+from ecn.training.presets import Preset
 
 
 class Schedule:
-    """A warm-up, times a plateau rule or a cosine; see the fields of `ecn.presets.Preset`.
+    """A warm-up, times a plateau rule or a cosine; see the fields of `ecn.training.presets.Preset`.
 
     Parameters
     ----------

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ecn.checkpoint import digest_of
-from ecn.errors import UserError
-from ecn.files import replace_file
+from ecn.runs.checkpoint import digest_of
+from mpclean.errors import UserError
+from mpclean.release.atomic import replace_file
 
-#: Beside the files of `ecn.checkpoint`, while a training is not at its end.
+#: Beside the files of `ecn.runs.checkpoint`, while a training is not at its end.
 STATE = "state.safetensors"
 
 #: The key of a dictionary that stands for a tensor, whose name is the value.

@@ -10,7 +10,7 @@ import yaml
 from mpclean.release.configurations import configurations
 from mpclean.release.layout import REPORT, shard
 from mpclean.release.manifest import Manifest
-from mpclean.release.statistics import (
+from mpclean.release.tables import (
     coverage,
     funnel_rows,
     merge_note,
@@ -22,7 +22,7 @@ from mpclean.release.statistics import (
     split_rows,
     target_rows,
 )
-from mpclean.schema import COLUMNS, SPLITS
+from mpclean.vocabulary.schema import COLUMNS, SPLITS
 
 
 def write_card(manifest: Manifest) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mpclean.schema import SOURCE_LABELS, SPLITS, TARGETS
+from mpclean.vocabulary.schema import SOURCE_LABELS, SPLITS, TARGETS
 
 #: For each configuration and split the rows it has, and their size in memory in bytes.
 Counts = dict[str, dict[str, dict[str, int]]]

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from mpclean.release.manifest import Manifest
-from mpclean.release.statistics import described
-from mpclean.schema import COLUMNS, SPLITS
+from mpclean.release.tables import described
+from mpclean.vocabulary.schema import COLUMNS, SPLITS
 
 #: The context that the specification asks for.
 _CONTEXT = {

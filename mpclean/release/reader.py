@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mpclean.crystal import Crystal
+from mpclean.crystal.crystal import Crystal
 from mpclean.errors import UserError
 from mpclean.release.configurations import Configuration, configurations
-from mpclean.release.digest import file_sha256
+from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
-from mpclean.release.structure import structural_problems
-from mpclean.schema import COLUMNS, EXAMPLE, SPLITS
+from mpclean.release.verify import structural_problems
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +103,7 @@ class Release:
         config: str | None = None,
         strategy: str | None = None,
     ) -> pa.Table:
-        """Rows of the release with the columns of `mpclean.schema.RELEASE` and its source's labels.
+        """Rows of the release: the columns of `mpclean.vocabulary.schema.RELEASE` and the source's labels.
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class Release:
             yield atoms
 
     def assigned(self, strategy: str) -> pa.Table:
-        """Which record is in which part of a split, with the columns of `mpclean.schema.SPLIT`.
+        """Which record is in which part of a split, with the columns of `mpclean.vocabulary.schema.SPLIT`.
 
         Parameters
         ----------
@@ -261,17 +261,17 @@ class Release:
         return self._read(split_table(strategy))
 
     def ledger(self) -> pa.Table:
-        """Every record that left, with the columns of `mpclean.schema.LEDGER`."""
+        """Every record that left, with the columns of `mpclean.vocabulary.schema.LEDGER`."""
         return self._read(LEDGER)
 
     def examples(self) -> pa.Table:
-        """Some of the records that left, with their crystals, as `mpclean.schema.EXAMPLE`."""
+        """Some of the records that left, with their crystals, as `mpclean.vocabulary.schema.EXAMPLE`."""
         if EXAMPLES not in self.manifest["files"]:  # built before there were any
             return EXAMPLE.empty_table()
         return self._read(EXAMPLES)
 
     def listed(self) -> pa.Table:
-        """The whole published list that a replay was compared with, as `mpclean.schema.SPLIT`.
+        """The whole published list that a replay was compared with, as `mpclean.vocabulary.schema.SPLIT`.
 
         Raises
         ------

@@ -7,7 +7,7 @@ from typing import Any
 
 from mpclean.release.card import write_card
 from mpclean.release.croissant import write_croissant
-from mpclean.release.digest import file_sha256
+from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import CARD, CROISSANT, MANIFEST
 from mpclean.release.manifest import Manifest, dump_manifest
 

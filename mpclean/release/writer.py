@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mpclean.checks import require
 from mpclean.release.layout import ROW_GROUP, SHARD_BYTES, shard
-from mpclean.schema import COLUMNS
-from mpclean.schema import schema as vocabulary
+from mpclean.vocabulary.checks import require
+from mpclean.vocabulary.schema import COLUMNS
+from mpclean.vocabulary.schema import schema as vocabulary
 
 
 def described(schema: pa.Schema) -> pa.Schema:

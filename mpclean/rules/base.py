@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mpclean.schema import LEDGER
+from mpclean.vocabulary.schema import LEDGER
 
 #: Rows of a column that is the same in all of them.
 _PIECE = 4096
@@ -34,12 +34,12 @@ class Rule:
         What is left after it, for tables.
     apply
         From a table of keys to ``(kept, dropped)``: the rows that stay, and ledger rows
-        (`mpclean.schema.LEDGER`) of those that leave.
+        (`mpclean.vocabulary.schema.LEDGER`) of those that leave.
     needs_bonds
-        True if it reads columns of `mpclean.schema.BONDS`, which are known for survivors of
+        True if it reads columns of `mpclean.vocabulary.schema.BONDS`, which are known for survivors of
         the rules before it only.
     needs_matches
-        True if it reads columns of `mpclean.schema.MATCHES`, of survivors likewise.
+        True if it reads columns of `mpclean.vocabulary.schema.MATCHES`, of survivors likewise.
     of_one
         True if it judges every record by itself, whatever the others are.
     """
@@ -101,7 +101,7 @@ def ledger_rows(n: int, columns: dict[str, str | pa.Array | pa.ChunkedArray | No
     n
         How many.
     columns
-        The columns of `mpclean.schema.LEDGER`: (n,) each or one value for all.
+        The columns of `mpclean.vocabulary.schema.LEDGER`: (n,) each or one value for all.
     """
     return pa.table(
         [

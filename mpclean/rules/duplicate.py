@@ -1,6 +1,7 @@
 """Duplicates by formula and space group, as the paper removes them, or by structure as well.
 
-Both see the verdicts of `mpclean.matching` as columns of keys, and put them into the ledger.
+Both see the verdicts of `mpclean.crystal.similarity.matching` as columns of keys, and put them into the
+ledger.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def by_key(keys: pa.Table) -> Partition:
     keys
         Table with ``material_id``, ``cell_formula``, ``spacegroup_number``,
         ``formation_energy_per_atom`` (eV/atom, nullable) and the columns of
-        `mpclean.schema.MATCHES`.
+        `mpclean.vocabulary.schema.MATCHES`.
     """
     return _keep_lowest(keys, KEY, "same formula and space group as a record of lower energy")
 
@@ -100,7 +101,7 @@ def tied(keys: pa.Table) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     Parameters
     ----------
     keys
-        As for `by_key`, without the columns of `mpclean.schema.MATCHES`.
+        As for `by_key`, without the columns of `mpclean.vocabulary.schema.MATCHES`.
 
     Returns
     -------

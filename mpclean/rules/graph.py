@@ -17,7 +17,7 @@ def graph(keys: pa.Table) -> Partition:
     Parameters
     ----------
     keys
-        Table with the columns of `mpclean.schema.BONDS`; ``reason`` is not null where bonds
+        Table with the columns of `mpclean.vocabulary.schema.BONDS`; ``reason`` is not null where bonds
         could not be found.
     """
     isolated = pc.fill_null(pc.greater(keys["n_isolated"], 0), False)

@@ -15,7 +15,7 @@ def record(keys: pa.Table) -> Partition:
     Parameters
     ----------
     keys
-        Table with the columns of `mpclean.schema.KEY`, in the order of the source.
+        Table with the columns of `mpclean.vocabulary.schema.KEY`, in the order of the source.
     """
     readable = keys["reason"].is_null().to_numpy()
     position = np.nonzero(readable)[0]

@@ -9,9 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mpclean.checks import require
 from mpclean.errors import UserError
-from mpclean.schema import SPLIT
 from mpclean.sources.ase_files import is_ase, open_ase
 from mpclean.sources.base import DOCUMENTS, Identity, Source
 from mpclean.sources.cgcnn import is_cgcnn, open_cgcnn
@@ -20,6 +18,8 @@ from mpclean.sources.lemat import is_lemat, open_lemat
 from mpclean.sources.mp_snapshot import is_snapshot, open_snapshot
 from mpclean.sources.perov5 import is_perov5, open_perov5
 from mpclean.sources.records import open_records
+from mpclean.vocabulary.checks import require
+from mpclean.vocabulary.schema import SPLIT
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def _no_demo(path: Path) -> Source:
 
 
 def _perov5() -> Source:
-    from mpclean.downloads import fetch
-    from mpclean.versions import find_version
+    from mpclean.sources.downloads import fetch
+    from mpclean.sources.versions import find_version
 
     data = find_version("perov-5").data
     assert data is not None

@@ -1,7 +1,7 @@
 """Extended XYZ files and databases of ASE (SQLite `.db` or JSON), read by ASE.
 
 What a frame states beside its atoms, its ``info`` or its key-value pairs, is read under its
-name where the name is one that `mpclean.documents` knows: `material_id`, `band_gap`, and so on.
+name where the name is one that `mpclean.sources.documents` knows: `material_id`, `band_gap`, and so on.
 A frame that states no id is known by its file and its number, `frames-1`. Magnetic moments are
 those of a calculation; initial ones are a guess and are not read.
 """

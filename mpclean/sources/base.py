@@ -1,7 +1,7 @@
 """What a source is: a stream of JSON documents that says who it is.
 
 A source hands out documents as bytes and does no chemistry: documents become crystals in
-`mpclean.documents`, in the worker processes. So a new source is one file that knows where
+`mpclean.sources.documents`, in the worker processes. So a new source is one file that knows where
 its documents lie, and one entry in `mpclean.sources`.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mpclean.schema import DOCUMENTS
+from mpclean.vocabulary.schema import DOCUMENTS
 
 #: Documents in a batch: large enough for a worker to be busy for seconds, small enough to
 #: hold many in memory.
@@ -94,7 +94,7 @@ def structure_dict(
 ) -> dict[str, Any]:
     """A structure for a document, as pymatgen spells it, from the lists that other formats hold.
 
-    Nothing is checked here: what does not fit together is for `mpclean.documents` to judge.
+    Nothing is checked here: what does not fit together is for `mpclean.sources.documents` to judge.
 
     Parameters
     ----------

@@ -72,12 +72,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, radius_graph
-from mpclean.bonding.radii import COVALENT_RADII
-from mpclean.bravais import PRIMITIVE_BASES
-from mpclean.crystal import Crystal
-from mpclean.elements import ATOMIC_NUMBERS, SYMBOLS
+from mpclean.crystal.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, radius_graph
+from mpclean.crystal.bonding.radii import COVALENT_RADII
+from mpclean.crystal.bravais import PRIMITIVE_BASES
+from mpclean.crystal.crystal import Crystal
 from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.vocabulary.elements import ATOMIC_NUMBERS, SYMBOLS
 
 #: Everything random comes from it.
 SEED = 20221201

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpclean.functionals import DEFAULT_FUNCTIONAL, other_functional
-from mpclean.ids import normalise_id
 from mpclean.sources.base import Source, batched_documents
 from mpclean.sources.records import first_document, open_records
+from mpclean.vocabulary.functionals import DEFAULT_FUNCTIONAL, other_functional
+from mpclean.vocabulary.ids import normalise_id
 
 if TYPE_CHECKING:
     from pymatgen.analysis.phase_diagram import PDEntry
@@ -72,7 +72,7 @@ def open_entries(path: Path, functional: str = DEFAULT_FUNCTIONAL) -> Source:
         A file or a folder, as `mpclean.sources.records.open_records` takes it. Documents in it
         that are no entries are handed on as they are.
     functional
-        The functional to take, one of `mpclean.functionals.FUNCTIONALS`. Entries that
+        The functional to take, one of `mpclean.vocabulary.functionals.FUNCTIONALS`. Entries that
         state none are taken as they are.
 
     Raises
@@ -165,7 +165,7 @@ def _candidate(position: int, known: dict[str, Any]) -> _Candidate | None:
             return None
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    # An entry without an id is a record of its own, and `mpclean.documents` says what it lacks.
+    # An entry without an id is a record of its own, and `mpclean.sources.documents` says what it lacks.
     material_id = normalise_id(str(known.get("material_id") or f"entry {position}"))
     return _Candidate(position, material_id, with_u, correction != 0.0 or not with_u, energy)
 

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mpclean.errors import UserError
-from mpclean.functionals import DEFAULT_FUNCTIONAL, other_functional
 from mpclean.sources.base import Identity, Source, batched_documents, structure_dict
 from mpclean.sources.files import find_files
 from mpclean.sources.records import open_records
+from mpclean.vocabulary.functionals import DEFAULT_FUNCTIONAL, other_functional
 
 #: Columns by which the layout is known.
 COLUMNS = frozenset(("immutable_id", "lattice_vectors", "cartesian_site_positions", "species_at_sites"))
@@ -45,7 +45,7 @@ def open_lemat(path: Path, functional: str = DEFAULT_FUNCTIONAL) -> Source:
     path
         Parquet with at least `COLUMNS`.
     functional
-        The functional to take, one of `mpclean.functionals.FUNCTIONALS`, by the column
+        The functional to take, one of `mpclean.vocabulary.functionals.FUNCTIONALS`, by the column
         ``functional``; rows that state none are taken as they are.
 
     Raises

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from mpclean.downloads import cache_folder, fetch
 from mpclean.errors import UserError
-from mpclean.functionals import HULLS
-from mpclean.release.digest import file_sha256
+from mpclean.release.hashing import file_sha256
 from mpclean.sources.base import Source
+from mpclean.sources.downloads import cache_folder, fetch
 from mpclean.sources.mp_snapshot import (
     FACTS,
     Document,
@@ -38,10 +37,11 @@ from mpclean.sources.mp_snapshot import (
     write_page,
 )
 from mpclean.splits import read_split
+from mpclean.vocabulary.functionals import HULLS
 
 if TYPE_CHECKING:
     from mpclean.sources.mp_client import Client
-    from mpclean.versions import Version
+    from mpclean.sources.versions import Version
 
 #: Kinds of pages of summary documents, in the order in which they are read.
 _KINDS = ("summary", "deprecated")
@@ -75,7 +75,7 @@ def open_materials_project(
     version
         The version asked for.
     hull
-        One of `mpclean.functionals.HULLS`: what energies are relative to.
+        One of `mpclean.vocabulary.functionals.HULLS`: what energies are relative to.
     drift
         Fetch the published ids of the version asked for, from whichever is served.
     bulk

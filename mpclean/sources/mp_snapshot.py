@@ -24,9 +24,9 @@ from typing import Any
 import orjson
 
 from mpclean.errors import UserError
-from mpclean.ids import normalise_id
-from mpclean.release.digest import file_sha256
+from mpclean.release.hashing import file_sha256
 from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.vocabulary.ids import normalise_id
 
 Document = dict[str, Any]
 

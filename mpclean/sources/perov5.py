@@ -22,10 +22,10 @@ import orjson
 import pyarrow as pa
 
 from mpclean.errors import UserError
-from mpclean.schema import SPLIT, SPLITS
 from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.vocabulary.schema import SPLIT, SPLITS
 
-#: The files without their suffix, one per split of `mpclean.schema.SPLITS`.
+#: The files without their suffix, one per split of `mpclean.vocabulary.schema.SPLITS`.
 FILES = ("train", "val", "test")
 
 _SUFFIXES = (".csv", ".csv.gz")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mpclean.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import SPLIT, SPLITS
 
 #: Share of the records in train, validation and test.
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -33,13 +33,13 @@ class Strategy:
         Name on the command line and in the manifest.
     make
         From a table of keys, sorted by ``material_id``, and the options as keywords to tables of
-        `mpclean.schema.SPLIT`, by what is added to the name of the split (nothing where there is
+        `mpclean.vocabulary.schema.SPLIT`, by what is added to the name of the split (nothing where there is
         one). Keys are ``material_id``, ``split`` (in the split that the option ``of`` names),
         ``group`` where the strategy has a `level` or is given one as ``group``, and `columns`.
     options
         The options that it takes, with their defaults.
     level
-        Level of `mpclean.levels.LEVELS` whose key is the group.
+        Level of `mpclean.crystal.similarity.levels.LEVELS` whose key is the group.
     columns
         Columns of a release that are keys too, where it has them.
     keeps_apart
@@ -55,7 +55,7 @@ class Strategy:
 
 
 def by_place(material_ids: pa.ChunkedArray, place: NDArray[np.integer]) -> pa.Table:
-    """A split from the place in `mpclean.schema.SPLITS` of every record.
+    """A split from the place in `mpclean.vocabulary.schema.SPLITS` of every record.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def by_place(material_ids: pa.ChunkedArray, place: NDArray[np.integer]) -> pa.Ta
 
     Returns
     -------
-    Table of `mpclean.schema.SPLIT`, in the order of the ids.
+    Table of `mpclean.vocabulary.schema.SPLIT`, in the order of the ids.
     """
     names = pa.array(np.array(SPLITS)[place], pa.string())
     return pa.table([material_ids, names], schema=SPLIT).filter(pa.array(place >= 0))

@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 
-from mpclean.elements import ATOMIC_NUMBERS
 from mpclean.errors import UserError
 from mpclean.splits.base import FRACTIONS, SEED, Strategy, by_place
+from mpclean.vocabulary.elements import ATOMIC_NUMBERS
 
 
 def _make(keys: pa.Table, element: str | None, seed: int, fractions: Sequence[float]) -> dict[str, pa.Table]:

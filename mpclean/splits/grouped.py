@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mpclean.levels import LEVELS
+from mpclean.crystal.similarity.levels import LEVELS
 from mpclean.splits.base import FRACTIONS, SEED, Strategy, by_place
 
 
@@ -32,7 +32,8 @@ def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[f
 
     Returns
     -------
-    (N,) place of every record in `mpclean.schema.SPLITS`; a share that every group is larger than has none.
+    (N,) place of every record in `mpclean.vocabulary.schema.SPLITS`; a share that every group is larger
+    than has none.
     """
     encoded = numbered(groups)
     sizes = np.bincount(encoded)

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from mpclean.checks import repeated, report, violations
 from mpclean.errors import UserError
-from mpclean.ids import normalise_id
 from mpclean.rules.base import Partition, partition
-from mpclean.schema import SPLIT, SPLITS
 from mpclean.splits.base import Strategy
 from mpclean.splits.random import shuffled
+from mpclean.vocabulary.checks import repeated, report, violations
+from mpclean.vocabulary.ids import normalise_id
+from mpclean.vocabulary.schema import SPLIT, SPLITS
 
 #: Other names under which splits are published.
 _ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
@@ -30,7 +30,7 @@ def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
     keys
         Table with ``material_id`` and ``nsites``.
     split
-        Table of `mpclean.schema.SPLIT`.
+        Table of `mpclean.vocabulary.schema.SPLIT`.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def read_split(path: Path) -> pa.Table:
 
     Returns
     -------
-    Table of `mpclean.schema.SPLIT`, ids in their one form.
+    Table of `mpclean.vocabulary.schema.SPLIT`, ids in their one form.
 
     Raises
     ------

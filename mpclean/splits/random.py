@@ -8,8 +8,8 @@ from random import Random
 
 import pyarrow as pa
 
-from mpclean.schema import SPLIT, SPLITS
 from mpclean.splits.base import FRACTIONS, SEED, Strategy
+from mpclean.vocabulary.schema import SPLIT, SPLITS
 
 
 def shuffled(
@@ -31,7 +31,7 @@ def shuffled(
 
     Returns
     -------
-    Table of `mpclean.schema.SPLIT`, N rows in the shuffled order.
+    Table of `mpclean.vocabulary.schema.SPLIT`, N rows in the shuffled order.
     """
     ids = material_ids if isinstance(material_ids, pa.ChunkedArray) else pa.array(material_ids, pa.string())
     order = array("q", range(len(ids)))  # shuffled as the ids themselves would be

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from ecn.cli import main
-from mpclean.bonding import bond_graph
-from mpclean.crystal import Crystal, formula
+from mpclean.crystal.bonding import bond_graph
+from mpclean.crystal.crystal import Crystal, formula
 from mpclean.release.manifest import dump_manifest
 from mpclean.release.seal import describe_files
-from mpclean.schema import RELEASE
+from mpclean.vocabulary.schema import RELEASE
 
 #: The rules that the releases of tests claim to have passed.
 RULES = ["record", "duplicate", "size", "dimensionality", "graph"]

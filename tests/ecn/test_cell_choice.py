@@ -11,9 +11,9 @@ from pymatgen.core import Lattice, Structure
 import ecn
 from ecn.models import MODELS, build
 from ecn.testing import cell_choice_spread, equivalent_cells
-from mpclean.bravais import BRAVAIS_TYPES
-from mpclean.canonical import PrimitiveCell, pearson_symbols, primitive_cell
-from mpclean.crystal import Crystal
+from mpclean.crystal.bravais import BRAVAIS_TYPES
+from mpclean.crystal.cells import PrimitiveCell, pearson_symbols, primitive_cell
+from mpclean.crystal.crystal import Crystal
 
 #: Of each Bravais type a space group with fewer operations than the lattice, so that equal
 #: bases of the lattice are different descriptions of the crystal.

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ecn import checkpoint
 from ecn.cli import main
 from ecn.models import MODELS
-from ecn.presets import PRESETS
-from mpclean.crystal import Crystal
+from ecn.runs import checkpoint
+from ecn.training.presets import PRESETS
+from mpclean.crystal.crystal import Crystal
 
 
 def call(*arguments):
@@ -39,7 +39,7 @@ def test_help_answers_within_a_second():
 import sys
 from ecn.cli import main
 from ecn.models import MODELS
-from ecn.presets import PRESETS
+from ecn.training.presets import PRESETS
 main(["--help"], standalone_mode=False)
 sys.exit("torch" in sys.modules)
 """
@@ -58,7 +58,7 @@ def test_fit_and_evaluate_import_neither_pymatgen_nor_a_symmetry_finder(release,
 import sys
 from ecn.cli import main
 from ecn.models import MODELS
-from ecn.presets import PRESETS
+from ecn.training.presets import PRESETS
 fit = "fit {release} --preset fast --epochs 1 --device cpu --out {tmp_path}/run"
 main(fit.split(), standalone_mode=False)
 main("evaluate {tmp_path}/run --json".split(), standalone_mode=False)

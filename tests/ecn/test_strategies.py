@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ecn import checkpoint
 from ecn.cli import main
+from ecn.runs import checkpoint
 from mpclean import build, open_release
-from mpclean.schema import SPLITS
+from mpclean.release.splitting import add_split
 from mpclean.sources.demo import documents
 from mpclean.splits import STRATEGIES
-from mpclean.splits.add import add_split
+from mpclean.vocabulary.schema import SPLITS
 
 
 def call(*arguments):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import mpclean
-from mpclean.bonding.radii import COVALENT_RADII
-from mpclean.crystal import Crystal
-from mpclean.elements import ATOMIC_NUMBERS
+from mpclean.crystal.bonding.radii import COVALENT_RADII
+from mpclean.crystal.crystal import Crystal
 from mpclean.sources import demo
-from mpclean.versions import known_versions
+from mpclean.sources.versions import known_versions
+from mpclean.vocabulary.elements import ATOMIC_NUMBERS
 
 _CATIONS = "Mg Ca Sr Ba Ti V Cr Mn Fe Co Ni Zn Li Na K"
 _ANIONS = "O S Se Te N F Cl Br"

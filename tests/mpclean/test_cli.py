@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mpclean.cli import main
-from mpclean.versions import find_version
+from mpclean.sources.versions import find_version
 
 
 def run(*args):
@@ -40,7 +40,7 @@ HEAVY = (
     "moyopy",
     "spglib",
     "datasets",
-    "mpclean.pipeline",
+    "mpclean.pipeline.run",
 )
 
 
@@ -313,7 +313,7 @@ def test_verify_a_changed_manifest(tmp_path):
 
 
 def test_interrupted(snapshot, tmp_path, monkeypatch):
-    from mpclean.passes import Passes
+    from mpclean.pipeline.passes import Passes
 
     def interrupt(*args):
         raise KeyboardInterrupt
@@ -329,7 +329,7 @@ def test_interrupted(snapshot, tmp_path, monkeypatch):
 
 
 def test_out_of_memory(snapshot, tmp_path, monkeypatch):
-    from mpclean.passes import Passes
+    from mpclean.pipeline.passes import Passes
 
     def starve(*args):
         error = MemoryError()

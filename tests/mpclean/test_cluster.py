@@ -10,9 +10,9 @@ from click.testing import CliRunner
 import mpclean
 from mpclean import UserError
 from mpclean.cli import main
-from mpclean.engine import Rescue, run
+from mpclean.pipeline.executor import Rescue, run
+from mpclean.pipeline.resume import BatchFiles
 from mpclean.sources import base
-from mpclean.unfinished import BatchFiles
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -101,7 +101,7 @@ def test_an_error_in_a_worker_of_a_cluster(cluster):
 
 
 def test_no_scheduler(snapshot, tmp_path, monkeypatch):
-    monkeypatch.setattr("mpclean.engine._ANSWER", 1)
+    monkeypatch.setattr("mpclean.pipeline.executor._ANSWER", 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
@@ -115,7 +115,7 @@ def test_no_scheduler(snapshot, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://", "http://x y"])
 def test_no_address(snapshot, tmp_path, monkeypatch, address):
-    monkeypatch.setattr("mpclean.engine._ANSWER", 1)
+    monkeypatch.setattr("mpclean.pipeline.executor._ANSWER", 1)
     with pytest.raises(UserError, match=f"^{address}: no Dask scheduler answers there"):
         mpclean.build(source=snapshot, out=tmp_path / "r", scheduler=address)
 

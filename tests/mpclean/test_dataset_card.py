@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from mpclean.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
-from mpclean.canonical import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
-from mpclean.pipeline import RADIUS_CUTOFF
+from mpclean.crystal.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
+from mpclean.crystal.cells import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
+from mpclean.pipeline.run import RADIUS_CUTOFF
 from mpclean.release.configurations import configurations
 from mpclean.rules.size import MAX_ATOMS
-from mpclean.schema import COLUMNS, LEDGER, RELEASE
-from mpclean.versions import find_version
+from mpclean.sources.versions import find_version
+from mpclean.vocabulary.schema import COLUMNS, LEDGER, RELEASE
 
 ROOT = Path(__file__).parents[2]
 

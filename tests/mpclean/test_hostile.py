@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mpclean
-from mpclean.schema import BONDED, PREPARED
+from mpclean.pipeline.steps import Bonds, BondTask, PrepareTask, bond, prepare
 from mpclean.sources import DOCUMENTS
-from mpclean.work import Bonds, BondTask, PrepareTask, bond, prepare
+from mpclean.vocabulary.schema import BONDED, PREPARED
 
 _PATH = Path(__file__).parents[2] / "benchmarks" / "hostile.py"
 _SPEC = importlib.util.spec_from_file_location("hostile", _PATH)

@@ -126,7 +126,7 @@ def test_a_snapshot_that_names_a_file_outside(tmp_path, page):
 
 @pytest.mark.parametrize("material_id", ["../../outside", "/etc/x", "..", "a/b", "a\0b"])
 def test_an_id_is_no_path(rock_salt, write_lines, tmp_path, material_id):
-    from mpclean.export import export
+    from mpclean.release.export import export
 
     path = write_lines(tmp_path / "docs.jsonl", [rock_salt(0, material_id=material_id), rock_salt(1)])
     release = mpclean.build(source=path, out=tmp_path / "in" / "r", workers=1)

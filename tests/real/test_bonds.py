@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from pymatgen.core.local_env import IsayevNN
 
-from mpclean.bonding import bond_graph
-from mpclean.bonding.graph import MIN_AREA
-from mpclean.bonding.voronoi import wrap
-from mpclean.canonical import primitive_cell
-from mpclean.crystal import Crystal
-from mpclean.documents import read_structure
+from mpclean.crystal.bonding import bond_graph
+from mpclean.crystal.bonding.graph import MIN_AREA
+from mpclean.crystal.bonding.voronoi import wrap
+from mpclean.crystal.cells import primitive_cell
+from mpclean.crystal.crystal import Crystal
+from mpclean.sources.documents import read_structure
 from mpclean.sources.perov5 import open_perov5
 
 pytestmark = pytest.mark.slow

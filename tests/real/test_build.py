@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 import mpclean
-from mpclean.schema import SPLITS
+from mpclean.vocabulary.schema import SPLITS
 
 
 def counted(release: mpclean.Release) -> tuple[int, int, int]:

@@ -16,10 +16,10 @@ from moyopy import SpaceGroupType
 
 from ecn.models import MODELS, build
 from ecn.testing import cell_choice_spread
-from mpclean.bravais import BRAVAIS_TYPES, bravais_type
-from mpclean.canonical import PrimitiveCell, pearson_symbols, primitive_cell
-from mpclean.crystal import Crystal
-from mpclean.documents import read_structure
+from mpclean.crystal.bravais import BRAVAIS_TYPES, bravais_type
+from mpclean.crystal.cells import PrimitiveCell, pearson_symbols, primitive_cell
+from mpclean.crystal.crystal import Crystal
+from mpclean.sources.documents import read_structure
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 import mpclean
-from mpclean.ids import normalise_id
+from mpclean.vocabulary.ids import normalise_id
 
 #: Na3Au, CuBr and SiO2 that are equal, one 0.27 eV/atom above the other; Ta5Ga3 and SrZrS3 that are not.
 PAIRS = {

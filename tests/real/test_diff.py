@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mpclean
-from mpclean.diff import diff
+from mpclean.inspection.diff import diff
 
 N = 10
 

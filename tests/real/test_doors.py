@@ -18,12 +18,12 @@ from pymatgen.core import Composition, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 import mpclean
-from mpclean.crystal import Crystal
-from mpclean.documents import read_documents
-from mpclean.schema import COLUMNS
+from mpclean.crystal.crystal import Crystal
 from mpclean.sources import open_source, recognise
 from mpclean.sources.base import batched_documents
+from mpclean.sources.documents import read_documents
 from mpclean.sources.entries import ANOTHER
+from mpclean.vocabulary.schema import COLUMNS
 
 SYSTEMS = {"Li-Fe-P-O": 732, "Si-O-K-Al": 518}
 

@@ -11,10 +11,10 @@ from monty.json import MontyDecoder
 from pymatgen.core import Structure
 
 import mpclean
-from mpclean.crystal import Crystal
-from mpclean.export import export
+from mpclean.crystal.crystal import Crystal
 from mpclean.release import Release
-from mpclean.schema import SPLITS
+from mpclean.release.export import export
+from mpclean.vocabulary.schema import SPLITS
 
 pytestmark = pytest.mark.slow
 

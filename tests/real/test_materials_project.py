@@ -14,7 +14,7 @@ import pytest
 
 import mpclean
 from mpclean.sources import open_source
-from mpclean.versions import UNNAMED
+from mpclean.sources.versions import UNNAMED
 
 _HELPER = Path(__file__).parents[1] / "mpclean" / "sources" / "mp_server.py"
 mp = SimpleNamespace(**runpy.run_path(str(_HELPER)))

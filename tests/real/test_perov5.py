@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 import mpclean
-from mpclean.crystal import Crystal
+from mpclean.crystal.crystal import Crystal
 from mpclean.sources.base import Source
 from mpclean.sources.perov5 import open_perov5
 

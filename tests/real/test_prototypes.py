@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ecn.testing import equivalent_cells
-from mpclean.canonical import primitive_cell
-from mpclean.crystal import Crystal
-from mpclean.documents import read_structure
-from mpclean.prototypes import prototype
+from mpclean.crystal.cells import primitive_cell
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.similarity.prototypes import prototype
+from mpclean.sources.documents import read_structure
 
 pytestmark = pytest.mark.slow
 

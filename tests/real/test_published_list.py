@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from mpclean.schema import SPLITS
 from mpclean.splits import read_split, shuffled
+from mpclean.vocabulary.schema import SPLITS
 
 
 def test_split_algorithm_gives_the_published_lists(data: Path) -> None:

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import mpclean
-from mpclean.replay import recount
-from mpclean.versions import find_version
+from mpclean.pipeline.replay import recount
+from mpclean.sources.versions import find_version
 
 
 def test_published_files_have_the_pinned_hashes(data: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 
-from mpclean.canonical import primitive_cell, spacegroup_number
-from mpclean.documents import read_structure
+from mpclean.crystal.cells import primitive_cell, spacegroup_number
+from mpclean.sources.documents import read_structure
 
 
 def test_space_groups_equal_spglibs(data: Path) -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.errors import UserError
 from ecn.models import build
-from ecn.presets import PRESETS
 from ecn.testing import random_batch
+from ecn.training.presets import PRESETS
+from mpclean.errors import UserError
 
 #: Of the authors of ECN.
 REDUCED = PRESETS["reduced"].options["cgcnn"]

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data import cell_tensors
-from ecn.groups import cell_group
+from ecn.data.rows import cell_tensors
 from ecn.models.e3ecn import E3ECN, displacements
 from ecn.models.ecn import ECNConfig
-from ecn.sharing import cell_pattern
+from ecn.symmetry.groups import cell_group
+from ecn.symmetry.sharing import cell_pattern
 from ecn.testing import colour_under, node_permutation, permute_nodes, permuted_graph
-from mpclean.bonding import bond_graph
-from mpclean.canonical import PrimitiveCell
-from mpclean.crystal import Crystal
+from mpclean.crystal.bonding import bond_graph
+from mpclean.crystal.cells import PrimitiveCell
+from mpclean.crystal.crystal import Crystal
 
 CRYSTALS = (
     Crystal(

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data import cell_tensors
-from ecn.errors import UserError
-from ecn.groups import translations
+from ecn.data.rows import cell_tensors
+from ecn.data.supercell import ColouredGraph
 from ecn.models import build
 from ecn.models.ecn import ECN, ECNConfig
-from ecn.supercell import ColouredGraph
-from ecn.tasks import moment_loss
+from ecn.symmetry.groups import translations
+from ecn.targets.tasks import moment_loss
 from ecn.testing import assert_quotient_equal, crystals_of, node_permutation, permute_nodes, random_batch
-from mpclean.bonding import bond_graph
-from mpclean.bravais import BRAVAIS_TYPES
-from mpclean.canonical import PrimitiveCell
-from mpclean.crystal import Crystal
+from mpclean.crystal.bonding import bond_graph
+from mpclean.crystal.bravais import BRAVAIS_TYPES
+from mpclean.crystal.cells import PrimitiveCell
+from mpclean.crystal.crystal import Crystal
+from mpclean.errors import UserError
 
 
 @pytest.fixture(scope="module")

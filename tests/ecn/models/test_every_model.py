@@ -7,12 +7,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ecn import checkpoint
 from ecn.cli import main
-from ecn.errors import UserError
 from ecn.models import MODELS, build
-from ecn.presets import PRESETS
+from ecn.runs import checkpoint
 from ecn.testing import assert_batching_invariant, example_batch
+from ecn.training.presets import PRESETS
+from mpclean.errors import UserError
 
 #: Largest deviation from rounding, by precision.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-4}

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.errors import UserError
 from ecn.models.prototype import PrototypeConfig, PrototypeECN
-from ecn.spacegroup import PROTOTYPES
+from ecn.symmetry.spacegroup import PROTOTYPES
 from ecn.testing import perovskite_batch, random_batch
-from mpclean.bravais import point_group
+from mpclean.crystal.bravais import point_group
+from mpclean.errors import UserError
 
 N = 3
 

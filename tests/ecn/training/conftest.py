@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ecn import checkpoint, training
-from ecn.presets import PRESETS, Preset, training_settings
+from ecn import training
+from ecn.runs import checkpoint
 from ecn.training.loop import Loop
+from ecn.training.presets import PRESETS, Preset, training_settings
 
 SHORT = dataclasses.replace(
     PRESETS["paper"],

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from ecn import checkpoint
-from ecn.presets import to_yaml
+from ecn.runs import checkpoint
+from ecn.training.presets import to_yaml
 from ecn.training.state import STATE, load_state
 
 #: ``ecn`` as a program, whatever is on the path.

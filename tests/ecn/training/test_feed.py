@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from ecn import checkpoint
-from ecn.data import CrystalTensors, find_rows, open_release
-from ecn.evaluation import evaluate
-from ecn.tasks import task
+from ecn.data.rows import CrystalTensors, find_rows, open_release
+from ecn.inference.evaluation import evaluate
+from ecn.runs import checkpoint
+from ecn.targets.tasks import task
 from ecn.training import feed, resume
 from ecn.training.feed import Feed, must_stream
-from mpclean.schema import RELEASE
+from mpclean.vocabulary.schema import RELEASE
 
 CPU = torch.device("cpu")
 

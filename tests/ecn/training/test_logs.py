@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ecn.errors import UserError
 from ecn.training import resume
+from mpclean.errors import UserError
 
 
 def scalars(run, name):

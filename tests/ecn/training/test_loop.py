@@ -7,12 +7,12 @@ import time
 import pytest
 import torch
 
-from ecn import checkpoint
-from ecn.errors import UserError
 from ecn.models.ecn import ECNConfig
-from ecn.presets import PRESETS
+from ecn.runs import checkpoint
 from ecn.training.loop import Loop
+from ecn.training.presets import PRESETS
 from ecn.training.schedule import Schedule
+from mpclean.errors import UserError
 
 
 def test_the_paper_preset_is_the_table_of_the_paper():
@@ -54,7 +54,7 @@ def test_the_best_epoch_is_the_one_that_is_kept(fit, release, tmp_path, monkeypa
     scores = iter([3.0, 1.0, 2.0])
     saved = []
     monkeypatch.setattr(checkpoint, "save_weights", lambda run, model, epoch, score: saved.append(epoch))
-    monkeypatch.setattr("ecn.tasks.Task.score", lambda *_: next(scores))
+    monkeypatch.setattr("ecn.targets.tasks.Task.score", lambda *_: next(scores))
     fitted = fit(release, tmp_path / "run")
     assert saved == [1, 2]
     assert fitted.best.epoch == 2
@@ -63,7 +63,7 @@ def test_the_best_epoch_is_the_one_that_is_kept(fit, release, tmp_path, monkeypa
 def test_a_plateau_halves_the_learning_rate_and_ends_the_training(
     fit, release, tmp_path, monkeypatch, history
 ):
-    monkeypatch.setattr("ecn.tasks.Task.score", lambda *_: 1.0)
+    monkeypatch.setattr("ecn.targets.tasks.Task.score", lambda *_: 1.0)
     fit(release, tmp_path / "run", epochs=100, plateau_patience=2, min_learning_rate=3e-4)
     assert [row["learning_rate"] for row in history(tmp_path / "run")] == [1e-3] * 4 + [5e-4] * 3
 
@@ -110,7 +110,7 @@ def test_a_loss_that_diverges_is_named_and_leaves_nothing(fit, release, tmp_path
 
 def test_a_loss_that_diverges_later_leaves_the_best(fit, release, tmp_path, monkeypatch):
     scores = iter([3.0, float("nan")])
-    monkeypatch.setattr("ecn.tasks.Task.score", lambda *_: next(scores))
+    monkeypatch.setattr("ecn.targets.tasks.Task.score", lambda *_: next(scores))
     with pytest.raises(UserError, match=r"^epoch 2: .* lower the learning rate \(epoch 1, the best so far"):
         fit(release, tmp_path / "run")
     assert checkpoint.load(tmp_path / "run").epoch == 1

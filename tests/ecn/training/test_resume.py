@@ -10,11 +10,12 @@ import time
 import pytest
 import torch
 
-from ecn import checkpoint
-from ecn.errors import OutOfMemoryError, UserError
+from ecn.inference.evaluation import OutOfMemoryError
+from ecn.runs import checkpoint
 from ecn.training import resume
 from ecn.training.loop import Loop
 from ecn.training.state import STATE, load_state, save_state
+from mpclean.errors import UserError
 
 #: Every kind of state: of the optimizer, the plateau, the average, the draws of dropout and of the order.
 SETTINGS = {
@@ -33,13 +34,13 @@ import json, os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 
-import ecn.checkpoint, ecn.files, ecn.training.logs, ecn.training.loop, ecn.training.state
-from ecn.presets import PRESETS
+import mpclean.release.atomic, ecn.runs.checkpoint, ecn.training.logs, ecn.training.loop, ecn.training.state
+from ecn.training.presets import PRESETS
 from ecn.training import fit
 
 release, folder, settings, moments = sys.argv[1], Path(sys.argv[2]), *map(json.loads, sys.argv[3:])
 preset = replace(PRESETS["paper"], **settings, options={"ecn": json.loads(OPTIONS)})
-replace_file, step = ecn.files.replace_file, ecn.training.loop.Loop._step
+replace_file, step = mpclean.release.atomic.replace_file, ecn.training.loop.Loop._step
 counts = {}
 
 def at(moment):
@@ -64,7 +65,7 @@ def killed_write(path, write):
 for what, number, save_every in moments:
     if os.fork() == 0:
         ecn.training.loop.Loop._step = killed_step
-        for module in (ecn.checkpoint, ecn.training.logs, ecn.training.state):
+        for module in (ecn.runs.checkpoint, ecn.training.logs, ecn.training.state):
             module.replace_file = killed_write
         ecn.training.loop._SAVE_EVERY = save_every
         run = folder / f"{what} {number}"
@@ -225,7 +226,7 @@ def test_rows_beyond_the_memory_have_a_way_out(stopped, fit, release, tmp_path, 
     def to(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("ecn.data.Dataset.to", to)
+    monkeypatch.setattr("ecn.data.rows.Dataset.to", to)
     with pytest.raises(OutOfMemoryError, match=r"does not suffice; stream the rows: --set data_memory=GIB"):
         fit(release, tmp_path / "another")
     with pytest.raises(OutOfMemoryError, match=r"; go on where there is more, or train a new run and stream"):

@@ -11,16 +11,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ecn import checkpoint
 from ecn.cli import main
-from ecn.data import open_release
-from ecn.errors import UserError
-from ecn.evaluation import evaluate
-from ecn.inputs import predict_input
+from ecn.data.rows import open_release
+from ecn.inference.evaluation import evaluate
+from ecn.inference.inputs import predict_input
+from ecn.inference.predict import Predictor
 from ecn.models import MODELS
-from ecn.predict import Predictor
-from mpclean.crystal import Crystal
-from mpclean.elements import SYMBOLS
+from ecn.runs import checkpoint
+from mpclean.crystal.crystal import Crystal
+from mpclean.errors import UserError
+from mpclean.vocabulary.elements import SYMBOLS
 
 SITES = {"target": "magnetic_moments"}
 

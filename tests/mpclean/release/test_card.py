@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 import mpclean
-from mpclean.documents import read_structure
-from mpclean.schema import SPLITS, TARGETS
-from mpclean.splits.add import add_split
+from mpclean.release.splitting import add_split
+from mpclean.sources.documents import read_structure
+from mpclean.vocabulary.schema import SPLITS, TARGETS
 
 
 def split_card(release):

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mpclean.release.configurations import configurations, count
-from mpclean.schema import RELEASE, TARGETS
+from mpclean.vocabulary.schema import RELEASE, TARGETS
 
 
 def test_names():

@@ -10,8 +10,8 @@ import pytest
 
 import mpclean
 from mpclean.release.croissant import write_croissant
-from mpclean.schema import COLUMNS, SPLITS
-from mpclean.splits.add import add_split
+from mpclean.release.splitting import add_split
+from mpclean.vocabulary.schema import COLUMNS, SPLITS
 
 mlcroissant = pytest.importorskip("mlcroissant")
 
@@ -110,7 +110,7 @@ def test_published_when_the_upstream_was(small_release, changes, published):
 
 
 def test_nothing_is_claimed_that_the_source_does_not_state(snapshot, tmp_path, monkeypatch):
-    from mpclean import pipeline
+    from mpclean.pipeline import run as pipeline
 
     def unknown(name, path, **options):
         source = opened_source(name, path, **options)

@@ -10,8 +10,8 @@ import pytest
 
 import mpclean
 from mpclean.release import writer
-from mpclean.schema import TARGETS
-from mpclean.splits.add import add_split
+from mpclean.release.splitting import add_split
+from mpclean.vocabulary.schema import TARGETS
 
 datasets = pytest.importorskip("datasets")
 NonMatchingSplitsSizesError = datasets.utils.info_utils.NonMatchingSplitsSizesError

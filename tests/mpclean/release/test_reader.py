@@ -13,7 +13,7 @@ import mpclean
 from mpclean import UserError
 from mpclean.release import writer
 from mpclean.release.manifest import dump_manifest
-from mpclean.schema import LEDGER, RELEASE, SPLITS
+from mpclean.vocabulary.schema import LEDGER, RELEASE, SPLITS
 
 
 def problems(folder):

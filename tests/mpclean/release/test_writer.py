@@ -8,7 +8,7 @@ import mpclean
 from mpclean import UserError
 from mpclean.release import writer
 from mpclean.release.writer import ShardWriter, write_shards, write_table
-from mpclean.schema import COLUMNS, schema
+from mpclean.vocabulary.schema import COLUMNS, schema
 
 SCHEMA = schema("material_id", "efermi", "lattice")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from mpclean.schema import BONDS, KEY, MATCHES
+from mpclean.vocabulary.schema import BONDS, KEY, MATCHES
 
 _LATER_FIELDS = [field for field in (*MATCHES, *BONDS) if field.name not in KEY.names]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mpclean.rules import RULES
 from mpclean.rules.duplicate import DEDUP
-from mpclean.schema import LEDGER
+from mpclean.vocabulary.schema import LEDGER
 
 texts = st.sampled_from([None, "why", "why else"])
 key = st.fixed_dictionaries(

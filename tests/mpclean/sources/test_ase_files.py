@@ -12,9 +12,9 @@ import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from mpclean.documents import read_documents
 from mpclean.errors import UserError
 from mpclean.sources.ase_files import NOT_PERIODIC, is_ase, open_ase
+from mpclean.sources.documents import read_documents
 
 
 def salt(cell=5.6, moments=None, **info):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mpclean.crystal import Crystal
-from mpclean.documents import read_documents, read_structure
+from mpclean.crystal.crystal import Crystal
 from mpclean.errors import UserError
 from mpclean.sources.cgcnn import NO_FILE, NO_LINE, is_cgcnn, open_cgcnn
+from mpclean.sources.documents import read_documents, read_structure
 
 
 @pytest.fixture

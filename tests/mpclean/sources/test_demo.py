@@ -8,13 +8,13 @@ import moyopy
 import numpy as np
 import pytest
 
-from mpclean.bonding.graph import bond_graph
-from mpclean.bonding.topology import topology
-from mpclean.canonical import primitive_cell
-from mpclean.crystal import Crystal, formula
-from mpclean.documents import read_documents
+from mpclean.crystal.bonding.graph import bond_graph
+from mpclean.crystal.bonding.topology import topology
+from mpclean.crystal.cells import primitive_cell
+from mpclean.crystal.crystal import Crystal, formula
 from mpclean.sources import demo
 from mpclean.sources.demo import COUNTS, DEFECTS, PROTOTYPES, decorate, labels, open_demo, recell
+from mpclean.sources.documents import read_documents
 
 # Dimensionality of the bonds of a case.
 DIMENSIONALITY = {"layers": 2, "chains": 1, "molecules": 0, "disconnected": 3}

@@ -8,8 +8,8 @@ import pytest
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry, ManualEnergyAdjustment
 
-from mpclean.documents import read_documents
 from mpclean.errors import UserError
+from mpclean.sources.documents import read_documents
 from mpclean.sources.entries import ANOTHER, OTHER_LICENCE, UNREADABLE, is_entries, open_entries
 
 NAN = float("nan")

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.documents import read_structure
 from mpclean.errors import UserError
 from mpclean.sources import SOURCES, Identity, Kind, Source, open_source, recognise
+from mpclean.sources.documents import read_structure
 
 N = 24  # as many as a random split needs to have three parts
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mpclean.documents import read_documents, read_structure
+from mpclean.sources.documents import read_documents, read_structure
 from mpclean.sources.lemat import is_lemat, open_lemat
 
 _MATRIX = pa.list_(pa.list_(pa.float64()))

@@ -17,7 +17,7 @@ import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.sources import mp_snapshot, open_source
-from mpclean.versions import UNNAMED, known_versions
+from mpclean.sources.versions import UNNAMED, known_versions
 
 mp = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("mp_server.py"))))
 

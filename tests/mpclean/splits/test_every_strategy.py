@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 import pytest
 
 from mpclean import UserError
-from mpclean.schema import SPLIT, SPLITS
 from mpclean.splits import STRATEGIES, shuffled
+from mpclean.vocabulary.schema import SPLIT, SPLITS
 
 SYSTEMS = ["-".join(pair) for pair in combinations(("Al", "Cl", "Fe", "K", "Li", "Na", "O", "S"), 2)]
 IDS = [f"mp-{k:03}" for k in range(280)]

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mpclean.errors import UserError
-from mpclean.schema import SPLIT
 from mpclean.splits import published, read_split, shuffled
+from mpclean.vocabulary.schema import SPLIT
 
 ROWS = [("mp-3", "train"), ("mp-149", "train"), ("mp-10", "validation"), ("mvc-2", "test")]
 EXPECTED = pa.table([list(column) for column in zip(*ROWS, strict=True)], schema=SPLIT)

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from mpclean.schema import SPLIT
 from mpclean.splits import shuffled
+from mpclean.vocabulary.schema import SPLIT
 
 
 def authors_split(ids):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import mpclean
 from mpclean import UserError
-from mpclean.schema import SPLITS
+from mpclean.release.splitting import add_split
 from mpclean.splits import STRATEGIES
-from mpclean.splits.add import add_split
+from mpclean.vocabulary.schema import SPLITS
 
 THIRDS = (0.4, 0.3, 0.3)
 

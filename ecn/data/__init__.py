@@ -1,0 +1,1 @@
+"""A release as tensors: flat arrays, batches, the graph of the supercell."""

@@ -1,0 +1,1 @@
+"""From a trained model to numbers: forward passes, evaluation, prediction of structures."""

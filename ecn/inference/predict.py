@@ -1,0 +1,318 @@
+"""Crystals in, numbers with units out.
+
+Whatever crystals come as, they go the way of a build (`mpclean.pipeline.single`): the same cells, the same
+bonds, the same rules. Models see them as flat tensors, a batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+
+from ecn.data.rows import crystal_tensors
+from ecn.inference.evaluation import (
+    max_edges,
+    memory_of,
+    predict_rows,
+    require_device,
+    require_same_bonds,
+)
+from ecn.models.features import N_ELEMENTS
+from ecn.runs import checkpoint
+from ecn.runs.locate import locate
+from ecn.targets.tasks import signs
+from mpclean.crystal.crystal import Crystal
+from mpclean.errors import UserError
+from mpclean.pipeline import executor as engine
+from mpclean.pipeline.single import ExamineTask, documents, examine, judge_release
+from mpclean.pipeline.steps import Bonds
+from mpclean.release.reader import Release
+from mpclean.vocabulary.elements import SYMBOLS
+from mpclean.vocabulary.schema import RELEASE
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+#: A table of predictions. ``site`` is the place of an atom in the canonical primitive cell, from 0, and
+#: ``element`` its symbol, both null where the target is one of crystals. ``value`` and ``spread`` are in
+#: ``unit`` and null where there is no number; ``spread`` is the deviation over the models, null of a single
+#: one; ``valid`` is whether the rules of the data set would keep the crystal, and ``rule`` the one that
+#: would not.
+PREDICTIONS = pa.schema(
+    [
+        ("material_id", pa.string()),
+        ("formula", pa.string()),
+        ("target", pa.string()),
+        ("site", pa.int64()),
+        ("element", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("spread", pa.float64()),
+        ("valid", pa.bool_()),
+        ("rule", pa.string()),
+        ("warning", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a crystal, or about an atom of it."""
+
+    formula: str
+    """Reduced formula."""
+    target: str
+    """Name of the target."""
+    value: float
+    """The prediction, in `unit`; NaN where none can be made. Of several models their mean."""
+    unit: str
+    """Unit of `value` and `spread`."""
+    spread: float
+    """Deviation over the models; NaN of a single one."""
+    valid: bool
+    """Whether the rules of the data set would keep the crystal."""
+    rule: str
+    """The rule that would not keep it; empty where all would."""
+    warning: str = ""
+    """What speaks against the number, or why there is none; empty where nothing does."""
+    site: int | None = None
+    """The atom's place in the canonical primitive cell, from 0; None where the target is one of crystals."""
+    element: str = ""
+    """The atom's symbol; empty where the target is one of crystals."""
+
+    def __float__(self) -> float:
+        return self.value
+
+
+class Predictor:
+    """Trained models with all that leads from a structure to a number.
+
+    Parameters
+    ----------
+    members
+        One run, or several for the same targets on the same graphs.
+    device
+        Name of a torch device.
+
+    Raises
+    ------
+    UserError
+        If the runs do not go together, or there is no such device.
+    """
+
+    def __init__(self, *members: checkpoint.Checkpoint, device: str = "cpu") -> None:
+        require_device(device)
+        self.members = members
+        self.device = torch.device(device)
+        self.goal = members[0].goal
+        rules = members[0].config.featuriser
+        for other in members[1:]:
+            if other.goal.tasks != self.goal.tasks or other.config.featuriser != rules:
+                what = "targets" if other.goal.tasks != self.goal.tasks else "bonds or rules"
+                raise UserError(f"{members[0].path} and {other.path}: have other {what}, and so no mean")
+        self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
+        self.rules = tuple(rules["rules"])
+        self.synthetic = any(member.config.release["synthetic"] for member in members)
+
+    def predict(self, structures: Iterable[Structure | Crystal | Atoms]) -> list[Prediction]:
+        """Predict crystals, each on its canonical primitive cell, with the release's own bonds.
+
+        Parameters
+        ----------
+        structures
+            pymatgen structures, `mpclean.crystal.crystal.Crystal` or ASE atoms.
+
+        Returns
+        -------
+        A prediction for each, in their order, and of several targets for each of these; of a target of
+        sites for each atom of the canonical primitive cell. One that a
+        rule of the data set would leave out, or whose cell is in doubt
+        (`mpclean.pipeline.single.cell_problem`), has a warning, as all have from a model that was trained on
+        synthetic labels; one without a graph has no value either.
+
+        Raises
+        ------
+        UserError
+            If a structure is not ordered or not periodic in three directions.
+        """
+        batches = documents([_crystal(structure) for structure in structures])
+        rows = [row for table in self.predict_documents(batches) for row in table.to_pylist()]
+        return [
+            Prediction(
+                row["formula"] or "",
+                row["target"],
+                np.nan if row["value"] is None else row["value"],
+                row["unit"],
+                np.nan if row["spread"] is None else row["spread"],
+                row["valid"],
+                row["rule"] or "",
+                row["warning"],
+                row["site"],
+                row["element"] or "",
+            )
+            for row in rows
+        ]
+
+    def predict_documents(self, batches: Iterable[pa.RecordBatch], workers: int = 1) -> Iterator[pa.Table]:
+        """Predict documents as they come from a source.
+
+        Parameters
+        ----------
+        batches
+            Of `mpclean.sources.base.DOCUMENTS`; read as predictions are asked for.
+        workers
+            Processes that find cells and bonds.
+
+        Yields
+        ------
+        A table of `PREDICTIONS` for each batch: for every document a row for each target, or each site.
+        """
+        tasks = (ExamineTask(batch, self.bonds, self.rules) for batch in batches)
+        for found in engine.run(examine, tasks, workers):
+            yield self._table(found.rows, found.verdicts, found.doubts)
+
+    def predict_release(self, release: Release, split: str | None = None) -> Iterator[pa.Table]:
+        """Predict rows of a release, whose graphs are taken as they are.
+
+        Parameters
+        ----------
+        release
+            One whose bonds were found as those of the models.
+        split
+            "train", "validation" or "test", of the split that the models were trained on; all rows by
+            default.
+
+        Yields
+        ------
+        A table of `PREDICTIONS` for each row group of the release.
+
+        Raises
+        ------
+        UserError
+            If its bonds were found otherwise, it has not the split of the models, these were trained on
+            several, or it cannot be read.
+        """
+        require_same_bonds(release, self.members[0].config.featuriser)
+        for rows in release.batches(split, RELEASE.names, strategy=self._strategy() if split else None):
+            yield self._table(rows, judge_release(rows, self.rules), [""] * len(rows))
+
+    def _table(self, rows: pa.Table, verdicts: pa.Table, doubts: list[str]) -> pa.Table:
+        known, tasks = self._known(rows), self.goal.tasks
+        atoms = pc.list_value_length(rows["atomic_numbers"]).fill_null(0).to_numpy()
+        # The crystal of every row of the result: it has one for each target, or for each atom.
+        counts = np.where(known, atoms, 1) if self.goal.per_site else np.full(len(rows), len(tasks))
+        crystal = np.repeat(np.arange(len(rows)), counts)
+        has_number = known[crystal]
+        numbers = np.full((len(self.members), len(crystal)), np.nan)
+        atomic_number = np.zeros(len(crystal), np.int64)  # of the atom that a row is about, if it is
+        if known.any():
+            with_graphs = rows.filter(pa.array(known))
+            numbers[:, has_number] = self._values(with_graphs)
+            if self.goal.per_site:
+                atomic_number[has_number] = pc.list_flatten(with_graphs["atomic_numbers"]).to_numpy()
+        site = np.arange(len(crystal)) - np.searchsorted(crystal, crystal)
+        several = len(self.members) > 1
+        spread = numbers.std(axis=0, ddof=1) if several else np.full(len(crystal), np.nan)
+        warnings = [
+            "; ".join(filter(None, parts))
+            for parts in zip(
+                map(_said, *(verdicts[name].to_pylist() for name in ("rule", "reason", "detail"))),
+                ("" if k else _unknown(row) for k, row in zip(known, rows["atomic_numbers"], strict=True)),
+                doubts,
+                ["trained on synthetic labels" if self.synthetic else ""] * len(rows),
+                strict=True,
+            )
+        ]
+        of_crystals = pa.table(
+            {
+                "material_id": rows["material_id"],
+                "formula": rows["reduced_formula"],
+                "valid": verdicts["rule"].is_null(),
+                "rule": verdicts["rule"],
+                "warning": pa.array(warnings, pa.string()),
+            }
+        ).take(pa.array(crystal))
+        names, units = ([getattr(task, what) for task in tasks] for what in ("name", "unit"))
+        columns = {
+            **{name: of_crystals[name] for name in of_crystals.column_names},
+            "target": pa.array(names * (len(crystal) // len(tasks)), pa.string()),
+            "unit": pa.array(units * (len(crystal) // len(tasks)), pa.string()),
+            "site": pa.array(site, mask=atomic_number == 0),
+            "element": pa.array(np.array(SYMBOLS, object)[atomic_number], mask=atomic_number == 0),
+            "value": pa.array(numbers.mean(axis=0), from_pandas=True),
+            "spread": pa.array(spread, from_pandas=True),
+        }
+        return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
+
+    def _strategy(self) -> str | None:
+        """The split that all members were trained on: another one's test rows may be training rows."""
+        strategies = {member.config.release["split"] for member in self.members}
+        if len(strategies) > 1:
+            names = ", ".join(sorted(name or "that of the build" for name in strategies))
+            raise UserError(f"the models were trained on different splits ({names}): leave out --split")
+        return strategies.pop()
+
+    def _known(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Whether a row has a graph, and no element that the models do not know; (K,)."""
+        known = rows["edge_source"].is_valid().to_numpy().copy()
+        numbers = rows["atomic_numbers"].combine_chunks()
+        beyond = pc.greater(numbers.flatten(), N_ELEMENTS).to_numpy(zero_copy_only=False)
+        known[pc.list_parent_indices(numbers).to_numpy()[beyond]] = False
+        return known
+
+    def _values(self, rows: pa.Table) -> NDArray[np.float64]:
+        """Values of every member for rows with graphs, (members, K * targets) or (members, atoms).
+
+        The sign of all numbers of sites of a crystal means nothing: it is that of the first member.
+        """
+        crystals = crystal_tensors(rows, "crystals")
+        found = []
+        with memory_of(self.device, "predict with --device cpu"):
+            crystals = crystals.to(self.device)
+            for member in self.members:
+                model = member.model.to(self.device)
+                edges = max_edges(model, self.device)
+                output = member.predict(predict_rows(model, crystals, edges, None, self.goal.per_site))
+                values = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
+                found.append(torch.stack(values, dim=1).double().cpu().flatten())
+        if self.goal.per_site:
+            crystal = torch.repeat_interleave(crystals.atom_start.diff().cpu())
+            found = [values * signs(values, found[0], crystal) for values in found]
+        return torch.stack(found).numpy()
+
+
+def _unknown(atomic_numbers: pa.Scalar) -> str:
+    names = sorted({SYMBOLS[z] for z in atomic_numbers.as_py() or () if z > N_ELEMENTS})
+    return f"the model does not know {', '.join(names)}" if names else ""
+
+
+def _said(rule: str | None, reason: str | None, detail: str | None) -> str:
+    """A verdict in words; empty where the crystal would stay."""
+    if rule is None:
+        return ""
+    what = f"{reason} ({detail})" if detail else f"{reason}"
+    return what if rule == "record" else f"the rule {rule} leaves such crystals out: {what}"
+
+
+def _crystal(structure: Any) -> Crystal:
+    if isinstance(structure, Crystal):
+        return structure
+    return (
+        Crystal.from_ase(structure)
+        if hasattr(structure, "pbc") and hasattr(structure, "cell")
+        else Crystal.from_pymatgen(structure)
+    )
+
+
+def load(run: str | Path, *more: str | Path, device: str = "cpu") -> Predictor:
+    """Load a trained model, or several for one target; see `ecn.load`."""
+    return Predictor(*(checkpoint.load(locate(name)) for name in (run, *more)), device=device)

@@ -1,0 +1,279 @@
+"""A run on disk: what was trained, on what, and the best weights so far.
+
+A run is a folder with
+
+* ``config.json``, written once, before the first epoch: everything needed to make the model
+  again, to turn a structure into its input and to say what its output means;
+* ``model.safetensors``, replaced whole at every better epoch, with that epoch's number and
+  score and a digest of the weights in its header;
+* ``metrics.csv``, a line per epoch.
+
+Nothing is pickled. A run of an earlier format is brought up to date as it is read, so that it can be
+read for ever: a change of the format is a new `FORMAT_VERSION`, a function in `_UPDATES`, and a small
+run of the new version in ``tests/ecn/checkpoints``. A new setting of training is none: earlier runs had it
+at the value of the preset ``paper``, and are read so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecn.models import settings
+from mpclean.errors import UserError
+from mpclean.release.atomic import replace_file
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ecn.models.base import CrystalModel
+    from ecn.targets.tasks import Goal
+
+#: Of the folder's layout; raised with every change of it.
+FORMAT_VERSION = 2
+
+CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.csv"
+
+_PACKAGES = ("mpclean", "lightning", "numpy", "pyarrow", "safetensors", "torch")
+
+
+def git_revision() -> str | None:
+    """The commit of the code that runs, ending in ``-dirty`` where files differ from it.
+
+    Returns
+    -------
+    40 hexadecimal digits; None where the code is installed and no checkout, or there is no git.
+    """
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    try:
+        # A folder of packages may lie in a checkout of something else, which says nothing of us.
+        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True)
+        described = [*git, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        return subprocess.run(described, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What a run was made of, resolved: nothing is left to a default."""
+
+    targets: list[dict[str, Any]]
+    """What every output is: a task, with the units that it was learned in; see `Goal.to_json`."""
+    model: str
+    """Name in `ecn.models.MODELS`."""
+    model_options: dict[str, Any]
+    """Every field of the model's ``Config``."""
+    preset: str
+    """Name of the preset that the settings started from."""
+    training: dict[str, Any]
+    """Every field of `ecn.training.presets.Preset` but `options`, after the user's changes."""
+    seed: int
+    """Seed of weights, order and draws."""
+    limit: int | None
+    """Training rows that were asked for; None for all."""
+    time_limit: float | None
+    """Minutes that were allowed; None for no limit."""
+    n_train: int
+    """Rows trained on."""
+    n_validation: int
+    """Rows that the best epoch was chosen by."""
+    release: dict[str, Any]
+    """Of the training data: path, name, version, content hash, whether it is synthetic, split."""
+    featuriser: dict[str, Any]
+    """How the release turned a crystal into a graph, and by which rules crystals stayed: bonds,
+    min_area, cutoff, rules."""
+    packages: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})
+    """Versions of the packages that had a hand in it."""
+    git_revision: str | None = field(default_factory=git_revision)
+    """Commit of the code, where it ran from a checkout."""
+    format_version: int = FORMAT_VERSION
+    """Of the folder's layout."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model as it was saved."""
+
+    path: Path
+    """The folder of the run."""
+    config: RunConfig
+    """What the run was made of."""
+    goal: Goal
+    """What the outputs of the model are."""
+    model: CrystalModel
+    """With the best weights, in evaluation mode."""
+    epoch: int
+    """The best epoch, from 1."""
+    digest: str
+    """SHA-256 of the weights, by name."""
+
+    def predict(self, output: Tensor) -> Tensor:
+        """Bring outputs of the model, (R, T), to the units of the targets (logits for a class)."""
+        return self.goal.predicted(output)
+
+
+def save_config(run: Path, config: RunConfig) -> None:
+    """Write ``config.json`` of a run."""
+    text = json.dumps(asdict(config), indent=2) + "\n"
+    replace_file(run / CONFIG, lambda path: path.write_text(text))
+
+
+def save_weights(run: Path, model: nn.Module, epoch: int, score: float) -> None:
+    """Replace the weights of a run, so that a reader finds the old or the new ones, whole."""
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    header = {"epoch": str(epoch), "score": repr(score), "digest": digest_of(weights)}
+    replace_file(run / WEIGHTS, lambda path: save_file(weights, path, metadata=header))
+
+
+def load(run: Path) -> Checkpoint:
+    """Read a run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+
+    Raises
+    ------
+    UserError
+        If it is no run, holds no weights yet, was written by a later version, or is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from ecn.models import build
+
+    config = load_config(run)
+    goal = load_goal(run, config)
+    path = run / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{run}: no {WEIGHTS}; its training ended before the first epoch did")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        model = build(config.model, config.model_options)
+        model.load_state_dict(weights)
+        digest, epoch = header["digest"], int(header["epoch"])
+    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged, or no weights of a {config.model!r} model ({reason})") from error
+    if digest != digest_of(weights):
+        raise UserError(f"{path}: damaged, its digest does not match; train again or restore it")
+    return Checkpoint(run, config, goal, model.eval(), epoch, digest)
+
+
+def load_goal(run: Path, config: RunConfig) -> Goal:
+    """What a run is trained for.
+
+    Raises
+    ------
+    UserError
+        If its targets are none.
+    """
+    from ecn.targets.tasks import Goal, Target
+
+    try:
+        goal = Goal.from_json(config.targets)
+        for target in goal.targets:
+            settings.check(f"{run / CONFIG}: damaged, a target", Target, vars(target))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{run / CONFIG}: damaged, its targets are none ({error})") from error
+    return goal
+
+
+def load_config(run: Path) -> RunConfig:
+    """Read ``config.json`` of a run.
+
+    Raises
+    ------
+    UserError
+        If it is no run, was written by a later version, or is damaged.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise UserError(f"{run}: no run of `ecn fit`, for it has no {CONFIG}")
+    try:
+        content = json.loads(path.read_text())
+        found = content["format_version"]
+        if not isinstance(found, int) or found < 1:
+            raise ValueError(found)
+        for version in range(found, FORMAT_VERSION):
+            content = {**_UPDATES[version](content), "format_version": version + 1}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged, or not written by `ecn fit`") from error
+    if found > FORMAT_VERSION:
+        raise UserError(f"{path}: format version {found}, but this ecn reads {FORMAT_VERSION}; upgrade ecn")
+    expected = {f.name for f in fields(RunConfig)}
+    if set(content) != expected:
+        raise UserError(f"{path}: damaged, entries {sorted(set(content) ^ expected)} are missing or unknown")
+    for name, entries in _ENTRIES.items():
+        if not isinstance(content[name], dict) or not entries <= content[name].keys():
+            raise UserError(f"{path}: damaged, {name} has not the entries {', '.join(sorted(entries))}")
+    settings.check(f"{path}: damaged, a run", RunConfig, content, may_be_zero=["seed"])
+    return RunConfig(**content)
+
+
+#: Entries that a part of a configuration has at least.
+_ENTRIES = {
+    "release": {"path", "name", "version", "content_hash", "synthetic", "split", "split_sha256"},
+    "featuriser": {"bonds", "min_area", "cutoff", "rules"},
+}
+
+
+def _from_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 has several targets, the revision of the code, the rules, and more settings of training."""
+    from ecn.targets.tasks import Goal
+
+    # Graphs of a radius were those of Perov-5 only, which has but one rule.
+    rules = ["record", "duplicate", "size", "dimensionality", "graph"]
+    fixed = {
+        "batch_edges": None,
+        "max_edges": None,
+        "precision": "32-true",
+        "loss": "mse",
+        "clip_norm": None,
+        "warmup_epochs": 0.0,
+        "average_decay": None,
+    }
+    goal = Goal.named(str(content["target"]))
+    if content["unit"] != goal.tasks[0].unit:
+        raise UserError(f"damaged, {goal.name} in {content['unit']!r} and not in {goal.tasks[0].unit}")
+    (target,) = goal.to_json()
+    target |= {name: content[name] for name in ("shift", "scale", "train_mean")}
+    gone = ("target", "unit", "shift", "scale", "train_mean")
+    return {
+        **{name: value for name, value in content.items() if name not in gone},
+        "targets": [target],
+        "git_revision": None,
+        "training": {**fixed, **content["training"]},
+        "release": {"split": None, "split_sha256": None, **content["release"]},
+        "featuriser": {
+            "rules": ["record"] if content["featuriser"]["bonds"] == "radius" else rules,
+            **content["featuriser"],
+        },
+    }
+
+
+#: From each earlier format to the next one, as functions of ``config.json``.
+_UPDATES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+
+
+def digest_of(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of tensors with their names, in the order of these."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()

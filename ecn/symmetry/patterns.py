@@ -1,0 +1,124 @@
+"""Sharing patterns to look at: as text, and as the figures of the paper's appendix (7 and 8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
+
+import numpy as np
+
+from ecn.symmetry.groups import GROUPS, PLANE_POINT_GROUPS, cell_group, cell_offsets, group_elements
+from ecn.symmetry.sharing import CellPattern, cell_pattern
+from mpclean.errors import UserError
+
+#: One sign for each colour, as far as they go.
+_SIGNS = digits + ascii_lowercase + ascii_uppercase
+
+
+def find_pattern(lattice: str, side: int) -> CellPattern:
+    """The pattern of a group by its name on the command line.
+
+    Parameters
+    ----------
+    lattice
+        One of `ecn.symmetry.groups.GROUPS` or of `ecn.symmetry.groups.PLANE_POINT_GROUPS`.
+    side
+        Side of the supercell, in unit cells.
+
+    Raises
+    ------
+    UserError
+        If there is no such lattice, or if the supercell has too many cells to draw.
+    """
+    if lattice not in (*GROUPS, *PLANE_POINT_GROUPS):
+        raise UserError(
+            f"unknown lattice {lattice!r}; in space {', '.join(GROUPS)}; "
+            f"in the plane {', '.join(PLANE_POINT_GROUPS)}"
+        )
+    n_cells = side ** (2 if lattice in PLANE_POINT_GROUPS else 3)
+    if n_cells > len(_SIGNS):
+        raise UserError(
+            f"--side {side}: {n_cells} cells are too many to show; 3 is the largest in space, 7 in the plane"
+        )
+    return cell_pattern(lattice, side)
+
+
+def describe(pattern: CellPattern) -> str:
+    """A pattern in words and signs: its order, its orbits, and the coloured matrix.
+
+    Parameters
+    ----------
+    pattern
+        Of at most 62 cells.
+
+    Returns
+    -------
+    Several lines. In the matrix the rows are the cells i, the columns the cells j.
+    """
+    cells = ["".join(map(str, cell)) for cell in cell_offsets(pattern.side, pattern.dimension).tolist()]
+    lines = [
+        f"{pattern.name}, {' x '.join([str(pattern.side)] * pattern.dimension)} cells: "
+        f"{pattern.n_colours} colours{_order(pattern)}",
+        "",
+        "colour  differences of cells",
+    ]
+    for colour in range(pattern.n_colours):
+        members = (cells[d] for d in np.flatnonzero(pattern.colours == colour))
+        lines.append(f"{_SIGNS[colour]:>6}  {' '.join(members)}")
+    lines.append("")
+    for cell, row in zip(cells, pattern.matrix(), strict=True):
+        lines.append(f"{cell:>6}  " + " ".join(_SIGNS[colour] for colour in row))
+    return "\n".join(lines)
+
+
+def _order(pattern: CellPattern) -> str:
+    if pattern.name == "S8" and pattern.n_cells > 8:
+        return f", {pattern.n_cells}! permutations"
+    return f", {len(group_elements(cell_group(pattern.name, pattern.side)))} permutations"
+
+
+def draw(pattern: CellPattern, path: Path) -> None:
+    """Draw a pattern as a coloured matrix and as a coloured bipartite graph (figures 7 and 8).
+
+    Parameters
+    ----------
+    pattern
+        What to draw.
+    path
+        File to write; its ending says of which kind.
+
+    Raises
+    ------
+    UserError
+        If the kind of file is none that can be drawn, or it cannot be written.
+    """
+    from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+
+    matrix, n = pattern.matrix(), pattern.n_cells
+    palette = colormaps["tab20" if pattern.n_colours > 10 else "tab10"]
+    cells = ["".join(map(str, cell)) for cell in cell_offsets(pattern.side, pattern.dimension).tolist()]
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(palette(matrix % palette.N))
+    left.set(xticks=range(n), yticks=range(n), xlabel="cell j", ylabel="cell i")
+    left.set_xticklabels(cells, rotation=90)
+    left.set_yticklabels(cells)
+
+    i, j = np.divmod(np.arange(n * n), n)
+    ends = np.stack([np.stack([0.0 * j, -j], axis=1), np.stack([1.0 + 0.0 * i, -i], axis=1)], axis=1)
+    right.add_collection(LineCollection(list(ends), colors=palette(matrix[i, j] % palette.N), linewidths=1.2))
+    for x, side in ((0.0, "right"), (1.0, "left")):
+        right.scatter(np.full(n, x), -np.arange(n), color="black", s=12, zorder=3)
+        for place, cell in enumerate(cells):
+            right.text(x + (0.05 if x else -0.05), -place, cell, ha=side, va="center", fontsize="small")
+    right.set(xlim=(-0.4, 1.4), title="cells j to cells i")
+    right.axis("off")
+    figure.suptitle(f"{pattern.name}: {pattern.n_colours} colours")
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error

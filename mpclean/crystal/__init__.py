@@ -1,0 +1,1 @@
+"""A crystal: the type, its cells, its bonds, and what makes two crystals similar."""

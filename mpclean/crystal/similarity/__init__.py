@@ -1,0 +1,1 @@
+"""When two crystals count as similar: by composition, by prototype, by structure."""

@@ -1,0 +1,171 @@
+"""Labels that are suspicious: each check names records to look at, and drops none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mpclean.vocabulary.elements import SYMBOLS
+
+#: Formation energies of crystals, eV/atom: the strongest known bind with less than 5.
+FORMATION_ENERGIES = (-6.0, 5.0)
+
+#: Largest band gap, eV: that of solid helium, below 25.
+LARGEST_GAP = 25.0
+
+#: Largest Fermi energy from the average potential of a cell, eV.
+LARGEST_FERMI_ENERGY = 50.0
+
+#: By how much rounding alone can make the direct gap less than the indirect one, eV.
+GAP_ROUNDING = 1e-6
+
+#: Energy above the hull that rounding alone can make negative, eV/atom.
+HULL_ROUNDING = 1e-6
+
+#: Farthest that a polymorph may be from the median of its formula, eV/atom.
+FARTHEST_POLYMORPH = 1.0
+
+#: Polymorphs whose median says something.
+FEWEST_POLYMORPHS = 3
+
+#: Gap of a compound of metals that is worth a look, eV. Some have one (Zintl phases, CsAu).
+GAP_OF_METALS = 0.5
+
+#: Orbitals that spins of equal direction can fill, by block of the element: the shell of the
+#: block, each orbital once (Hund's rule), and the s shell; in f also one d electron, as in Gd.
+_ORBITALS = {"s": 1, "p": 4, "d": 6, "f": 9}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of suspicion.
+
+    Attributes
+    ----------
+    name
+        Name in the JSON of an audit.
+    title
+        What is suspicious, for tables.
+    flags
+        From N rows of a release, with those of `COLUMNS` that it has, to (N,) bool, true for
+        suspicious ones.
+    """
+
+    name: str
+    title: str
+    flags: Callable[[pa.Table], NDArray[np.bool_]]
+
+
+#: Labels that are energies of formation of a cell, eV.
+_HEATS = ("heat_all", "heat_ref")
+
+#: Labels that are band gaps, eV.
+_GAPS = ("band_gap", "dir_gap", "ind_gap")
+
+#: Columns of a release that the checks read, where it has them.
+COLUMNS = (
+    *("material_id", "reduced_formula", "atomic_numbers"),
+    *("formation_energy_per_atom", "e_above_hull", "efermi", "magnetization_per_atom", *_HEATS, *_GAPS),
+)
+
+
+def suspicious(rows: pa.Table) -> dict[str, list[str]]:
+    """The ids of suspicious records, by check.
+
+    Parameters
+    ----------
+    rows
+        Rows of a release with those of `COLUMNS` that it has.
+    """
+    return {check.name: rows["material_id"].filter(check.flags(rows)).to_pylist() for check in CHECKS}
+
+
+def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
+    """A column as (N,) floats; nan, of which no comparison is true, where it is null or not there."""
+    if name not in rows.column_names:
+        return np.full(rows.num_rows, np.nan)
+    return pc.fill_null(rows[name], float("nan")).to_numpy()
+
+
+def _no_physical_value(rows: pa.Table) -> NDArray[np.bool_]:
+    heats = [_numbers(rows, name) / _n_atoms(rows) for name in _HEATS]
+    energies = np.stack([_numbers(rows, "formation_energy_per_atom"), *heats])
+    gaps = np.stack([_numbers(rows, name) for name in _GAPS])
+    _, direct, indirect = gaps
+    return (
+        (energies < FORMATION_ENERGIES[0]).any(axis=0)
+        | (energies > FORMATION_ENERGIES[1]).any(axis=0)
+        | (_numbers(rows, "e_above_hull") < -HULL_ROUNDING)
+        | (gaps < 0.0).any(axis=0)
+        | (gaps > LARGEST_GAP).any(axis=0)
+        | (direct < indirect - GAP_ROUNDING)
+        | (np.abs(_numbers(rows, "efermi")) > LARGEST_FERMI_ENERGY)
+    )
+
+
+def _far_from_polymorphs(rows: pa.Table) -> NDArray[np.bool_]:
+    energy = _numbers(rows, "formation_energy_per_atom")
+    formula = rows["reduced_formula"].combine_chunks().dictionary_encode().indices.to_numpy()
+    known = np.flatnonzero(~np.isnan(energy))
+    order = known[np.argsort(formula[known], kind="stable")]
+    begins = np.flatnonzero(np.diff(formula[order])) + 1
+    far = np.zeros(len(energy), dtype=bool)
+    for group in np.split(order, begins):
+        if len(group) >= FEWEST_POLYMORPHS:
+            far[group] = np.abs(energy[group] - np.median(energy[group])) > FARTHEST_POLYMORPH
+    return far
+
+
+def _n_atoms(rows: pa.Table) -> NDArray[np.int32]:
+    """(N,) atoms in the cell."""
+    return pc.list_value_length(rows["atomic_numbers"]).to_numpy()
+
+
+def _per_row(rows: pa.Table, values: NDArray, reduce: np.ufunc) -> NDArray:
+    """A value of every element, reduced over the atoms of each row."""
+    lengths = _n_atoms(rows)
+    atoms = pc.list_flatten(rows["atomic_numbers"]).to_numpy()
+    return reduce.reduceat(values[atoms], np.cumsum(lengths) - lengths)
+
+
+@cache
+def _orbitals() -> NDArray[np.float64]:
+    """Largest moment of an atom by atomic number, muB."""
+    from pymatgen.core import Element
+
+    return np.array([0, *(_ORBITALS[Element(symbol).block] for symbol in SYMBOLS[1:])], dtype=np.float64)
+
+
+def _too_magnetic(rows: pa.Table) -> NDArray[np.bool_]:
+    return _numbers(rows, "magnetization_per_atom") * _n_atoms(rows) > _per_row(rows, _orbitals(), np.add)
+
+
+@cache
+def _metals() -> NDArray[np.bool_]:
+    """Whether an element is a metal, by atomic number."""
+    from pymatgen.core import Element
+
+    return np.array([False, *(Element(symbol).is_metal for symbol in SYMBOLS[1:])])
+
+
+def _gap_of_metals(rows: pa.Table) -> NDArray[np.bool_]:
+    return _per_row(rows, _metals(), np.logical_and) & (_numbers(rows, "band_gap") > GAP_OF_METALS)
+
+
+#: Every check, in the order of tables.
+CHECKS = (
+    Check("value", "a value beyond what is physical", _no_physical_value),
+    Check(
+        "polymorph",
+        f"formation energy over {FARTHEST_POLYMORPH:g} eV/atom from the median of its formula",
+        _far_from_polymorphs,
+    ),
+    Check("moment", "more magnetisation than its elements can carry", _too_magnetic),
+    Check("gap", f"metals only, and a gap over {GAP_OF_METALS:g} eV", _gap_of_metals),
+)

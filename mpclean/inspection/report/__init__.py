@@ -1,0 +1,145 @@
+"""A page to look at: what is in a release, what left it and why, and what can be held against it.
+
+One HTML file that needs nothing else, and its figures as PNG. A section of it is a function here that
+yields text, tables and plots (`mpclean.inspection.report.base`), and an entry in `SECTIONS`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mpclean.errors import UserError
+from mpclean.inspection.report import (
+    bonds,
+    duplicates,
+    elements,
+    funnel,
+    leakage,
+    provenance,
+    symmetry,
+    targets,
+)
+from mpclean.inspection.report import excluded as dropped
+from mpclean.inspection.report.base import Block, Context, Image, Plot, Section
+from mpclean.inspection.report.style import drawing, rendered
+from mpclean.release import Release, open_release
+from mpclean.release.atomic import move_into_place, staging_folder
+from mpclean.release.layout import REPORT
+from mpclean.release.manifest import Manifest
+from mpclean.release.update import amended
+
+__all__ = ["report"]
+
+#: Every section, in the order of the page.
+SECTIONS = (
+    Section("funnel", "What was kept", funnel.blocks),
+    Section("targets", "Targets and splits", targets.blocks),
+    Section("elements", "Elements", elements.blocks),
+    Section("symmetry", "Symmetry", symmetry.blocks),
+    Section("bonds", "Cells and bonds", bonds.blocks),
+    Section("dropped", "What was dropped", dropped.blocks),
+    Section("duplicates", "Duplicates", duplicates.blocks),
+    Section("leakage", "Leakage", leakage.blocks),
+    Section("labels", "Labels worth a look", leakage.labels),
+    Section("provenance", "Provenance", provenance.blocks),
+)
+
+#: What the command needs beyond the package, by the name of the import.
+_NEEDS = ("jinja2", "matplotlib")
+
+
+def report(path: str | Path, out: str | Path | None = None, workers: int | None = None) -> Path:
+    """Make the report of a release; the command ``mpclean report``.
+
+    Parameters
+    ----------
+    path
+        Folder of the release.
+    out
+        Folder to make. By default the folder ``report`` of the release, whose manifest then lists
+        the files with their hashes; one that is there is replaced. The content hash stays.
+    workers
+        Processes for the audit; the number of usable cores by default.
+
+    Returns
+    -------
+    The page.
+
+    Raises
+    ------
+    UserError
+        If the release cannot be read, a package is missing, or `out` is there already; nothing is
+        written then.
+    """
+    if any(find_spec(name) is None for name in _NEEDS):
+        raise UserError("mpclean report needs matplotlib and Jinja2: pip install 'mpclean[report]'")
+    if out is None:
+        with amended(path) as amendment:
+            files = amendment.release.manifest["files"]
+            amendment.removed.update(name for name in files if name.startswith(f"{REPORT}/"))
+            _write(amendment.release, amendment.folder / REPORT, workers)
+        return Path(path) / REPORT / "index.html"
+    release = open_release(path)  # refuses a wrong path before anything is made beside the other
+    with staging_folder(Path(out)) as staging:
+        if Path(out).exists():
+            raise UserError(f"{out} exists already; choose another --out")
+        _write(release, staging / REPORT, workers)
+        move_into_place(staging / REPORT, Path(out))
+    return Path(out) / "index.html"
+
+
+def _write(release: Release, folder: Path, workers: int | None) -> None:
+    (folder / "figures").mkdir(parents=True)
+    context = Context(release, workers)
+    sections = []
+    with drawing():
+        for section in tqdm(SECTIONS, desc="report", unit=" sections", disable=None):
+            blocks = list(_embedded(section, context, folder / "figures"))
+            if blocks:
+                sections.append((section, blocks))
+    page = _page(release.manifest, sections)
+    (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
+
+
+def _embedded(section: Section, context: Context, figures: Path) -> Iterator[Block | Image]:
+    """The blocks of a section; figures are written as PNG, and stand in the page as SVG in a ``data:`` URI.
+
+    An SVG that is shown as an image runs no script and fetches nothing, whatever it holds.
+    """
+    for block in section.blocks(context):
+        if isinstance(block, Plot):
+            png, svg = rendered(block.figure)
+            (figures / f"{block.name}.png").write_bytes(png)
+            yield Image(block, f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}")
+        else:
+            yield block
+
+
+def _page(manifest: Manifest, sections: list[tuple[Section, list[Block | Image]]]) -> str:
+    """The HTML. Every string goes through Jinja2's escaping, and none of the release becomes a link."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mpclean", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    read, kept = manifest["stages"][0]["left"], sum(manifest["splits"].values())
+    key = [
+        ("records read", f"{read:,}"),
+        ("crystals kept", f"{kept:,}"),
+        ("of those read", f"{kept / read:.1%}"),
+        ("splits", f"{1 + len(manifest.get('more_splits', {}))}"),
+        ("targets", f"{len(manifest['statistics'])}"),
+    ]
+    title = f"{manifest['name']} {manifest['release_version']}: report"
+    return environment.get_template("page.html").render(
+        manifest=manifest, sections=sections, key=key, title=title
+    )

@@ -1,0 +1,1 @@
+"""The build: source -> records -> rules -> splits -> release."""

@@ -1,0 +1,305 @@
+"""The work on crystals, a batch at a time, as it runs in the worker processes.
+
+Three passes, because duplicates leave before bonds are worth finding:
+
+1. `prepare`: documents become records in their primitive cell, with space groups.
+2. `match`: records of equal formula and space group are compared in structure.
+3. `bond`: survivors get their canonical cell, their bond graph and its topology.
+
+A pass is a function of what it is given, which need not be on the machine that asked for it:
+files are written by who asked (`mpclean.pipeline.passes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mpclean.crystal.bonding import (
+    BondGraph,
+    MissingRadiusError,
+    TessellationError,
+    bond_graph,
+    radius_graph,
+    topology,
+)
+from mpclean.crystal.cells import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
+from mpclean.crystal.crystal import Crystal, formula, reduced_formula
+from mpclean.crystal.similarity.matching import first_equals
+from mpclean.sources.documents import read_documents
+from mpclean.vocabulary.schema import BONDED, COLUMNS, MATCHES, PREPARED
+
+_CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
+_FOUND = (*_CELL, "cell_formula", "reduced_formula", "nsites", "bravais_lattice", "spacegroup_computed")
+_EDGES = ("edge_source", "edge_target", "edge_image", "edge_length")
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """How bonds are found.
+
+    Attributes
+    ----------
+    kind
+        ``voronoi`` (`mpclean.crystal.bonding.bond_graph`) or ``radius`` (`radius_graph`).
+    min_area
+        Smallest face that makes a bond, A^2 (voronoi).
+    cutoff
+        Longest edge, A (radius).
+    """
+
+    kind: str
+    min_area: float
+    cutoff: float
+
+    def graph(self, crystal: Crystal) -> BondGraph:
+        """The bond graph of a crystal.
+
+        Raises
+        ------
+        MissingRadiusError, TessellationError
+            As the two functions do; also if images do not fit into the release's integers.
+        """
+        if self.kind == "radius":
+            graph = radius_graph(crystal, self.cutoff)
+        else:
+            graph = bond_graph(crystal, self.min_area)
+        farthest = int(np.abs(graph.image).max(initial=0))
+        if farthest > np.iinfo(np.int8).max:
+            raise TessellationError(f"a bond reaches {farthest} cells away")
+        return graph
+
+
+@dataclass(frozen=True)
+class PrepareTask:
+    """A batch of documents, and the position of its first one."""
+
+    documents: pa.RecordBatch
+    position: int
+
+    def parts(self) -> list[PrepareTask]:
+        """The same work as tasks of one record each."""
+        return [
+            PrepareTask(self.documents.slice(row, 1), self.position + row)
+            for row in range(self.documents.num_rows)
+        ]
+
+
+@dataclass(frozen=True)
+class MatchTask:
+    """Records to be compared with one another.
+
+    Attributes
+    ----------
+    prepared
+        A batch of `mpclean.vocabulary.schema.MATCHED`: group by group of equal formula and space group, each
+        from the lowest in energy up.
+    sizes
+        (G,) records of each group.
+    """
+
+    prepared: pa.RecordBatch
+    sizes: NDArray[np.int64]
+
+    def groups(self) -> list[MatchTask]:
+        """The same work as tasks of one group each."""
+        begins = np.cumsum(self.sizes) - self.sizes
+        return [
+            MatchTask(self.prepared.slice(begin, size), np.array([size]))
+            for begin, size in zip(begins.tolist(), self.sizes.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class BondTask:
+    """Rows of a batch that `prepare` made, those that survived, and how bonds are found."""
+
+    prepared: pa.RecordBatch
+    bonds: Bonds
+
+    def parts(self) -> list[BondTask]:
+        """The same work as tasks of one record each."""
+        return [replace(self, prepared=self.prepared.slice(row, 1)) for row in range(self.prepared.num_rows)]
+
+
+def prepare(task: PrepareTask) -> pa.RecordBatch:
+    """Read a batch of documents and find primitive cells and space groups.
+
+    Returns
+    -------
+    A batch of `mpclean.vocabulary.schema.PREPARED`, row for row; a record with a reason has no cell.
+    """
+    records = read_documents(task.documents)
+    position = pa.array(np.arange(task.position, task.position + records.num_rows))
+    readable = records["reason"].is_null()
+    rows = np.nonzero(readable.to_numpy(zero_copy_only=False))[0].tolist()
+    found: dict[str, list[Any]] = {name: [None] * records.num_rows for name in _FOUND}
+    reason, detail = records["reason"].to_pylist(), records["detail"].to_pylist()
+    location = task.documents["location"].to_pylist()
+    for row, crystal in zip(rows, _crystals(records.filter(readable)), strict=True):
+        try:
+            primitive = primitive_cell(crystal)
+        except SymmetryError as error:
+            reason[row], detail[row] = "no primitive cell found", f"{location[row]}: {error}"
+            continue
+        cell = primitive.crystal
+        name = formula(cell.atomic_numbers)
+        found["cell_formula"][row] = name
+        found["reduced_formula"][row] = reduced_formula(name)
+        found["nsites"][row] = len(cell)
+        found["bravais_lattice"][row] = primitive.bravais_lattice
+        found["spacegroup_computed"][row] = spacegroup_number(cell, tight=primitive.spacegroup_number)
+        found["lattice"][row] = cell.lattice.ravel()
+        found["atomic_numbers"][row] = cell.atomic_numbers
+        found["frac_coords"][row] = cell.frac_coords.ravel()
+        found["magnetic_moments"][row] = cell.magnetic_moments
+
+    columns = {name: records[name] for name in records.schema.names}
+    columns |= {name: pa.array(values, COLUMNS[name].type) for name, values in found.items()}
+    columns["spacegroup_number"] = pc.coalesce(records["spacegroup_source"], columns["spacegroup_computed"])
+    nameless = pc.and_(columns["spacegroup_number"].is_null(), pa.array([r is None for r in reason]))
+    columns["reason"] = pc.if_else(nameless, "no space group found", pa.array(reason, pa.string()))
+    columns["detail"] = pc.if_else(nameless, pa.array(location), pa.array(detail, pa.string()))
+    columns["position"] = position
+    return pa.RecordBatch.from_arrays([columns[name] for name in PREPARED.names], schema=PREPARED)
+
+
+def lost_record(task: PrepareTask, reason: str) -> pa.RecordBatch:
+    """What `prepare` would return of the one record of a task that could not be finished."""
+    row = {"position": task.position, "reason": reason, "detail": task.documents["location"][0].as_py()}
+    return pa.RecordBatch.from_pylist([row], schema=PREPARED)
+
+
+def match(task: MatchTask) -> pa.RecordBatch:
+    """Compare the structures of records of equal formula and space group.
+
+    Returns
+    -------
+    A batch of `mpclean.vocabulary.schema.MATCHES`, row for row.
+    """
+    crystals = _crystals(task.prepared)
+    place: list[int] = []
+    of_the_first: list[bool | None] = []
+    for size in task.sizes.tolist():
+        begin = len(place)
+        first, verdicts = first_equals(crystals[begin : begin + size])
+        place += [begin + row for row in first]
+        of_the_first += verdicts
+    position = task.prepared["position"]
+    found = {
+        "position": position,
+        "structure_class": position.take(pa.array(place, pa.int64())),
+        "structures_match": pa.array(of_the_first, pa.bool_()),
+    }
+    return pa.RecordBatch.from_arrays([found[name] for name in MATCHES.names], schema=MATCHES)
+
+
+def lost_group(task: MatchTask, reason: str) -> pa.RecordBatch:
+    """What `match` would return of the one group of a task that could not be finished: nothing is decided."""
+    position = task.prepared["position"]
+    undecided = pa.nulls(len(position), pa.bool_())
+    return pa.RecordBatch.from_arrays([position, position, undecided], schema=MATCHES)
+
+
+def bond(task: BondTask) -> pa.RecordBatch:
+    """Find canonical cells and bonds of the survivors of one prepared batch.
+
+    Returns
+    -------
+    A batch of `mpclean.vocabulary.schema.BONDED`, row for row; a crystal with a reason has no bonds.
+    """
+    prepared = task.prepared
+    cells: list[Crystal] = []
+    graphs: list[BondGraph] = []
+    reason: list[str | None] = []
+    detail: list[str | None] = []
+    for crystal, bravais_lattice in zip(
+        _crystals(prepared), prepared["bravais_lattice"].to_pylist(), strict=True
+    ):
+        why: tuple[str | None, str | None] = (None, None)
+        try:
+            cell = canonical_cell(crystal, bravais_lattice).crystal
+            graph = task.bonds.graph(cell)
+        except MissingRadiusError as error:
+            why = ("no covalent radius", str(error))
+        except TessellationError as error:
+            why = ("no Voronoi tessellation", str(error))
+        else:
+            cells.append(cell)
+            graphs.append(graph)
+        reason.append(why[0])
+        detail.append(why[1])
+
+    good = pa.array([r is None for r in reason], pa.bool_())
+    rows = prepared.filter(good)
+    n_atoms = np.array([len(cell) for cell in cells], dtype=np.int64)
+    n_edges = np.array([len(graph.source) for graph in graphs], dtype=np.int64)
+    first_atom = np.repeat(np.cumsum(n_atoms) - n_atoms, n_edges)
+    source = _concatenate([graph.source for graph in graphs], (0,))
+    target = _concatenate([graph.target for graph in graphs], (0,))
+    image = _concatenate([graph.image for graph in graphs], (0, 3))
+    length = _concatenate([graph.length for graph in graphs], (0,))
+    connected = topology(n_atoms, source + first_atom, target + first_atom, image)
+
+    columns = {name: rows[name] for name in prepared.schema.names}
+    columns["lattice"] = _lists("lattice", [cell.lattice.ravel() for cell in cells])
+    columns["atomic_numbers"] = _lists("atomic_numbers", [cell.atomic_numbers for cell in cells])
+    columns["frac_coords"] = _lists("frac_coords", [cell.frac_coords.ravel() for cell in cells])
+    columns["magnetic_moments"] = _lists("magnetic_moments", [cell.magnetic_moments for cell in cells])
+    offsets = np.concatenate([[0], np.cumsum(n_edges)])
+    for name, values, width in zip(
+        _EDGES, (source, target, image.ravel(), length), (1, 1, 3, 1), strict=True
+    ):
+        item = COLUMNS[name].type.value_type
+        columns[name] = pa.ListArray.from_arrays(
+            pa.array(offsets * width, pa.int32()), pa.array(values).cast(item, safe=name != "edge_length")
+        )
+    columns["dimensionality"] = pa.array(connected.dimensionality)
+    columns["n_components"] = pa.array(connected.n_components)
+    columns["n_isolated"] = pa.array(connected.n_isolated)
+
+    # Crystals without bonds go back to their places, and have nothing but the reason why.
+    whole = good.to_numpy(zero_copy_only=False)
+    place = pa.array(np.cumsum(whole) - 1, mask=~whole)
+    columns = {name: column.take(place) for name, column in columns.items()}
+    columns["position"] = prepared["position"]
+    columns["reason"], columns["detail"] = pa.array(reason, pa.string()), pa.array(detail, pa.string())
+    return pa.RecordBatch.from_arrays([columns[name] for name in BONDED.names], schema=BONDED)
+
+
+def lost_crystal(task: BondTask, reason: str) -> pa.RecordBatch:
+    """What `bond` would return of the one crystal of a task that could not be finished."""
+    row = {"position": task.prepared["position"][0].as_py(), "reason": reason, "detail": ""}
+    return pa.RecordBatch.from_pylist([row], schema=BONDED)
+
+
+def _crystals(batch: pa.RecordBatch) -> list[Crystal]:
+    """The crystals of a batch, whose cell is not null in any row."""
+    lattice, atomic_numbers, frac_coords, moments = (_split(batch[name]) for name in _CELL)
+    known = batch["magnetic_moments"].is_valid().to_pylist()
+    return [
+        Crystal(cell.reshape(3, 3), numbers, coords.reshape(-1, 3), moment if has_moments else None)
+        for cell, numbers, coords, moment, has_moments in zip(
+            lattice, atomic_numbers, frac_coords, moments, known, strict=True
+        )
+    ]
+
+
+def _split(column: pa.ListArray) -> list[NDArray]:
+    """A list column as one array a row, views of one buffer; empty where null."""
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    lengths = column.value_lengths().fill_null(0).to_numpy()
+    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
+
+
+def _lists(name: str, rows: list[NDArray | None]) -> pa.Array:
+    return pa.array(rows, COLUMNS[name].type)
+
+
+def _concatenate(arrays: list[NDArray], empty: tuple[int, ...]) -> NDArray:
+    return np.concatenate(arrays) if arrays else np.zeros(empty, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""The vocabulary: columns, elements, ids, functionals, and text for every medium."""

@@ -1,0 +1,148 @@
+"""What ``ecn predict`` reads and writes."""
+
+import csv
+import io
+import json
+
+import ase.build
+import ase.io
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from ecn.cli import main
+from mpclean.crystal.crystal import Crystal
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)], catch_exceptions=False)
+
+
+def rows(result):
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+@pytest.fixture(scope="module")
+def salt():
+    return ase.build.bulk("NaCl", "rocksalt", a=5.64)
+
+
+@pytest.fixture(scope="module")
+def number(run, salt, tmp_path_factory):
+    """The value of rock salt, from a CIF file."""
+    path = tmp_path_factory.mktemp("salt") / "NaCl.cif"
+    ase.io.write(path, salt)
+    (row,) = rows(call(run, path))
+    return float(row["value"])
+
+
+def write(path, salt, n=3):
+    """The same crystal n times in the format of a file name."""
+    crystal = Crystal.from_ase(salt)
+    structure = crystal.to_pymatgen()
+    records = [{"material_id": f"mp-{k + 1}", "structure": structure.as_dict()} for k in range(n)]
+    if path.name == "POSCAR" or path.suffix == ".cif":
+        ase.io.write(path, salt)
+    elif path.name == "structure.json":
+        path.write_text(json.dumps(structure.as_dict()))
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(records))
+    elif path.suffix == ".parquet":
+        texts = [record | {"structure": json.dumps(record["structure"])} for record in records]
+        pq.write_table(pa.Table.from_pylist(texts), path)
+    else:
+        ase.io.write(path, [salt] * n, format="extxyz")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("salt.cif", [""]),
+        ("POSCAR", [""]),
+        ("structure.json", [""]),
+        ("salt.extxyz", ["salt-1", "salt-2", "salt-3"]),
+        ("salt.parquet", ["mp-1", "mp-2", "mp-3"]),
+        ("salt.jsonl", ["mp-1", "mp-2", "mp-3"]),
+        ("salt.json", ["mp-1", "mp-2", "mp-3"]),
+    ],
+)
+def test_every_format_has_the_same_number(run, salt, number, tmp_path, name, ids):
+    found = rows(call(run, write(tmp_path / name, salt)))
+    assert [row["material_id"] for row in found] == ids
+    assert [float(row["value"]) for row in found] == pytest.approx([number] * len(ids), abs=1e-5)
+    assert {(row["formula"], row["unit"], row["valid"]) for row in found} == {("NaCl", "eV/atom", "True")}
+    assert [int(row["index"]) for row in found] == list(range(len(ids)))
+
+
+def test_a_bad_one_among_many_leaves_the_others_alone(run, salt, number, tmp_path):
+    good = write(tmp_path / "good.cif", salt)
+    bad = tmp_path / "bad.cif"
+    bad.write_text("data_nothing\n")
+    lines = write(tmp_path / "lines.jsonl", salt)
+    lines.write_text(lines.read_text() + '{"material_id": "mp-9"}\n')
+    result = call(run, bad, lines, good)
+    assert result.exit_code == 2
+    assert [(row["material_id"], row["value"] != "") for row in rows(result)] == [
+        ("mp-1", True),
+        ("mp-2", True),
+        ("mp-3", True),
+        ("mp-9", False),
+        ("", True),
+    ]
+    said = result.stderr.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith(f"ecn: {bad}: ")
+    assert "no structure (lines.jsonl, line 4)" in said[1]
+
+
+def test_a_split_of_a_release(run, release):
+    result = call(run, release, "--split", "validation")
+    assert result.exit_code == 0
+    assert len(rows(result)) == 20
+    assert len(rows(call(run, release))) == 100
+
+
+def test_a_file_has_the_format_of_its_name_and_all_digits_where_it_can(run, release, tmp_path):
+    for name in ("out.csv", "out.json", "out.parquet"):
+        result = call(run, release, "--split", "test", "--out", tmp_path / name)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    table = pq.read_table(tmp_path / "out.parquet")
+    as_json = json.loads((tmp_path / "out.json").read_text())
+    as_csv = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert len(table) == len(as_json) == len(as_csv) == 20
+    assert as_json[3]["value"] == pytest.approx(table["value"][3].as_py(), rel=1e-5)
+    assert float(as_csv[3]["value"]) == as_json[3]["value"]
+    assert list(as_json[0]) == table.column_names == list(as_csv[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.json", "out.parquet"]
+
+
+def test_many_warnings_are_counted(run, salt, tmp_path):
+    far = salt.copy()
+    far.set_cell(2.0 * far.cell, scale_atoms=True)
+    result = call(run, write(tmp_path / "far.extxyz", far, n=13))
+    assert result.exit_code == 0
+    assert len([line for line in result.stderr.splitlines() if "rule dimensionality" in line]) == 10
+    assert result.stderr.splitlines()[-1].endswith("3 more warnings, see the table")
+    assert {row["rule"] for row in rows(result)} == {"dimensionality"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{cif}", "--format", "parquet"], "Parquet goes to a file"),
+        (["{cif}", "--split", "test"], "no release, so it has no split 'test'"),
+        (["{cif}", "--out", "{tmp}/none/out.csv"], "out.csv: cannot be written"),
+        (["{cif}", "--with", "{tmp}"], "no run of `ecn fit`"),
+    ],
+)
+def test_a_mistake_is_one_line(run, salt, tmp_path, arguments, message):
+    cif = write(tmp_path / "salt.cif", salt)
+    result = call(run, *(a.format(cif=cif, tmp=tmp_path) for a in arguments))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert message in line

@@ -1,0 +1,38 @@
+"""Words of strangers on a terminal."""
+
+from click.testing import CliRunner
+
+import mpclean
+from mpclean.cli import main
+from mpclean.vocabulary.text import printable
+
+#: A screen that is cleared, a line of its own, and text from right to left.
+HOSTILE = "x\x1b[2J\r\nmp-1: kept\x9b31m\u202e"
+
+
+def test_what_is_seen_stays():
+    text = "Na2 Cl2, 5.6 \N{ANGSTROM SIGN}; \N{CJK UNIFIED IDEOGRAPH-76D0}"
+    assert printable(text) == text
+    assert printable("a\tb\n\x1b[1mc\x7f") == "a�b��[1mc�"
+
+
+def test_commands_show_ids_and_words_as_they_are(rock_salt, write_lines, tmp_path):
+    """None of them begins a line of its own or an escape."""
+    words = {"run_type": HOSTILE, "correction_scheme": HOSTILE, "database_version": HOSTILE}
+    documents = [rock_salt(n, material_id=f"{n}{HOSTILE}", **words) for n in range(10)]
+    documents[1] |= {"formation_energy_per_atom": -9.0}  # suspicious, and so named
+    documents[2] |= {"run_type": "GGA", "correction_scheme": None}
+    source = write_lines(tmp_path / "docs.jsonl", documents)
+    release = mpclean.build(source=source, out=tmp_path / "a", workers=1)
+    fewer = mpclean.build(source=source, out=tmp_path / "b", limit=9, workers=1)
+    for arguments in (
+        ("explain", release.path, f"1{HOSTILE}"),
+        ("explain", release.path, f"99{HOSTILE}"),
+        ("audit", release.path, "--workers", "1"),
+        ("diff", release.path, fewer.path),
+    ):
+        done = CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
+        lines = (done.stdout + done.stderr).split("\n")
+        assert all(line.isprintable() for line in lines), arguments
+        assert not any(line.startswith("mp-1: kept") for line in lines)
+        assert any("x�[2J��mp-1: kept" in line for line in lines), arguments
