@@ -18,7 +18,7 @@ from mpclean.crystal.similarity.levels import LEVELS
 from mpclean.inspection.audit import audit
 from mpclean.inspection.audit.labels import CHECKS
 from mpclean.release.splitting import add_split
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 #: Beside the split that the release was built with.
 STRATEGIES = ("formula", "prototype", "chemical-system")
@@ -49,7 +49,7 @@ def main() -> None:
     rows = [
         [
             name,
-            " / ".join(f"{sizes[name][split]:,}" for split in SPLITS),
+            " / ".join(f"{sizes[name][split]:,}" for split in PARTS),
             *(
                 " / ".join(f"{parts[part]['leaking'] / parts[part]['records']:.1%}" for part in HELD_BACK)
                 for parts in found.leakage[name].values()

@@ -40,7 +40,7 @@ TURNS = 3
 def measure(release: Path, case: str, device: str, limit: int) -> dict[str, float]:
     import torch
 
-    from ecn.data.rows import load_split, open_release
+    from ecn.data.rows import load_part, open_release
     from ecn.inference.evaluation import max_edges
     from ecn.models import build
     from ecn.targets.tasks import task
@@ -57,7 +57,7 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
             return time.perf_counter()
         return time.process_time()
 
-    data = load_split(open_release(release), "train", [task("formation_energy")], limit=limit).to(place)
+    data = load_part(open_release(release), "train", [task("formation_energy")], limit=limit).to(place)
 
     def bare() -> dict[str, float]:
         """One epoch of nothing but steps; how long they take, and the passes of the model within them."""
@@ -136,13 +136,13 @@ def main() -> None:
     import torch
     from common import save
 
-    from ecn.data.rows import load_split, open_release
+    from ecn.data.rows import load_part, open_release
     from ecn.targets.tasks import task
 
     began = time.perf_counter()
     release = open_release(options.release)
     verified = time.perf_counter()
-    n_rows = len(load_split(release, "train", [task("formation_energy")]))
+    n_rows = len(load_part(release, "train", [task("formation_energy")]))
     loaded = time.perf_counter()
 
     found = {}

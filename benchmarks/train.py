@@ -142,14 +142,14 @@ def measure(release: Path, case: str, mode: str) -> dict[str, Any]:
     from torch_geometric.data import Batch
 
     from ecn.data.pyg import CrystalGraphs
-    from ecn.data.rows import load_split, open_release
+    from ecn.data.rows import load_part, open_release
     from ecn.inference.evaluation import max_edges
     from ecn.models import build
     from ecn.targets.tasks import task
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    data = load_split(open_release(release), "train", [task("formation_energy")], limit=16 * TRAINING)
+    data = load_part(open_release(release), "train", [task("formation_energy")], limit=16 * TRAINING)
     n_crystals = WHOLE if mode in ("whole", "memory") else TRAINING
     index = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:n_crystals]
     passes = [index]

@@ -41,9 +41,9 @@ def load(run: str | Path, *more: str | Path) -> Predictor:
 
 
 def pyg_dataset(
-    release: str | Path | Release, split: str, target: str = "formation_energy", strategy: str | None = None
+    release: str | Path | Release, part: str, target: str = "formation_energy", split: str | None = None
 ) -> CrystalGraphs:
-    """A split of a release as a data set of PyTorch Geometric; see `ecn.data.pyg.CrystalGraphs`.
+    """A part of a release as a data set of PyTorch Geometric; see `ecn.data.pyg.CrystalGraphs`.
 
     torch is imported here, not before.
 
@@ -51,18 +51,18 @@ def pyg_dataset(
     ----------
     release
         The release, or its folder.
-    split
+    part
         "train", "validation" or "test".
     target
         Name of a target of ``ecn fit --target``, or several with commas between them;
         rows without a label are left out.
-    strategy
-        Name of the split that `split` is part of, as for ``ecn fit --split``.
+    split
+        Name of the split that `part` belongs to, as for ``ecn fit --split``.
 
     Raises
     ------
     mpclean.errors.UserError
-        If there is no release, or no row with that label in the split.
+        If there is no release, or no row with that label in the part.
 
     Examples
     --------
@@ -73,8 +73,8 @@ def pyg_dataset(
             loss = mse_loss(model(batch.z, batch.edge_index, batch.edge_attr, batch.batch), batch.y[:, 0])
     """
     from ecn.data.pyg import CrystalGraphs
-    from ecn.data.rows import load_split, open_release
+    from ecn.data.rows import load_part, open_release
     from ecn.targets.tasks import Goal
 
     opened = open_release(Path(release)) if isinstance(release, str | Path) else release
-    return CrystalGraphs(load_split(opened, split, Goal.named(target, opened).tasks, strategy=strategy))
+    return CrystalGraphs(load_part(opened, part, Goal.named(target, opened).tasks, split=split))

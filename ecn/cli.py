@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ecn.inference.evaluation import Evaluation
     from ecn.training import Fitted
 
-_SPLITS = ("train", "validation", "test")
+_PARTS = ("train", "validation", "test")
 
 #: Warnings about one input that are shown beside the table, which has them all.
 _WARNINGS = 10
@@ -110,7 +110,6 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers", "max_edges")
 )
 @click.option(
     "--split",
-    "strategy",
     metavar="NAME",
     help="A split that `mpclean split` added to the release [default: the one that it was built with].",
 )
@@ -180,7 +179,7 @@ def _fit_anew(
     preset: str | None,
     config: Path | None,
     assignments: tuple[str, ...],
-    strategy: str | None,
+    split: str | None,
     out: Path | None,
     seed: int,
     limit: int | None,
@@ -208,7 +207,7 @@ def _fit_anew(
         preset=changes,
         seed=seed,
         device=device,
-        strategy=strategy,
+        split=split,
         limit=limit,
         time_limit=time_limit,
         loggers=loggers,
@@ -241,12 +240,12 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 @main.command()
 @click.argument("run")
-@click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to predict.")
+@click.option("--part", default="test", type=click.Choice(_PARTS), help="Rows to predict.")
 @click.option("--release", type=click.Path(path_type=Path), help="Another release than the one trained on.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line instead of a table.")
 @click.option("--device", default="cpu", help="cpu, cuda or mps.")
-def evaluate(run: str, split: str, release: Path | None, as_json: bool, device: str) -> None:
-    """Compare the predictions of RUN with the labels of a split.
+def evaluate(run: str, part: str, release: Path | None, as_json: bool, device: str) -> None:
+    """Compare the predictions of RUN with the labels of a part of its split.
 
     RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub.
     """
@@ -254,7 +253,7 @@ def evaluate(run: str, split: str, release: Path | None, as_json: bool, device: 
     from ecn.runs.locate import locate
 
     folder = locate(run)
-    evaluations = evaluate(folder, split, release, device)
+    evaluations = evaluate(folder, part, release, device)
     if not evaluations[0].trained_on_same:
         click.echo("this is not the release that the run was trained on, or not its split", err=True)
     several = len(evaluations) > 1
@@ -262,7 +261,7 @@ def evaluate(run: str, split: str, release: Path | None, as_json: bool, device: 
     figures = folder if folder == Path(run) else Path()
     for evaluation in evaluations:
         click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
-        figure = figures / f"parity-{f'{evaluation.task.name}-' * several}{split}.png"
+        figure = figures / f"parity-{f'{evaluation.task.name}-' * several}{part}.png"
         parity_figure(evaluation, figure)
         if not as_json:
             click.echo(_table(evaluation))
@@ -325,7 +324,7 @@ def _ratios(
 @click.option(
     "--with", "more", metavar="RUN", multiple=True, help="Another run of an ensemble; may be repeated."
 )
-@click.option("--split", type=click.Choice(_SPLITS), help="Of a release [default: all its rows].")
+@click.option("--part", type=click.Choice(_PARTS), help="Of a release [default: all its rows].")
 @click.option(
     "--format",
     "form",
@@ -341,7 +340,7 @@ def predict(
     run: str,
     inputs: tuple[Path, ...],
     more: tuple[str, ...],
-    split: str | None,
+    part: str | None,
     form: str | None,
     out: Path | None,
     device: str,
@@ -371,7 +370,7 @@ def predict(
         for path in inputs:
             n_warned = 0
             try:
-                for table in predict_input(predictor, path, split, workers):
+                for table in predict_input(predictor, path, part, workers):
                     write(table)
                     failed |= table["value"].null_count > 0
                     # Of all rows of a crystal the warning is one.
@@ -394,17 +393,17 @@ def predict(
 @main.command()
 @click.argument("run")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to measure it on.")
+@click.option("--part", default="test", type=click.Choice(_PARTS), help="Rows to measure it on.")
 @click.option("--release", type=click.Path(path_type=Path), help="Where the release of the run is now.")
 @click.option(
     "--obtain", metavar="TEXT", default="", help="How a reader gets the data, for the card; Markdown."
 )
-def export(run: str, out: Path, split: str, release: Path | None, obtain: str) -> None:
+def export(run: str, out: Path, part: str, release: Path | None, obtain: str) -> None:
     """Write the best weights of RUN to the folder OUT, with measured errors and a model card."""
     from ecn.runs.export import export
     from ecn.runs.locate import locate
 
-    export(locate(run), out, split=split, release=release, obtain=obtain)
+    export(locate(run), out, part=part, release=release, obtain=obtain)
     click.echo(out)
 
 
@@ -412,12 +411,12 @@ def export(run: str, out: Path, split: str, release: Path | None, obtain: str) -
 @click.argument("run")
 @click.argument("repo", metavar="ORG/NAME")
 @click.option("--private", is_flag=True, help="If the repository is to be made, only for its organisation.")
-@click.option("--split", default="test", type=click.Choice(_SPLITS), help="Rows to measure it on.")
+@click.option("--part", default="test", type=click.Choice(_PARTS), help="Rows to measure it on.")
 @click.option("--release", type=click.Path(path_type=Path), help="Where the release of the run is now.")
 @click.option(
     "--obtain", metavar="TEXT", default="", help="How a reader gets the data, for the card; Markdown."
 )
-def push(run: str, repo: str, private: bool, split: str, release: Path | None, obtain: str) -> None:
+def push(run: str, repo: str, private: bool, part: str, release: Path | None, obtain: str) -> None:
     """Send RUN to the model ORG/NAME of the Hugging Face Hub, as `ecn export` writes it."""
     from tempfile import TemporaryDirectory
 
@@ -427,7 +426,7 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
 
     with TemporaryDirectory() as folder:
         exported = Path(folder) / "run"
-        export(locate(run), exported, split=split, release=release, obtain=obtain)
+        export(locate(run), exported, part=part, release=release, obtain=obtain)
         commit = push(exported, repo, private)
     click.echo(f"{repo}@{commit}")
 
@@ -455,7 +454,7 @@ def push(run: str, repo: str, private: bool, split: str, release: Path | None, o
     multiple=True,
     help="A setting, as for `ecn fit`, or MODEL.NAME=VALUE, an option of one of the models; may be repeated.",
 )
-@click.option("--split", "strategy", metavar="NAME", help="A split that `mpclean split` added.")
+@click.option("--split", metavar="NAME", help="A split that `mpclean split` added.")
 @click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Minutes of every run.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
@@ -472,7 +471,7 @@ def benchmark(
     preset: str,
     epochs: int | None,
     assignments: tuple[str, ...],
-    strategy: str | None,
+    split: str | None,
     limit: int | None,
     time_limit: float | None,
     device: str,
@@ -499,7 +498,7 @@ def benchmark(
         seeds=numbers,
         preset_name=preset,
         preset=settings,
-        strategy=strategy,
+        split=split,
         limit=limit,
         time_limit=time_limit,
         device=device,

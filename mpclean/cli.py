@@ -174,9 +174,9 @@ def verify(release: str) -> None:
     "cgcnn: a folder of files.",
 )
 @click.option("--out", required=True, metavar="PATH", help="File or folder to write.")
-@click.option("--split", metavar="NAME", help="train, validation or test.  [default: all of them]")
+@click.option("--part", metavar="NAME", help="train, validation or test.  [default: all of them]")
 @click.option(
-    "--strategy", metavar="NAME", help="Split that --split is part of.  [default: the one of the build]"
+    "--split", metavar="NAME", help="Split that --part belongs to.  [default: the one of the build]"
 )
 @click.option("--config", metavar="NAME", help="As in load_dataset: insulators, band_gap, ...")
 @click.option("--target", metavar="COLUMN", help="The label that cgcnn and matbench hold.")

@@ -271,7 +271,7 @@ class Dataset:
     """(K, T) float32, a column for every task, in its unit, or classes 0 and 1; NaN where there is
     none. Of a task per site (n, 1), a row for every atom."""
     n_left_out: int
-    """Rows of the split that have no label, or that no task is about."""
+    """Rows of the part that have no label, or that no task is about."""
     per_site: bool = False
     """Whether labels are those of atoms."""
 
@@ -333,25 +333,25 @@ def open_release(path: Path) -> Release:
     return release
 
 
-def split_identity(release: Release, strategy: str | None) -> dict[str, str | None]:
+def split_identity(release: Release, split: str | None) -> dict[str, str | None]:
     """What tells one split of a release from another: its name, and the SHA-256 of its file.
 
     Parameters
     ----------
     release
         The release, whose content hash covers the split that it was built with and no other.
-    strategy
+    split
         Name of the split; None for the one that the release was built with, which has neither.
     """
-    if strategy is None:
+    if split is None:
         return {"split": None, "split_sha256": None}
-    release.assigned(strategy)  # refuses a split that is not there
-    return {"split": strategy, "split_sha256": release.manifest["files"][split_table(strategy)]["sha256"]}
+    release.assigned(split)  # refuses a split that is not there
+    return {"split": split, "split_sha256": release.manifest["files"][split_table(split)]["sha256"]}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a split that tasks are about: their labels, and where their crystals are to be read."""
+    """The rows of a part that tasks are about: their labels, and where their crystals are to be read."""
 
     release: Release
     """The release."""
@@ -364,7 +364,7 @@ class Rows:
     labels: list[NDArray[np.float64]]
     """Of the rows of each group, as in `Dataset.labels`."""
     n_left_out: int
-    """Rows of the split that have no label, or that no task is about."""
+    """Rows of the part that have no label, or that no task is about."""
 
     def __len__(self) -> int:
         return sum(map(len, self.chosen))
@@ -395,25 +395,25 @@ class Rows:
 
 def find_rows(
     release: Release,
-    split: str,
+    part: str,
     tasks: Sequence[Task],
     *,
-    strategy: str | None = None,
+    split: str | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> Rows:
-    """Find the rows of a split that have a label for any of the tasks; their crystals are not read.
+    """Find the rows of a part that have a label for any of the tasks; their crystals are not read.
 
     Parameters
     ----------
     release
         The release.
-    split
+    part
         "train", "validation" or "test".
     tasks
         The targets: rows without any of them are left out and counted.
-    strategy
-        Name of the split of the release that `split` is a part of; the one that it was built with
+    split
+        Name of the split of the release that `part` belongs to; the one that it was built with
         by default.
     limit
         Keep so many of the rows, drawn at random.
@@ -432,16 +432,16 @@ def find_rows(
             raise UserError(
                 f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}; {_numbers(release)}"
             )
-    groups = list(release.groups(split, strategy=strategy))
+    groups = list(release.groups(part, split=split))
     tables = [group.read(["material_id", *columns]) for group in groups]
     n_rows = sum(map(len, tables))
     if n_rows == 0:
         raise UserError(
-            f"{release.path}: no rows in the split {split!r}; build it from more records, or with lists that "
+            f"{release.path}: no rows in the part {part!r}; build it from more records, or with lists that "
             "have some (--split)"
         )
     for task in tasks:
-        _require_some(release, tables, task, split)
+        _require_some(release, tables, task, part)
     about = [np.any([_is_about(task, table) for task in tasks], axis=0) for table in tables]
     n = sum(int(rows.sum()) for rows in about)
     if limit is not None and limit < n:
@@ -461,34 +461,34 @@ def find_rows(
     )
 
 
-def load_split(
+def load_part(
     release: Release,
-    split: str,
+    part: str,
     tasks: Sequence[Task],
     *,
-    strategy: str | None = None,
+    split: str | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Read the rows of a split that tasks are about, as tensors; parameters as for `find_rows`.
+    """Read the rows of a part that tasks are about, as tensors; parameters as for `find_rows`.
 
     Raises
     ------
     UserError
         As of `find_rows`, or if a row is no graph.
     """
-    return find_rows(release, split, tasks, strategy=strategy, limit=limit, seed=seed).read()
+    return find_rows(release, part, tasks, split=split, limit=limit, seed=seed).read()
 
 
-def _require_some(release: Release, tables: Sequence[pa.Table], task: Task, split: str) -> None:
-    """Refuse a target that no row of a split has."""
+def _require_some(release: Release, tables: Sequence[pa.Table], task: Task, part: str) -> None:
+    """Refuse a target that no row of a part has."""
     if not any(table.column(task.column).null_count < len(table) for table in tables):
         raise UserError(
-            f"{release.path}: {task.column} is null in every row of the split {split!r}; {_numbers(release)}"
+            f"{release.path}: {task.column} is null in every row of the part {part!r}; {_numbers(release)}"
         )
     if not any(_is_about(task, table).any() for table in tables):
         raise UserError(
-            f"{release.path}: {task.rows} is true in no row of the split {split!r}; {_numbers(release)}"
+            f"{release.path}: {task.rows} is true in no row of the part {part!r}; {_numbers(release)}"
         )
 
 

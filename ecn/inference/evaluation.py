@@ -1,4 +1,4 @@
-"""Predictions for a whole split, the metrics of a run, and the figure that shows them."""
+"""Predictions for a whole part of a split, the metrics of a run, and the figure that shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ecn.data.batch import CrystalBatch
-from ecn.data.rows import CrystalTensors, Dataset, load_split, open_release, rows_of, split_identity
+from ecn.data.rows import CrystalTensors, Dataset, load_part, open_release, rows_of, split_identity
 from ecn.models.base import CrystalModel
 from ecn.runs import checkpoint
 from ecn.targets.tasks import Metrics, Task
@@ -125,12 +125,12 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a run does on a split, for one of its targets."""
+    """How a run does on a part of its split, for one of its targets."""
 
     task: Task
     """The target."""
-    split: str
-    """Name of the split."""
+    part: str
+    """Name of the part: train, validation or test."""
     label: Tensor
     """(R,) float32, as in the release, a number for every crystal, or for every site."""
     output: Tensor
@@ -138,7 +138,7 @@ class Evaluation:
     metrics: Metrics
     """See `ecn.targets.tasks.Task.metrics`."""
     n_left_out: int
-    """Rows of the split that the task is not about."""
+    """Rows of the part that the task is not about."""
     release_hash: str
     """Content hash of the release."""
     trained_on_same: bool
@@ -153,14 +153,14 @@ class Evaluation:
         """What was compared with what, for tables and figures."""
         made_up = ", synthetic labels" if self.synthetic else ""
         kind = "sites" if self.task.per_site else "crystals"
-        return f"{self.task.name}, {self.split} split, {len(self.label)} {kind}{made_up}"
+        return f"{self.task.name}, {self.part} part, {len(self.label)} {kind}{made_up}"
 
     def summary(self) -> dict[str, Any]:
         """What ``ecn evaluate --json`` prints."""
         return {
             "target": self.task.name,
             "unit": self.task.unit,
-            "split": self.split,
+            "split": self.part,
             "n": len(self.label),
             **self.metrics,
             "release_hash": self.release_hash,
@@ -170,15 +170,15 @@ class Evaluation:
 
 
 def evaluate(
-    run: Path, split: str = "test", release: Path | None = None, device: str = "cpu"
+    run: Path, part: str = "test", release: Path | None = None, device: str = "cpu"
 ) -> list[Evaluation]:
-    """Predict a split and compare.
+    """Predict a part of the split and compare.
 
     Parameters
     ----------
     run
         Folder of the run.
-    split
+    part
         "train", "validation" or "test", of the split that the run was trained on.
     release
         Another release than the one trained on.
@@ -205,13 +205,13 @@ def evaluate(
     opened = open_release(release or trained_on)
     require_same_bonds(opened, saved.config.featuriser)
     identity = saved.config.release
-    strategy = identity["split"]
-    data = load_split(opened, split, saved.goal.tasks, strategy=strategy)
+    split = identity["split"]
+    data = load_part(opened, part, saved.goal.tasks, split=split)
     with memory_of(torch.device(device), "evaluate with --device cpu"):
         data = data.to(device)
         output = predict(saved, data, device)
     labels, crystal = (t.cpu() for t in data.labels_of(torch.arange(len(data), device=data.labels.device)))
-    identities = {"content_hash": opened.content_hash, **split_identity(opened, strategy)}
+    identities = {"content_hash": opened.content_hash, **split_identity(opened, split)}
     found = []
     for k, target in enumerate(saved.goal.targets):
         known = ~labels[:, k].isnan()
@@ -219,7 +219,7 @@ def evaluate(
         found.append(
             Evaluation(
                 task=target.task,
-                split=split,
+                part=part,
                 label=of_target[1],
                 output=of_target[0],
                 metrics=target.task.metrics(*of_target, target.train_mean, crystal[known]),

@@ -33,7 +33,7 @@ ROWS = pa.schema([("file", pa.string()), ("index", pa.int64()), *PREDICTIONS])
 _DIGITS = 6
 
 
-def predict_input(predictor: Predictor, path: Path, split: str | None, workers: int) -> Iterator[pa.Table]:
+def predict_input(predictor: Predictor, path: Path, part: str | None, workers: int) -> Iterator[pa.Table]:
     """Predict what is at a path, as a stream of tables of `ROWS`.
 
     Parameters
@@ -43,7 +43,7 @@ def predict_input(predictor: Predictor, path: Path, split: str | None, workers: 
     path
         The folder of a release; a snapshot that ``mpclean build --source`` recognises (Parquet, JSON
         lines, CSV of Perov-5, extended XYZ, ...); or a structure file (`read_crystals`).
-    split
+    part
         Of a release: "train", "validation" or "test"; all rows where it is None.
     workers
         Processes for the crystals of a snapshot.
@@ -54,9 +54,9 @@ def predict_input(predictor: Predictor, path: Path, split: str | None, workers: 
         If it cannot be read.
     """
     if (path / MANIFEST).is_file():
-        tables = predictor.predict_release(open_release(path), split)
-    elif split is not None:
-        raise UserError(f"{path}: no release, so it has no split {split!r}")
+        tables = predictor.predict_release(open_release(path), part)
+    elif part is not None:
+        raise UserError(f"{path}: no release, so it has no part {part!r}")
     elif _is_snapshot(path):
         source = open_source(recognise(path), path)
         batches = source.batches()

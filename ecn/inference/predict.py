@@ -180,14 +180,14 @@ class Predictor:
         for found in engine.run(examine, tasks, workers):
             yield self._table(found.rows, found.verdicts, found.doubts)
 
-    def predict_release(self, release: Release, split: str | None = None) -> Iterator[pa.Table]:
+    def predict_release(self, release: Release, part: str | None = None) -> Iterator[pa.Table]:
         """Predict rows of a release, whose graphs are taken as they are.
 
         Parameters
         ----------
         release
             One whose bonds were found as those of the models.
-        split
+        part
             "train", "validation" or "test", of the split that the models were trained on; all rows by
             default.
 
@@ -202,7 +202,7 @@ class Predictor:
             several, or it cannot be read.
         """
         require_same_bonds(release, self.members[0].config.featuriser)
-        for rows in release.batches(split, RELEASE.names, strategy=self._strategy() if split else None):
+        for rows in release.batches(part, RELEASE.names, split=self._split() if part else None):
             yield self._table(rows, judge_release(rows, self.rules), [""] * len(rows))
 
     def _table(self, rows: pa.Table, verdicts: pa.Table, doubts: list[str]) -> pa.Table:
@@ -253,13 +253,13 @@ class Predictor:
         }
         return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
 
-    def _strategy(self) -> str | None:
+    def _split(self) -> str | None:
         """The split that all members were trained on: another one's test rows may be training rows."""
-        strategies = {member.config.release["split"] for member in self.members}
-        if len(strategies) > 1:
-            names = ", ".join(sorted(name or "that of the build" for name in strategies))
-            raise UserError(f"the models were trained on different splits ({names}): leave out --split")
-        return strategies.pop()
+        splits = {member.config.release["split"] for member in self.members}
+        if len(splits) > 1:
+            names = ", ".join(sorted(name or "that of the build" for name in splits))
+            raise UserError(f"the models were trained on different splits ({names}): leave out --part")
+        return splits.pop()
 
     def _known(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Whether a row has a graph, and no element that the models do not know; (K,)."""

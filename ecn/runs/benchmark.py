@@ -56,7 +56,7 @@ class Grid:
     """Name of the preset that the settings started from."""
     preset: Preset
     """The settings, with the options of the models."""
-    strategy: str | None
+    split: str | None
     """Name of the split; None for the one that the release was built with."""
     limit: int | None
     """Train on so many rows, drawn at random; None for all."""
@@ -74,7 +74,7 @@ class Grid:
 
 
 def run_grid(grid: Grid, out: Path) -> tuple[list[dict[str, Any]], list[str], bool]:
-    """Train what is not trained yet, and measure it on the test split.
+    """Train what is not trained yet, and measure it on the test part.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _require_same(grid: Grid, content_hash: str, out: Path) -> None:
         "preset": grid.preset_name,
         "training": training_settings(grid.preset),
         "options": grid.preset.options,
-        "split": grid.strategy,
+        "split": grid.split,
         "limit": grid.limit,
         "time_limit": grid.time_limit,
     }
@@ -158,7 +158,7 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
         preset=grid.preset,
         seed=seed,
         device=grid.device,
-        strategy=grid.strategy,
+        split=grid.split,
         limit=grid.limit,
         time_limit=grid.time_limit,
     ).interrupted
@@ -301,7 +301,7 @@ def _table(target: str, by_model: dict[str, list[dict[str, Any]]]) -> str:
     )
     kind = "crystals" if is_class else "labels"
     table = tabulate(rows, head, tablefmt="github", disable_numparse=True)
-    return f"## {target}, test split, {first['n']:,} {kind}\n\n{table}"
+    return f"## {target}, test part, {first['n']:,} {kind}\n\n{table}"
 
 
 def _headed(name: str, unit: str) -> str:
@@ -339,7 +339,7 @@ def save(
         "hardware": f"{hardware()}, device {grid.device}",
         "git_revision": checkpoint.git_revision(),
         "release": {"name": release.manifest["name"], "content_hash": release.content_hash},
-        "split": grid.strategy,
+        "split": grid.split,
         "n_wanted": len(list(grid.cells())),
         "failures": list(failures),
         "runs": list(records),

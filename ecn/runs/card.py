@@ -196,7 +196,7 @@ def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]
 
 def _table(measured: dict[str, Any]) -> str:
     """The metrics of a target."""
-    kind = f"`{measured['target']}`, {measured['split']} split, {measured['n']:,} labels"
+    kind = f"`{measured['target']}`, {measured['split']} part, {measured['n']:,} labels"
     rows = [
         [name, f"{value:.4g}", "" if error is None else f"{error:.2g}", unit]
         for name, value, error, unit in shown(measured)

@@ -25,12 +25,12 @@ def export(
     run: Path,
     out: Path,
     *,
-    split: str = "test",
+    part: str = "test",
     release: Path | None = None,
     obtain: str = "",
     device: str = "cpu",
 ) -> None:
-    """Write a run into a folder of its own, measured on a split.
+    """Write a run into a folder of its own, measured on a part of its split.
 
     Of the machine that it was trained on nothing is kept: the release goes by its name.
 
@@ -40,8 +40,8 @@ def export(
         Folder of the run.
     out
         Folder to make.
-    split
-        The split that the errors of the card are measured on.
+    part
+        The part that the errors of the card are measured on.
     release
         Where the release of the run is now; where it was by default.
     obtain
@@ -58,7 +58,7 @@ def export(
     if out.exists():
         raise UserError(f"{out}: exists already; remove it, or choose another folder")
     saved = checkpoint.load(run)
-    content = saved_evaluation(run, saved.digest) or _measure(run, split, release, obtain, device)
+    content = saved_evaluation(run, saved.digest) or _measure(run, part, release, obtain, device)
     config = replace(saved.config, release={**saved.config.release, "path": saved.config.release["name"]})
     out.mkdir(parents=True)
     try:
@@ -100,8 +100,8 @@ def saved_evaluation(run: Path, digest: str) -> dict[str, Any] | None:
     raise UserError(f"{path}: speaks of other weights; export the run again")
 
 
-def _measure(run: Path, split: str, release: Path | None, obtain: str, device: str) -> dict[str, Any]:
-    evaluations = evaluate(run, split, release, device)
+def _measure(run: Path, part: str, release: Path | None, obtain: str, device: str) -> dict[str, Any]:
+    evaluations = evaluate(run, part, release, device)
     first = evaluations[0]
     if not first.trained_on_same:
         raise UserError(f"{release or run}: not the release that was trained on, or not its split")

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from ecn.models import MODELS
-from ecn.models import settings
+from ecn.models import MODELS, settings
 from mpclean.errors import UserError
 
 #: Where the numbers of a training may go besides ``metrics.csv``, see `ecn.training.logs`.

@@ -79,7 +79,7 @@ def fit(
     preset: Preset,
     seed: int,
     device: str,
-    strategy: str | None = None,
+    split: str | None = None,
     limit: int | None = None,
     time_limit: float | None = None,
     loggers: Sequence[str] = (),
@@ -104,7 +104,7 @@ def fit(
         Fixes weights, order and draws: equal seeds give equal runs on a CPU.
     device
         Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
-    strategy
+    split
         Name of the split to train on, of those of the release; the one that it was built with by
         default.
     limit
@@ -130,8 +130,8 @@ def fit(
     goal = Goal.named(target, opened)
     asked = {**preset.options.get(model, {}), **options}
     network = _network(model, asked | _outputs(model, goal, asked), seed)
-    train = find_rows(opened, "train", goal.tasks, strategy=strategy, limit=limit, seed=seed)
-    validation = find_rows(opened, "validation", goal.tasks, strategy=strategy)
+    train = find_rows(opened, "train", goal.tasks, split=split, limit=limit, seed=seed)
+    validation = find_rows(opened, "validation", goal.tasks, split=split)
     labels = _training_labels(release, goal, train)
     fabric = start_fabric(device, preset.precision)
     config = checkpoint.RunConfig(
@@ -145,7 +145,7 @@ def fit(
         time_limit=time_limit,
         n_train=len(train),
         n_validation=len(validation),
-        release=_identity(opened, strategy),
+        release=_identity(opened, split),
         featuriser={key: opened.manifest["parameters"].get(key) for key in _FEATURISER},
     )
     with _folder(run):
@@ -189,8 +189,8 @@ def resume(
         raise UserError(f"{run}: its training is over; there is nothing to resume")
     path = release or Path(config.release["path"])
     opened = open_release(path)
-    strategy = config.release["split"]
-    for name, value in {"content_hash": opened.content_hash, **split_identity(opened, strategy)}.items():
+    split = config.release["split"]
+    for name, value in {"content_hash": opened.content_hash, **split_identity(opened, split)}.items():
         if config.release[name] != value:
             raise UserError(
                 f"{path}: not the release that {run} was trained on, or not its split ({name} differs); "
@@ -199,8 +199,8 @@ def resume(
     tasks = checkpoint.load_goal(run, config).tasks
     preset = _preset(run, config)
     network = _network(config.model, config.model_options, config.seed)
-    train = find_rows(opened, "train", tasks, strategy=strategy, limit=config.limit, seed=config.seed)
-    validation = find_rows(opened, "validation", tasks, strategy=strategy)
+    train = find_rows(opened, "train", tasks, split=split, limit=config.limit, seed=config.seed)
+    validation = find_rows(opened, "validation", tasks, split=split)
     fabric = start_fabric(device, preset.precision)
     for left_over in run.glob(f"*{PARTIAL}") if is_first() else ():
         left_over.unlink()
@@ -268,8 +268,8 @@ def _train(
     preset = _preset(run, config)
     minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
     say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
-    for split, rows in (("train", train), ("validation", validation)):
-        say(f"{split}: {len(rows)} crystals; {rows.n_left_out} rows {goal.excluded} left out")
+    for part, rows in (("train", train), ("validation", validation)):
+        say(f"{part}: {len(rows)} crystals; {rows.n_left_out} rows {goal.excluded} left out")
     settings = _settled(asdict(config))
     dtype = torch.float64 if preset.precision == "64-true" else torch.float32
     state = load_state(run / STATE) if (run / STATE).exists() else None
@@ -384,7 +384,7 @@ def _outputs(model: str, goal: Goal, options: dict[str, Any]) -> dict[str, Any]:
     return following
 
 
-def _identity(release: Release, strategy: str | None) -> dict[str, Any]:
+def _identity(release: Release, split: str | None) -> dict[str, Any]:
     manifest = release.manifest
     return {
         "path": str(Path(release.path).resolve()),
@@ -392,5 +392,5 @@ def _identity(release: Release, strategy: str | None) -> dict[str, Any]:
         "version": manifest["release_version"],
         "content_hash": release.content_hash,
         "synthetic": manifest["upstream"]["synthetic"],
-        **split_identity(release, strategy),
+        **split_identity(release, split),
     }

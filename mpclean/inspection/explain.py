@@ -136,7 +136,7 @@ def explain(release: Release, material_id: str) -> Life:
             for other in ledger.filter(pc.equal(ledger["kept_id"], name)).to_pylist()
             if other["material_id"] != name  # those are its namesakes
         ],
-        splits={strategy: _part(release.assigned(strategy), name) for strategy in release.strategies},
+        splits={strategy: _part(release.assigned(strategy), name) for strategy in release.splits},
         listed=_part(release.listed(), name) if LISTED in release.manifest["files"] else None,
         namesakes=named,
     )

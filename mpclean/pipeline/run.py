@@ -47,11 +47,11 @@ from mpclean.splits.base import FRACTIONS, SEED
 from mpclean.vocabulary.schema import (
     BONDED,
     MATCHES,
+    PARTS,
     RELEASE,
     SOURCE_LABELS,
     SOURCE_WORDS,
     SPLIT,
-    SPLITS,
     TARGETS,
 )
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
@@ -405,14 +405,14 @@ def _write_release(
     folder.mkdir()
     columns = [*RELEASE.names, *facts["own"]]
     place = _places(keys["material_id"], assigned)
-    rows = {name: int(n) for name, n in zip(SPLITS, np.bincount(place, minlength=3), strict=True)}
+    rows = {name: int(n) for name, n in zip(PARTS, np.bincount(place, minlength=3), strict=True)}
     counts: Counts = {}
 
     def batches() -> Iterator[tuple[str, pa.Table]]:
         begin = 0
         for table in passes.bonded(keys["position"]):
             split = place[begin : (begin := begin + table.num_rows)]
-            for number, name in enumerate(SPLITS):
+            for number, name in enumerate(PARTS):
                 part = table.filter(pa.array(split == number)).select(columns)
                 if part.num_rows:
                     count(counts, name, part)
@@ -434,15 +434,15 @@ def _write_release(
     if plan.split is not None and facts["replay"] is not None:
         write_table(folder / LISTED, plan.split[0])
 
-    shards = {split: shards[f"data/{split}"] for split in SPLITS}
+    shards = {split: shards[f"data/{split}"] for split in PARTS}
     manifest = _manifest(plan, facts, columns, rows, shards, counts, digest.hexdigest())
     manifest["files"] = describe_files(folder)
     seal(folder, manifest)
 
 
 def _places(material_ids: pa.ChunkedArray, assigned: pa.Table) -> NDArray[np.int8]:
-    """The place in `SPLITS` (N,) of each of N ids, from a table of `SPLIT` with the same ids."""
-    in_split = pc.index_in(assigned["split"], value_set=pa.array(SPLITS)).to_numpy().astype(np.int8)
+    """The place in `PARTS` (N,) of each of N ids, from a table of `SPLIT` with the same ids."""
+    in_split = pc.index_in(assigned["split"], value_set=pa.array(PARTS)).to_numpy().astype(np.int8)
     place = np.empty(len(material_ids), dtype=np.int8)
     place[pc.sort_indices(material_ids).to_numpy()] = in_split[
         pc.sort_indices(assigned["material_id"]).to_numpy()

@@ -22,7 +22,7 @@ from mpclean.release.tables import (
     split_rows,
     target_rows,
 )
-from mpclean.vocabulary.schema import COLUMNS, SPLITS
+from mpclean.vocabulary.schema import COLUMNS, PARTS
 
 
 def write_card(manifest: Manifest) -> str:
@@ -88,13 +88,13 @@ def _configurations(
         counts = manifest["counts"][configuration.name]
         parts = {
             split: counts[split] | {"files": [shard(f"data/{split}", k, n) for k in range(n)]}
-            for split in SPLITS
+            for split in PARTS
             if (n := manifest["shards"][split]) and counts[split]["num_examples"]
         }
         if parts:
             yield configuration.name, configuration.card_entry(), content, parts
     for name, entry in sorted(manifest.get("more_splits", {}).items()):
-        parts = {split: entry["rows"][split] for split in SPLITS if split in entry["rows"]}
+        parts = {split: entry["rows"][split] for split in PARTS if split in entry["rows"]}
         yield name, {}, f"{content}, split {entry['content_hash']}", parts
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mpclean.vocabulary.schema import SOURCE_LABELS, SPLITS, TARGETS
+from mpclean.vocabulary.schema import PARTS, SOURCE_LABELS, TARGETS
 
 #: For each configuration and split the rows it has, and their size in memory in bytes.
 Counts = dict[str, dict[str, dict[str, int]]]
@@ -74,7 +74,7 @@ def count(counts: Counts, split: str, rows: pa.Table) -> None:
         if configuration.columns is not None:
             found = found.select(configuration.columns)
         entry = counts.setdefault(
-            configuration.name, {name: {"num_examples": 0, "num_bytes": 0} for name in SPLITS}
+            configuration.name, {name: {"num_examples": 0, "num_bytes": 0} for name in PARTS}
         )
         entry[split]["num_examples"] += found.num_rows
         entry[split]["num_bytes"] += found.nbytes

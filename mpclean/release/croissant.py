@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mpclean.release.manifest import Manifest
 from mpclean.release.tables import described
-from mpclean.vocabulary.schema import COLUMNS, SPLITS
+from mpclean.vocabulary.schema import COLUMNS, PARTS
 
 #: The context that the specification asks for.
 _CONTEXT = {
@@ -250,7 +250,7 @@ def _cuts(manifest: Manifest) -> Iterator[_Cut]:
         f"Strategy: {manifest['split']['strategy']}. {manifest['split']['description']}",
         ["data/*.parquet"],
         _pattern("data/", ""),
-        [split for split in SPLITS if manifest["splits"][split]],
+        [split for split in PARTS if manifest["splits"][split]],
     )
     more = manifest.get("more_splits", {})
     for name, entry in sorted(more.items()):
@@ -261,12 +261,12 @@ def _cuts(manifest: Manifest) -> Iterator[_Cut]:
         yield _Cut(
             f"-{name}",
             described(entry),
-            [file for split in SPLITS if split in entry["rows"] for file in entry["rows"][split]["files"]],
+            [file for split in PARTS if split in entry["rows"] for file in entry["rows"][split]["files"]],
             _pattern(re.escape(f"{folder}/") + before * ".+_", (len(together) - 1 - before) * "_.+"),
-            [split for split in SPLITS if split in entry["rows"]],
+            [split for split in PARTS if split in entry["rows"]],
         )
 
 
 def _pattern(before: str, after: str) -> str:
     # mlcroissant applies it twice, the second time to what it found, and makes a glob of it.
-    return f"(?:{before})?({'|'.join(SPLITS)})(?:{after}-.+parquet)?$"
+    return f"(?:{before})?({'|'.join(PARTS)})(?:{after}-.+parquet)?$"

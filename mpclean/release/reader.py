@@ -20,7 +20,7 @@ from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
 from mpclean.release.verify import structural_problems
-from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, SPLITS
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ class Release:
         return str(self.manifest["content_hash"])
 
     @property
-    def strategies(self) -> list[str]:
+    def splits(self) -> list[str]:
         """Names of its splits: the one that it was built with first."""
         return [self.manifest["split"]["strategy"], *sorted(self.manifest.get("more_splits", {}))]
 
@@ -98,44 +98,44 @@ class Release:
 
     def table(
         self,
-        split: str | None = None,
+        part: str | None = None,
         columns: Sequence[str] | None = None,
         config: str | None = None,
-        strategy: str | None = None,
+        split: str | None = None,
     ) -> pa.Table:
         """Rows of the release: the columns of `mpclean.vocabulary.schema.RELEASE` and the source's labels.
 
         Parameters
         ----------
-        split
-            ``train``, ``validation`` or ``test``; all of them by default. A split without
+        part
+            ``train``, ``validation`` or ``test``; all of them by default. A part without
             rows gives an empty table.
         columns
             Names of columns, in the order wanted; those of the configuration by default.
         config
             Name of a configuration, as in ``load_dataset``; ``default`` by default.
-        strategy
-            Name of the split that `split` is part of, of those that ``mpclean split`` added; the
+        part
+            Name of the split that `part` belongs to, of those that ``mpclean split`` added; the
             one that the release was built with by default. Records that it leaves out are in
             none of its parts.
 
         Raises
         ------
         UserError
-            If the split, the configuration, the strategy or a column is unknown, or a shard cannot
+            If the part, the configuration, the split or a column is unknown, or a shard cannot
             be read.
         """
-        tables = list(self.batches(split, columns, config, strategy))
-        if not tables:  # a split without rows: the schema of any other shard
+        tables = list(self.batches(part, columns, config, split))
+        if not tables:  # a part without rows: the schema of any other shard
             return next(self.batches(None, columns, config)).slice(0, 0)
         return pa.concat_tables(tables)
 
     def batches(
         self,
-        split: str | None = None,
+        part: str | None = None,
         columns: Sequence[str] | None = None,
         config: str | None = None,
-        strategy: str | None = None,
+        split: str | None = None,
     ) -> Iterator[pa.Table]:
         """The rows of `table`, read from the shards a row group at a time."""
         known = self.manifest["columns"]
@@ -143,29 +143,29 @@ class Release:
         for name in wanted:
             if name not in known:
                 raise UserError(f"{self.path}: no column {name!r}; it has {', '.join(known)}")
-        for group in self.groups(split, config, strategy):
+        for group in self.groups(part, config, split):
             yield group.read(wanted)
 
     def groups(
-        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+        self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[RowGroup]:
         """The parts that the rows of `table` are read in, in their order; each can be read by itself.
 
         Raises
         ------
         UserError
-            If the split, the configuration or the strategy is unknown, or a shard cannot be read.
+            If the part, the configuration or the split is unknown, or a shard cannot be read.
         """
-        if split is not None and split not in SPLITS:
-            raise UserError(f"{self.path}: unknown split {split!r}; known are {', '.join(SPLITS)}")
+        if part is not None and part not in PARTS:
+            raise UserError(f"{self.path}: unknown part {part!r}; known are {', '.join(PARTS)}")
         chosen = self.configuration(config)
         conditions: list[tuple[str, str, Any]] = [*(chosen.filters or ())]
-        if strategy is not None:  # any shard may hold its rows
-            assigned = self.assigned(strategy)
-            if split is not None:
-                assigned = assigned.filter(pc.equal(assigned["split"], split))
+        if split is not None:  # any shard may hold its rows
+            assigned = self.assigned(split)
+            if part is not None:
+                assigned = assigned.filter(pc.equal(assigned["split"], part))
             conditions.append(("material_id", "in", assigned["material_id"].combine_chunks()))
-        for name in SPLITS if split is None or strategy is not None else (split,):
+        for name in PARTS if part is None or split is not None else (part,):
             for path in sorted(self.manifest["files"]):
                 if path.startswith(f"data/{name}-"):
                     for number in range(self._n_row_groups(path)):
@@ -186,65 +186,65 @@ class Release:
 
     def to_pandas(
         self,
-        split: str | None = None,
+        part: str | None = None,
         columns: Sequence[str] | None = None,
         config: str | None = None,
-        strategy: str | None = None,
+        split: str | None = None,
     ) -> pd.DataFrame:
         """The rows of `table` as a pandas data frame."""
-        return self.table(split, columns, config, strategy).to_pandas()
+        return self.table(part, columns, config, split).to_pandas()
 
     def crystals(
-        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+        self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[tuple[Crystal, dict[str, Any]]]:
         """Crystals one by one, each with what is known of it: its id and labels, none of them null.
 
         Parameters
         ----------
-        split
+        part
             ``train``, ``validation`` or ``test``; all of them by default.
         config
             Name of a configuration; ``default`` by default.
-        strategy
-            Name of the split that `split` is part of, as for `table`.
+        split
+            Name of the split that `part` belongs to, as for `table`.
 
         Raises
         ------
         UserError
-            If the split, the configuration or the strategy is unknown, or a shard cannot be read.
+            If the part, the configuration or the split is unknown, or a shard cannot be read.
         """
         chosen = self.configuration(config).columns or self.manifest["columns"]
         labels = [name for name in chosen if not pa.types.is_list(COLUMNS[name].type)]
-        for batch in self.batches(split, [*CRYSTAL, *labels], config, strategy):
+        for batch in self.batches(part, [*CRYSTAL, *labels], config, split):
             for row in batch.to_pylist():
                 yield Crystal.from_row(row), {name: row[name] for name in labels if row[name] is not None}
 
     def structures(
-        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+        self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[Structure]:
         """The `crystals` as pymatgen structures, ids and labels in their ``properties``."""
-        for crystal, labels in self.crystals(split, config, strategy):
+        for crystal, labels in self.crystals(part, config, split):
             structure = crystal.to_pymatgen()
             structure.properties = labels
             yield structure
 
     def ase(
-        self, split: str | None = None, config: str | None = None, strategy: str | None = None
+        self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[Atoms]:
         """The `crystals` as ASE objects, ids and labels in their ``info``; needs ASE."""
         if find_spec("ase") is None:
             raise UserError("Release.ase() needs ASE: pip install 'mpclean[ase]'")
-        for crystal, labels in self.crystals(split, config, strategy):
+        for crystal, labels in self.crystals(part, config, split):
             atoms = crystal.to_ase()
             atoms.info = labels
             yield atoms
 
-    def assigned(self, strategy: str) -> pa.Table:
+    def assigned(self, split: str) -> pa.Table:
         """Which record is in which part of a split, with the columns of `mpclean.vocabulary.schema.SPLIT`.
 
         Parameters
         ----------
-        strategy
+        split
             Name of a split of the release: of the one that it was built with, or of one that
             ``mpclean split`` added.
 
@@ -253,12 +253,10 @@ class Release:
         UserError
             If the release has no such split, or it cannot be read.
         """
-        if strategy not in self.strategies:
-            names = ", ".join(self.strategies)
-            raise UserError(
-                f"{self.path}: no split {strategy!r}; it has {names}, and mpclean split adds others"
-            )
-        return self._read(split_table(strategy))
+        if split not in self.splits:
+            names = ", ".join(self.splits)
+            raise UserError(f"{self.path}: no split {split!r}; it has {names}, and mpclean split adds others")
+        return self._read(split_table(split))
 
     def ledger(self) -> pa.Table:
         """Every record that left, with the columns of `mpclean.vocabulary.schema.LEDGER`."""

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from mpclean.release.layout import shard, split_rows
 from mpclean.release.reader import Release
 from mpclean.release.writer import write_shards
-from mpclean.vocabulary.schema import SPLITS, schema
+from mpclean.vocabulary.schema import PARTS, schema
 
 
 def write_rows(
@@ -51,7 +51,7 @@ def write_rows(
     cells, cell_of = np.unique(_places(ids, tables), axis=0, return_inverse=True)
     cell_of = cell_of.ravel()
     used = [k for k, cell in enumerate(cells) if cell.max() >= 0]  # a record may be in none of the splits
-    names = {k: split_rows(base, [SPLITS[place] if place >= 0 else None for place in cells[k]]) for k in used}
+    names = {k: split_rows(base, [PARTS[place] if place >= 0 else None for place in cells[k]]) for k in used}
     sizes = dict.fromkeys(used, 0)
 
     def batches() -> Iterator[tuple[str, pa.Table]]:
@@ -74,7 +74,7 @@ def write_rows(
     written: dict[str, dict[str, dict[str, Any]]] = {}
     for column, split in enumerate(tables):
         written[split] = {}
-        for place, part in enumerate(SPLITS):
+        for place, part in enumerate(PARTS):
             held = [k for k in used if cells[k, column] == place]
             if held:
                 written[split][part] = {
@@ -90,9 +90,9 @@ def write_rows(
 
 
 def _places(ids: pa.Array, tables: dict[str, pa.Table]) -> NDArray[np.int64]:
-    """(N, S) place in `SPLITS` of every record in every split, -1 where it is in none of its parts."""
+    """(N, S) place in `PARTS` of every record in every split, -1 where it is in none of its parts."""
     columns = []
     for table in tables.values():
         names = table["split"].take(pc.index_in(ids, table["material_id"].combine_chunks()))
-        columns.append(pc.fill_null(pc.index_in(names, pa.array(SPLITS)), -1).to_numpy())
+        columns.append(pc.fill_null(pc.index_in(names, pa.array(PARTS)), -1).to_numpy())
     return np.stack(columns, axis=1).astype(np.int64)

@@ -24,7 +24,7 @@ from mpclean.sources.versions import find_version
 from mpclean.splits import STRATEGIES, read_split
 from mpclean.splits.base import Strategy
 from mpclean.splits.grouped import GROUPS, kept_apart
-from mpclean.vocabulary.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import PARTS, SPLIT
 
 
 def add_split(
@@ -195,7 +195,7 @@ def _require_every_part(plan: Strategy, made: dict[str, pa.Table]) -> None:
     """Refuse splits with a part that holds no record."""
     for name, table in made.items():
         counts = _counts(table)
-        for part in SPLITS:
+        for part in PARTS:
             if not counts[part]:
                 raise UserError(
                     f"--strategy {plan.name}: {part} of {name} would be empty; {len(table):,} records are "
@@ -223,4 +223,4 @@ def _content_hash(table: pa.Table) -> str:
 
 def _counts(table: pa.Table) -> dict[str, int]:
     found = {entry["values"]: entry["counts"] for entry in table["split"].value_counts().to_pylist()}
-    return {name: found.get(name, 0) for name in SPLITS}
+    return {name: found.get(name, 0) for name in PARTS}

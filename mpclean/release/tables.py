@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from tabulate import tabulate
 
 from mpclean.release.manifest import Manifest
-from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
+from mpclean.vocabulary.schema import COLUMNS, PARTS, SOURCE_LABELS, TARGETS
 from mpclean.vocabulary.text import printable
 
 # Heads of columns that hold words; all others hold numbers.
@@ -177,7 +177,7 @@ def split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     published = manifest["upstream"]["published"].get("splits", {})
     head = ["split", "records", "published"][: 3 if published else 2]
     rows = [
-        [name, f"{manifest['splits'][name]:,}", f"{published.get(name, 0):,}"][: len(head)] for name in SPLITS
+        [name, f"{manifest['splits'][name]:,}", f"{published.get(name, 0):,}"][: len(head)] for name in PARTS
     ]
     return head, rows
 
@@ -185,10 +185,10 @@ def split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
 def more_split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     """Head and rows of the table of the splits that were added."""
     rows = [
-        [f"`{name}`", described(entry), *(f"{entry['splits'][split]:,}" for split in SPLITS)]
+        [f"`{name}`", described(entry), *(f"{entry['splits'][split]:,}" for split in PARTS)]
         for name, entry in sorted(manifest.get("more_splits", {}).items())
     ]
-    return ["added split", "how it was made", *SPLITS], rows
+    return ["added split", "how it was made", *PARTS], rows
 
 
 def described(entry: dict[str, Any]) -> str:

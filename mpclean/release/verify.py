@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mpclean.errors import UserError
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, split_table
 from mpclean.vocabulary.checks import Violation, repeated, report, violations
-from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, RELEASE, SPLIT, SPLITS, schema
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, RELEASE, SPLIT, schema
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _problems(release: Release) -> Iterator[str]:
         return
 
     ids = {}
-    for split in SPLITS:
+    for split in PARTS:
         files = sorted(name for name in manifest["files"] if name.startswith(f"data/{split}-"))
         found, ids[split] = _rows(release, files)
         if found:
@@ -58,7 +58,7 @@ def _problems(release: Release) -> Iterator[str]:
     kept = pa.chunked_array([chunk for part in ids.values() for chunk in part.chunks], pa.string())
     if found := repeated(kept):
         yield report("data", found)
-    built, *_ = release.strategies
+    built, *_ = release.splits
     yield from _split_problems(release, built, kept, ids)
     for strategy, entry in sorted(manifest.get("more_splits", {}).items()):
         parts = {}
@@ -95,7 +95,7 @@ def _split_problems(
         return
     if found := [*repeated(assigned["material_id"]), *_strangers(assigned["material_id"], kept)]:
         yield report(name, found)
-    for part in SPLITS:
+    for part in PARTS:
         listed = assigned["material_id"].filter(pc.equal(assigned["split"], part))
         there = rows.get(part, listed.slice(0, 0))
         if len(listed) != len(there) or _strangers(there, listed):

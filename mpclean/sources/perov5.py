@@ -23,9 +23,9 @@ import pyarrow as pa
 
 from mpclean.errors import UserError
 from mpclean.sources.base import Identity, Source, batched_documents
-from mpclean.vocabulary.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import PARTS, SPLIT
 
-#: The files without their suffix, one per split of `mpclean.vocabulary.schema.SPLITS`.
+#: The files without their suffix, one per split of `mpclean.vocabulary.schema.PARTS`.
 FILES = ("train", "val", "test")
 
 _SUFFIXES = (".csv", ".csv.gz")
@@ -67,7 +67,7 @@ def open_perov5(folder: Path) -> Source:
     digest = hashlib.sha256()
     ids: list[str] = []
     splits: list[str] = []
-    for path, split in zip(paths, SPLITS, strict=True):
+    for path, split in zip(paths, PARTS, strict=True):
         text = _read(path)
         digest.update(text)
         new = [row["material_id"] for _, row in _rows(path, text)]

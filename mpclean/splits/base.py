@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mpclean.vocabulary.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import PARTS, SPLIT
 
 #: Share of the records in train, validation and test.
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -55,7 +55,7 @@ class Strategy:
 
 
 def by_place(material_ids: pa.ChunkedArray, place: NDArray[np.integer]) -> pa.Table:
-    """A split from the place in `mpclean.vocabulary.schema.SPLITS` of every record.
+    """A split from the place in `mpclean.vocabulary.schema.PARTS` of every record.
 
     Parameters
     ----------
@@ -68,5 +68,5 @@ def by_place(material_ids: pa.ChunkedArray, place: NDArray[np.integer]) -> pa.Ta
     -------
     Table of `mpclean.vocabulary.schema.SPLIT`, in the order of the ids.
     """
-    names = pa.array(np.array(SPLITS)[place], pa.string())
+    names = pa.array(np.array(PARTS)[place], pa.string())
     return pa.table([material_ids, names], schema=SPLIT).filter(pa.array(place >= 0))

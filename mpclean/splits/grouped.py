@@ -32,7 +32,7 @@ def grouped(groups: pa.Array | pa.ChunkedArray, seed: int, fractions: Sequence[f
 
     Returns
     -------
-    (N,) place of every record in `mpclean.vocabulary.schema.SPLITS`; a share that every group is larger
+    (N,) place of every record in `mpclean.vocabulary.schema.PARTS`; a share that every group is larger
     than has none.
     """
     encoded = numbered(groups)

@@ -16,7 +16,7 @@ from mpclean.splits.base import Strategy
 from mpclean.splits.random import shuffled
 from mpclean.vocabulary.checks import repeated, report, violations
 from mpclean.vocabulary.ids import normalise_id
-from mpclean.vocabulary.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import PARTS, SPLIT
 
 #: Other names under which splits are published.
 _ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
@@ -112,7 +112,7 @@ def read_split(path: Path) -> pa.Table:
 def _read_folder(path: Path) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     names: list[str] = []
-    for split in SPLITS:
+    for split in PARTS:
         endings = [split, *(alias for alias, name in _ALIASES.items() if name == split)]
         files = [file for ending in endings for file in sorted(path.glob(f"*_{ending}.json"))]
         if len(files) != 1:

@@ -9,7 +9,7 @@ from random import Random
 import pyarrow as pa
 
 from mpclean.splits.base import FRACTIONS, SEED, Strategy
-from mpclean.vocabulary.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import PARTS, SPLIT
 
 
 def shuffled(
@@ -38,7 +38,7 @@ def shuffled(
     Random(seed).shuffle(order)  # noqa: S311 - reproducibility is the point
     n_train, n_validation = (int(fraction * len(ids)) for fraction in fractions[:2])
     counts = (n_train, n_validation, len(ids) - n_train - n_validation)
-    names = pa.concat_arrays([pa.repeat(name, count) for name, count in zip(SPLITS, counts, strict=True)])
+    names = pa.concat_arrays([pa.repeat(name, count) for name, count in zip(PARTS, counts, strict=True)])
     return pa.table([ids.take(pa.array(order, pa.int64())), names], schema=SPLIT)
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 from mpclean.crystal.bravais import BRAVAIS_TYPES
 
 #: The names of the splits, in the order of the shards.
-SPLITS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ _DEFINITIONS = (
     Column("ind_gap", pa.float64(), "eV", "indirect band gap (Perov-5)", (0.0, 50.0)),
     Column("id_prop", pa.float64(), "", "value of id_prop.csv (CGCNN), which states no meaning and no unit"),
     # The split and the ledger.
-    Column("split", pa.string(), "", "train, validation or test", required=True, allowed=SPLITS),
+    Column("split", pa.string(), "", "train, validation or test", required=True, allowed=PARTS),
     Column("rule", pa.string(), "", "the rule that a record left by", required=True),
     Column(
         "reason",

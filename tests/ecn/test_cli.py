@@ -108,7 +108,7 @@ def test_the_mean_predictor_says_the_mean_of_the_training_labels(run, rows):
 
 
 def test_the_table_and_the_figure(run):
-    output = call("evaluate", run, "--split", "validation").stdout
+    output = call("evaluate", run, "--part", "validation").stdout
     assert re.search(r"MAE of the model +\d\.\d{4} eV/atom", output)
     assert re.search(r"MAE of the mean predictor +\d\.\d{4} eV/atom", output)
     assert re.search(r"ratio +\d+\.\d", output)

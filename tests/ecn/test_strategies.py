@@ -16,7 +16,7 @@ from mpclean import build, open_release
 from mpclean.release.splitting import add_split
 from mpclean.sources.demo import documents
 from mpclean.splits import STRATEGIES
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 
 def call(*arguments):
@@ -57,7 +57,7 @@ def labelled(table):
 def test_the_named_split_is_trained_on_and_evaluated(folder, run):
     release = open_release(folder)
     config = json.loads((run / checkpoint.CONFIG).read_text())
-    n = {s: labelled(release.table(s, strategy="fold-2")) for s in ("train", "validation", "test")}
+    n = {s: labelled(release.table(s, split="fold-2")) for s in ("train", "validation", "test")}
     assert (config["n_train"], config["n_validation"]) == (n["train"], n["validation"])
     assert n["test"] != labelled(release.table("test"))
     assert config["release"]["split"] == "fold-2"
@@ -69,17 +69,17 @@ def test_the_named_split_is_trained_on_and_evaluated(folder, run):
 
 def test_the_test_rows_that_are_predicted_are_those_of_the_runs_split(folder, run):
     """Those of another split may be rows that it was trained on."""
-    test = open_release(folder).table("test", strategy="fold-2")["material_id"].to_pylist()
-    done = call("predict", run, folder, "--split", "test")
+    test = open_release(folder).table("test", split="fold-2")["material_id"].to_pylist()
+    done = call("predict", run, folder, "--part", "test")
     assert {row["material_id"] for row in csv.DictReader(io.StringIO(done.stdout))} == set(test)
 
 
 def test_models_of_different_splits_have_no_test_rows_in_common(folder, run, tmp_path):
     other = tmp_path / "other"
     call("fit", folder, "--preset", "fast", "--epochs", 1, "--out", other)
-    done = call("predict", run, folder, "--with", other, "--split", "test")
+    done = call("predict", run, folder, "--with", other, "--part", "test")
     assert done.exit_code == 2
-    assert "trained on different splits (fold-2, that of the build): leave out --split" in done.stderr
+    assert "trained on different splits (fold-2, that of the build): leave out --part" in done.stderr
     assert call("predict", run, folder, "--with", other).stdout
 
 
@@ -89,7 +89,7 @@ def split_every_way(built, tmp_path_factory):
     path = Path(shutil.copytree(built, tmp_path_factory.mktemp("every") / "release"))
     lists = path.parent / "lists.csv"
     ids = open_release(path).table(columns=["material_id"])["material_id"].to_pylist()
-    lists.write_text("material_id,split\n" + "".join(f"{i},{SPLITS[k % 3]}\n" for k, i in enumerate(ids)))
+    lists.write_text("material_id,split\n" + "".join(f"{i},{PARTS[k % 3]}\n" for k, i in enumerate(ids)))
     given = {"leave-element-out": {"element": "O"}, "time": {"by": "id"}, "published": {"lists": lists}}
     for strategy in STRATEGIES:
         add_split(path, strategy, f"by-{strategy}", workers=1, **given.get(strategy, {}))
@@ -99,14 +99,14 @@ def split_every_way(built, tmp_path_factory):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_splits_of_every_strategy_are_trained_on(split_every_way, tmp_path, strategy):
     release = split_every_way
-    name = next(name for name in release.strategies if name.startswith(f"by-{strategy}"))
+    name = next(name for name in release.splits if name.startswith(f"by-{strategy}"))
     done = call(
         "fit", release.path, "--preset", "fast", "--epochs", 1, "--split", name, "--out", tmp_path / "run"
     )
     assert done.exit_code == 0, done.output
     config = json.loads((tmp_path / "run" / checkpoint.CONFIG).read_text())
     assert config["release"]["split"] == name
-    assert config["n_train"] == labelled(release.table("train", strategy=name)) > 0
+    assert config["n_train"] == labelled(release.table("train", split=name)) > 0
 
 
 def test_a_replaced_split_is_said_to_be_another(folder, run):

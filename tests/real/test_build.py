@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 import mpclean
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 
 def counted(release: mpclean.Release) -> tuple[int, int, int]:
@@ -55,8 +55,8 @@ def test_published_lists_keep_their_own_split(data: Path, tmp_path: Path) -> Non
     assert on_no_list.num_rows == stage["dropped"] > 0
     # Ids of the paper's test split are left out of the file: that split has no rows and no shard.
     assert release.manifest["splits"]["test"] == 0
-    assert [release.table(split).num_rows for split in SPLITS] == [
-        release.manifest["splits"][split] for split in SPLITS
+    assert [release.table(split).num_rows for split in PARTS] == [
+        release.manifest["splits"][split] for split in PARTS
     ]
     assert not list((release.path / "data").glob("test-*"))
 

@@ -14,7 +14,7 @@ import mpclean
 from mpclean.crystal.crystal import Crystal
 from mpclean.release import Release
 from mpclean.release.export import export
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 pytestmark = pytest.mark.slow
 
@@ -100,10 +100,10 @@ def test_cif(release: Release, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Issues encountered while parsing CIF")
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", PARTS)
 def test_cgcnn(release: Release, tmp_path: Path, split: str) -> None:
     """The table without a header, and `Structure.from_file` of every id, as CGCNN reads them."""
-    export(release, "cgcnn", tmp_path / "cgcnn", split=split, target="formation_energy_per_atom")
+    export(release, "cgcnn", tmp_path / "cgcnn", part=split, target="formation_energy_per_atom")
     with (tmp_path / "cgcnn" / "id_prop.csv").open() as file:
         table = {material_id: float(value) for material_id, value in csv.reader(file)}
     expected = [entry for entry in release.crystals(split) if "formation_energy_per_atom" in entry[1]]

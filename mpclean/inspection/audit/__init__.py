@@ -89,10 +89,10 @@ def audit(release: Release, workers: int | None = None) -> Audit:
         content_hash=release.content_hash,
         licences=licences(stated, manifest["upstream"]["licence"]),
         mixtures=mixtures(stated, parameters),
-        leakage={name: leakage(keys, release.assigned(name)) for name in release.strategies},
+        leakage={name: leakage(keys, release.assigned(name)) for name in release.splits},
         keeps_apart={
             name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
-            for name in release.strategies
+            for name in release.splits
         },
         labels=suspicious(labels),
     )

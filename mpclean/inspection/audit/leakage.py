@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 #: What is counted: by name the part whose records must be new, and the part that must not hold their like.
 #: A model is fitted to train and chosen by validation, so test must be new to both.
@@ -35,7 +35,7 @@ def leakage(keys: pa.Table, assigned: pa.Table) -> Leakage:
     For each level and name of `PAIRS` ``{"records", "leaking"}``.
     """
     rows = keys.take(pc.index_in(assigned["material_id"], value_set=keys["material_id"].combine_chunks()))
-    parts = {name: rows.filter(pc.equal(assigned["split"], name)) for name in SPLITS}
+    parts = {name: rows.filter(pc.equal(assigned["split"], name)) for name in PARTS}
     return {
         level: {
             name: _leaking(parts[part][level], parts[other][level]) for name, (part, other) in PAIRS.items()

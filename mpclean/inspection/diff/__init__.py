@@ -24,7 +24,7 @@ from mpclean.inspection.diff.sides import Side, Snapshot, facts, open_sides
 from mpclean.inspection.diff.values import TOLERANCES, differing
 from mpclean.release.reader import Release
 from mpclean.release.versioning import LEVELS, bump
-from mpclean.vocabulary.schema import COLUMNS, SPLITS
+from mpclean.vocabulary.schema import COLUMNS, PARTS
 
 __all__ = ["TOLERANCES", "Difference", "diff", "diff_tables"]
 
@@ -169,10 +169,10 @@ def _difference(base: Release, other: Side, tolerance: dict[str, float], turned:
     built = {}
     if isinstance(a, Release) and isinstance(b, Release):
         both = kept_a.filter(pc.is_in(kept_a, value_set=kept_b))
-        common = [name for name in a.strategies if name in b.strategies]
+        common = [name for name in a.splits if name in b.splits]
         moved = {name: _moved(both, a.assigned(name), b.assigned(name)) for name in common}
         columns = _names(_columns(a, left_a), _columns(b, left_b))
-        splits = _names(a.strategies, b.strategies)
+        splits = _names(a.splits, b.splits)
         built = _built(a, b)
     ledger = ledger_difference(left_a, left_b, kept_a, kept_b, tolerance)
     found = Difference(
@@ -321,12 +321,12 @@ def _reasons(found: Difference, a: Release, b: Release) -> list[tuple[str, str]]
 def _extended(came: pa.ChunkedArray, a: Release, b: Release) -> list[str]:
     """The parts of splits of both that had records in A, and into which others came."""
     extended = []
-    for name in (name for name in a.strategies if name in b.strategies):
+    for name in (name for name in a.splits if name in b.splits):
         assigned = b.assigned(name)
         new = assigned["split"].filter(pc.is_in(assigned["material_id"], value_set=came)).unique()
         known = a.assigned(name)["split"].unique()
         parts = new.filter(pc.is_in(new, value_set=known)).to_pylist()
-        extended += [f"{part} of {name}" for part in SPLITS if part in parts]
+        extended += [f"{part} of {name}" for part in PARTS if part in parts]
     return extended
 
 

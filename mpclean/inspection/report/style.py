@@ -21,7 +21,7 @@ INK, GREY = "#1b1f24", "#8a929b"
 KEPT, DROPPED = BLUE, RED
 
 #: Colour and dashes of every part of a split.
-PARTS = {"train": (BLUE, "-"), "validation": (ORANGE, "--"), "test": (GREEN, ":")}
+PART_STYLES = {"train": (BLUE, "-"), "validation": (ORANGE, "--"), "test": (GREEN, ":")}
 
 #: From few to many: rising in lightness too, so that it survives a photocopy.
 SEQUENTIAL = "cividis"

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mpclean.inspection.report.base import Block, Context, Plot, Table
-from mpclean.inspection.report.style import PARTS, axes
+from mpclean.inspection.report.style import PART_STYLES, axes
 from mpclean.release import Release
 from mpclean.release.tables import described, target_rows
-from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, SPLITS, TARGETS
+from mpclean.vocabulary.schema import COLUMNS, PARTS, SOURCE_LABELS, TARGETS
 
 #: Bins of a histogram.
 BINS = 40
@@ -40,7 +40,7 @@ def blocks(context: Context) -> Iterator[Block]:
     yield Table(
         "How the splits were made.",
         ["split", "how it was made"],
-        [list(row) for row in zip(release.strategies, made, strict=True)],
+        [list(row) for row in zip(release.splits, made, strict=True)],
         words=("split", "how it was made"),
     )
 
@@ -76,16 +76,16 @@ def _histogram(release: Release, name: str) -> Plot:
     reach = REACH * known["std"]
     ends = max(low, known["mean"] - reach), min(high, known["mean"] + reach)
     edges = np.linspace(*ends, BINS + 1) if ends[1] > ends[0] else np.linspace(low - 0.5, low + 0.5, BINS + 1)
-    counts = {part: np.zeros(BINS) for part in SPLITS}
+    counts = {part: np.zeros(BINS) for part in PARTS}
     beyond = 0
-    for part in SPLITS:
+    for part in PARTS:
         for rows in release.batches(part, _columns([name])):
             values = _values(rows, name)
             beyond += int(np.count_nonzero((values < edges[0]) | (values > edges[-1])))
             counts[part] += np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
 
     figure, axis = axes()
-    for part, (colour, line) in PARTS.items():
+    for part, (colour, line) in PART_STYLES.items():
         total = counts[part].sum()
         if total:
             share = 100.0 * counts[part] / total
@@ -116,21 +116,21 @@ def _histogram(release: Release, name: str) -> Plot:
 def _by_split(release: Release, names: list[str]) -> Table:
     """Mean and deviation of every target in every part of every split."""
     rows = []
-    for strategy in release.strategies:
+    for strategy in release.splits:
         assigned = release.assigned(strategy)
         ids = assigned["material_id"].combine_chunks()
-        part_of = pc.index_in(assigned["split"], value_set=pa.array(SPLITS)).combine_chunks()
-        n = np.zeros((len(SPLITS), len(names)))
+        part_of = pc.index_in(assigned["split"], value_set=pa.array(PARTS)).combine_chunks()
+        n = np.zeros((len(PARTS), len(names)))
         mean, squares = np.zeros_like(n), np.zeros_like(n)
         for batch in release.batches(columns=["material_id", *_columns(names)]):
             part = part_of.take(pc.index_in(batch["material_id"], value_set=ids).combine_chunks())
-            for k in range(len(SPLITS)):
+            for k in range(len(PARTS)):
                 chosen = batch.filter(pc.fill_null(pc.equal(part, k), False))
                 for j, name in enumerate(names):
                     _add(_values(chosen, name), n, mean, squares, (k, j))
         records = {entry["values"]: entry["counts"] for entry in assigned["split"].value_counts().to_pylist()}
         deviation = np.sqrt(squares / np.maximum(n, 1))
-        for k, part_name in enumerate(SPLITS):
+        for k, part_name in enumerate(PARTS):
             cells = [
                 f"{mean[k, j]:.3f} \N{PLUS-MINUS SIGN} {deviation[k, j]:.3f}" if n[k, j] else "\N{EN DASH}"
                 for j in range(len(names))

@@ -79,10 +79,10 @@ def export(
     release: Release,
     format: str,  # noqa: A002 the name of the option
     out: str | Path,
-    split: str | None = None,
+    part: str | None = None,
     config: str | None = None,
     target: str | None = None,
-    strategy: str | None = None,
+    split: str | None = None,
 ) -> Exported:
     """Write crystals and labels of a release in another format; the command ``mpclean export``.
 
@@ -94,14 +94,14 @@ def export(
         One of `FORMATS`.
     out
         File or folder to write; it appears when it is whole.
-    split
+    part
         ``train``, ``validation`` or ``test``; all of them by default.
     config
         Name of a configuration of the release; ``default`` by default.
     target
         Column of the labels, for the formats that hold one.
-    strategy
-        Name of the split that `split` is part of; the one that the release was built with by default.
+    split
+        Name of the split that `part` belongs to; the one that the release was built with by default.
 
     Raises
     ------
@@ -119,20 +119,20 @@ def export(
         if out.exists():
             raise UserError(f"{out} exists already; choose another --out")
         # How many rows another split has in a configuration is known when they are read.
-        rows = _rows(release, split, config) if strategy is None else None
+        rows = _rows(release, part, config) if split is None else None
         with tqdm(total=rows, desc="exporting", unit=" crystals", disable=None) as bar:
-            entries = release.crystals(split, config, strategy)
+            entries = release.crystals(part, config, split)
             write(_counted(entries, target, done, bar), folder / "export")
         if not done.n_crystals:
-            raise UserError(f"{release.path}: no crystal to export; choose another --split or --config")
+            raise UserError(f"{release.path}: no crystal to export; choose another --part or --config")
         move_into_place(folder / "export", out)
     return done
 
 
-def _rows(release: Release, split: str | None, config: str | None) -> int:
-    """Rows that will be read, for progress; an unknown split has none, and is refused on reading."""
+def _rows(release: Release, part: str | None, config: str | None) -> int:
+    """Rows that will be read, for progress; an unknown part has none, and is refused on reading."""
     counts = release.manifest["counts"][config or "default"]
-    return sum(entry["num_examples"] for name, entry in counts.items() if split in (None, name))
+    return sum(entry["num_examples"] for name, entry in counts.items() if part in (None, name))
 
 
 def _check(release: Release, name: str, out: Path, config: str | None, target: str | None) -> None:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data.rows import load_split, open_release
+from ecn.data.rows import load_part, open_release
 from ecn.targets.tasks import task
 from mpclean.errors import UserError
 
 
 @pytest.fixture
 def train(release):
-    return load_split(open_release(release), "train", [task("formation_energy")])
+    return load_part(open_release(release), "train", [task("formation_energy")])
 
 
 def labelled(rows):
@@ -57,7 +57,7 @@ def test_passes_are_even_and_in_order(train):
 
 def test_a_limit_draws_rows_by_seed(release):
     draws = [
-        load_split(
+        load_part(
             open_release(release), "train", [task("formation_energy")], limit=10, seed=seed
         ).material_ids
         for seed in (0, 0, 1)
@@ -67,14 +67,14 @@ def test_a_limit_draws_rows_by_seed(release):
 
 
 def test_band_gaps_are_those_of_insulators(release, rows):
-    gaps = load_split(open_release(release), "train", [task("band_gap")])
+    gaps = load_part(open_release(release), "train", [task("band_gap")])
     assert 0 < gaps.n_left_out < len(rows["train"])
     assert len(gaps) == sum(row["is_insulator"] for row in rows["train"])
     assert gaps.labels.min() > 0
 
 
 def test_metals_are_where_there_is_no_insulator(release, rows):
-    metals = load_split(open_release(release), "train", [task("is_metal")])
+    metals = load_part(open_release(release), "train", [task("is_metal")])
     assert metals.labels[:, 0].tolist() == [float(row["atomic_numbers"][1] == 37) for row in rows["train"]]
     assert 0 < metals.labels.mean() < 1
 
@@ -92,7 +92,7 @@ def test_metals_are_where_there_is_no_insulator(release, rows):
 )
 def test_a_target_that_the_release_has_not_is_named(release, target, split, message):
     with pytest.raises(UserError, match=message):
-        load_split(open_release(release), split, [task(target)])
+        load_part(open_release(release), split, [task(target)])
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_a_target_that_the_release_has_not_is_named(release, target, split, mess
 def test_damaged_rows_are_named(make_release, rows, column, value, message):
     rows["train"][3][column] = value
     with pytest.raises(UserError, match=rf"{message}.* \(1 (rows|records), first test-3"):
-        load_split(open_release(make_release(train=rows["train"])), "train", [task("formation_energy")])
+        load_part(open_release(make_release(train=rows["train"])), "train", [task("formation_energy")])
 
 
 def test_a_split_without_rows_is_named(make_release, rows):
     with pytest.raises(UserError, match="no rows in the split 'test'"):
-        load_split(open_release(make_release(train=rows["train"])), "test", [task("formation_energy")])
+        load_part(open_release(make_release(train=rows["train"])), "test", [task("formation_energy")])
 
 
 def test_no_release_is_named(tmp_path):

@@ -100,7 +100,7 @@ def test_a_bad_one_among_many_leaves_the_others_alone(run, salt, number, tmp_pat
 
 
 def test_a_split_of_a_release(run, release):
-    result = call(run, release, "--split", "validation")
+    result = call(run, release, "--part", "validation")
     assert result.exit_code == 0
     assert len(rows(result)) == 20
     assert len(rows(call(run, release))) == 100
@@ -108,7 +108,7 @@ def test_a_split_of_a_release(run, release):
 
 def test_a_file_has_the_format_of_its_name_and_all_digits_where_it_can(run, release, tmp_path):
     for name in ("out.csv", "out.json", "out.parquet"):
-        result = call(run, release, "--split", "test", "--out", tmp_path / name)
+        result = call(run, release, "--part", "test", "--out", tmp_path / name)
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
     table = pq.read_table(tmp_path / "out.parquet")
     as_json = json.loads((tmp_path / "out.json").read_text())
@@ -134,7 +134,7 @@ def test_many_warnings_are_counted(run, salt, tmp_path):
     ("arguments", "message"),
     [
         (["{cif}", "--format", "parquet"], "Parquet goes to a file"),
-        (["{cif}", "--split", "test"], "no release, so it has no split 'test'"),
+        (["{cif}", "--part", "test"], "no release, so it has no part 'test'"),
         (["{cif}", "--out", "{tmp}/none/out.csv"], "out.csv: cannot be written"),
         (["{cif}", "--with", "{tmp}"], "no run of `ecn fit`"),
     ],

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ecn
-from ecn.data.rows import load_split, open_release
+from ecn.data.rows import load_part, open_release
 from ecn.inference.evaluation import evaluate
 from ecn.inference.predict import Predictor
 from ecn.runs import checkpoint
@@ -29,7 +29,7 @@ def model(run):
 
 
 def test_predictions_are_those_of_the_release(model, release, rows, run):
-    data = load_split(open_release(release), "test", [task("formation_energy")])
+    data = load_part(open_release(release), "test", [task("formation_energy")])
     by_id = {row["material_id"]: row for row in rows["test"]}
     crystals = [
         Crystal(

@@ -31,7 +31,7 @@ from mpclean.sources.documents import read_documents, read_structure
 from mpclean.sources.records import open_records
 from mpclean.sources.versions import find_version, known_versions
 from mpclean.splits import shuffled
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 
 def contents(folder):
@@ -279,7 +279,7 @@ def test_dedup_where_nothing_is_deduplicated(tmp_path):
 def test_random_split_is_the_shuffle_of_the_sorted_ids(demo_release):
     ids = sorted(demo_release.table()["material_id"].to_pylist())
     expected = shuffled(ids).to_pylist()
-    for split in SPLITS:
+    for split in PARTS:
         found = demo_release.table(split)["material_id"].to_pylist()
         assert sorted(found) == sorted(row["material_id"] for row in expected if row["split"] == split)
 
@@ -292,7 +292,7 @@ def test_given_lists(snapshot, tmp_path):
     ):
         (tmp_path / f"x_{name}.json").write_text(json.dumps(ids))
     release = mpclean.build(source=snapshot, out=tmp_path / "r", split=tmp_path, workers=1)
-    assert {s: sorted(release.table(s)["material_id"].to_pylist()) for s in SPLITS} == {
+    assert {s: sorted(release.table(s)["material_id"].to_pylist()) for s in PARTS} == {
         "train": ["mp-2", "mp-3"], "validation": ["mp-4"], "test": ["mp-20"]
     }  # fmt: skip
     ledger = release.ledger().to_pylist()
@@ -333,7 +333,7 @@ def perov_5(rock_salt, tmp_path):
 
 def test_perov_5_keeps_its_split_and_runs_one_rule(perov_5, tmp_path):
     release = mpclean.build(version="perov-5", source=perov_5(5.0), out=tmp_path / "r", workers=1)
-    found = {split: release.table(split)["material_id"].to_pylist() for split in SPLITS}
+    found = {split: release.table(split)["material_id"].to_pylist() for split in PARTS}
     assert found == {"train": ["7", "8"], "validation": ["9"], "test": ["10"]}
     assert release.ledger().num_rows == 0
     names = [stage["name"] for stage in release.manifest["stages"]]

@@ -9,7 +9,7 @@ import yaml
 import mpclean
 from mpclean.release.splitting import add_split
 from mpclean.sources.documents import read_structure
-from mpclean.vocabulary.schema import SPLITS, TARGETS
+from mpclean.vocabulary.schema import PARTS, TARGETS
 
 
 def split_card(release):
@@ -123,7 +123,7 @@ def test_added_splits_are_told_with_their_counts(small_release, tmp_path):
     head, body = split_card(release)
     made = "strategy formula; fractions 0.5 / 0.3 / 0.2; seed 0; keeps apart: formula, key, structure"
     counts = release.manifest["more_splits"]["mine"]["splits"]
-    cells = [r"\| `mine`", re.escape(made), *(str(counts[split]) for split in SPLITS)]
+    cells = [r"\| `mine`", re.escape(made), *(str(counts[split]) for split in PARTS)]
     assert re.search(r" +\| +".join(cells), body)
     assert "`mine`" in next(line for line in body.splitlines() if line.startswith("- Configurations: "))
     assert "added split" not in before

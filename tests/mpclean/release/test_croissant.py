@@ -11,7 +11,7 @@ import pytest
 import mpclean
 from mpclean.release.croissant import write_croissant
 from mpclean.release.splitting import add_split
-from mpclean.vocabulary.schema import COLUMNS, SPLITS
+from mpclean.vocabulary.schema import COLUMNS, PARTS
 
 mlcroissant = pytest.importorskip("mlcroissant")
 
@@ -47,7 +47,7 @@ def test_valid(demo_release):
 def test_records(demo_release):
     records = list(opened(demo_release).records("crystals"))
     found = {plain(record.pop("crystals/material_id")): record for record in records}
-    expected = {split: demo_release.table(split).to_pylist() for split in SPLITS}
+    expected = {split: demo_release.table(split).to_pylist() for split in PARTS}
     assert len(found) == len(records) == sum(map(len, expected.values()))
     for split, rows in expected.items():
         for row in rows:
@@ -58,7 +58,7 @@ def test_records(demo_release):
             }
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", PARTS)
 def test_records_of_a_split(demo_release, split):
     records = opened(demo_release).records("crystals", {"crystals/split": split})
     ids = [plain(record["crystals/material_id"]) for record in records]
@@ -69,7 +69,7 @@ def test_splits(small_release):
     content = stated(small_release)
     (splits,) = [records for records in content["recordSet"] if records["@id"] == "splits"]
     assert splits["dataType"] == "cr:Split"
-    assert [record["splits/name"] for record in opened(small_release).records("splits")] == list(SPLITS)
+    assert [record["splits/name"] for record in opened(small_release).records("splits")] == list(PARTS)
 
 
 def test_every_file_with_its_hash(demo_release):
@@ -164,8 +164,8 @@ def test_records_of_added_splits(split_release):
     for name in ADDED:
         expected = {
             row["material_id"]: (split, row)
-            for split in SPLITS
-            for row in split_release.table(split, strategy=name).to_pylist()
+            for split in PARTS
+            for row in split_release.table(split, split=name).to_pylist()
         }
         records = list(dataset.records(f"crystals-{name}"))
         assert len(records) == len(expected)
@@ -177,8 +177,8 @@ def test_records_of_added_splits(split_release):
             }
 
 
-@pytest.mark.parametrize(("name", "split"), [*zip(ADDED, SPLITS, strict=True)])
+@pytest.mark.parametrize(("name", "split"), [*zip(ADDED, PARTS, strict=True)])
 def test_records_of_a_part_of_an_added_split(split_release, name, split):
     records = opened(split_release).records(f"crystals-{name}", {f"crystals-{name}/split": split})
     ids = sorted(plain(record[f"crystals-{name}/material_id"]) for record in records)
-    assert ids == sorted(split_release.table(split, strategy=name)["material_id"].to_pylist())
+    assert ids == sorted(split_release.table(split, split=name)["material_id"].to_pylist())

@@ -123,13 +123,13 @@ def test_added_splits_are_configurations(demo_release, load, tmp_path):
         counts = release.manifest["more_splits"][name]["splits"]
         assert {split: len(rows) for split, rows in loaded.items()} == counts
         for split, rows in loaded.items():
-            expected = release.table(split, strategy=name)
+            expected = release.table(split, split=name)
             assert rows.column_names == expected.column_names
             assert ids(rows) == ids(expected.to_pylist())
             streamed = load(path, name, split=split, streaming=True)
             assert ids(streamed) == ids(expected.to_pylist())
     by_id = {row["material_id"]: row for row in load(path, "formula", split="test")}
-    assert by_id == {row["material_id"]: row for row in release.table("test", strategy="formula").to_pylist()}
+    assert by_id == {row["material_id"]: row for row in release.table("test", split="formula").to_pylist()}
     assert len(load(path)["train"]) == release.manifest["splits"]["train"]
 
 

@@ -247,7 +247,7 @@ def test_what_was_added_to_a_published_version_needs_another(hub, client, copied
             assert_done(client("pull", "org/salts", "--revision", version, "--out", out))
             assert mpclean.open_release(out).content_hash == small_release.content_hash
     assert set(repository(hub).tags) == {"v1.0.0", "v1.1.0", "v1.2.0"}
-    assert mpclean.open_release(out).strategies == ["random", "formula"]
+    assert mpclean.open_release(out).splits == ["random", "formula"]
     assert (out / "report" / "index.html").read_text() == "<html></html>"
 
 

@@ -13,7 +13,7 @@ import mpclean
 from mpclean import UserError
 from mpclean.release import writer
 from mpclean.release.manifest import dump_manifest
-from mpclean.vocabulary.schema import LEDGER, RELEASE, SPLITS
+from mpclean.vocabulary.schema import LEDGER, PARTS, RELEASE
 
 
 def problems(folder):
@@ -155,7 +155,7 @@ def test_no_release(tmp_path):
 def test_tables(small_release):
     whole = small_release.table()
     assert whole.schema.remove_metadata().equals(RELEASE)
-    parts = {split: small_release.table(split=split) for split in SPLITS}
+    parts = {part: small_release.table(part=part) for part in PARTS}
     assert {split: part.num_rows for split, part in parts.items()} == small_release.manifest["splits"]
     assert {split: part.num_rows for split, part in parts.items()} == {
         "train": 16,
@@ -204,7 +204,7 @@ def test_paths_may_be_relative(small_release, monkeypatch, tmp_path):
 @pytest.mark.parametrize("config", ["insulators", "efermi"])
 def test_configurations(demo_release, config):
     counts = demo_release.manifest["counts"][config]
-    for split in SPLITS:
+    for split in PARTS:
         rows = demo_release.table(split, config=config)
         assert rows.num_rows == counts[split]["num_examples"]
         assert rows.equals(pa.concat_tables(demo_release.batches(split, config=config)))

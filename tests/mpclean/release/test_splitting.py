@@ -13,7 +13,7 @@ from mpclean.cli import main
 from mpclean.inspection.audit import audit
 from mpclean.release.splitting import add_split
 from mpclean.splits import STRATEGIES
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def release(demo_release, tmp_path):
 
 
 def ids(release, split, strategy):
-    return release.table(split, columns=["material_id"], strategy=strategy)["material_id"].to_pylist()
+    return release.table(split, columns=["material_id"], split=strategy)["material_id"].to_pylist()
 
 
 def contents(folder):
@@ -55,14 +55,14 @@ def test_what_it_came_from_is_recorded(release):
     sizes = {split: part.pop("num_bytes") for split, part in entry["rows"].items()}
     assert sum(sizes.values()) == pytest.approx(release.table().nbytes, rel=0.02)
     files = {split: part.pop("files") for split, part in entry["rows"].items()}
-    assert files == {split: [f"splits/mine/{split}-00000-of-00001.parquet"] for split in SPLITS}
+    assert files == {split: [f"splits/mine/{split}-00000-of-00001.parquet"] for split in PARTS}
     assert entry == {
         "made_as": "mine",
         "strategy": "formula",
         "parameters": {"seed": 3, "fractions": [0.5, 0.3, 0.2]},
         "keeps_apart": ["formula", "key", "structure"],
         "splits": counts["mine"],
-        "rows": {split: {"num_examples": counts["mine"][split]} for split in SPLITS},
+        "rows": {split: {"num_examples": counts["mine"][split]} for split in PARTS},
     }
     n = release.table().num_rows
     assert {name: count / n for name, count in counts["mine"].items()} == pytest.approx(
@@ -74,19 +74,19 @@ def test_rows_of_a_split(release):
     counts = add_split(release.path, "formula", workers=1)["formula"]
     opened = mpclean.open_release(release.path)
     table = opened.assigned("formula")
-    for split in SPLITS:
-        rows = opened.table(split, strategy="formula")
+    for split in PARTS:
+        rows = opened.table(split, split="formula")
         expected = table.filter(pc.equal(table["split"], split))["material_id"].to_pylist()
         assert sorted(rows["material_id"].to_pylist()) == sorted(expected)
         assert rows.num_rows == counts[split]
         assert rows.schema == opened.table(split).schema
-    formulas = [set(opened.table(s, ["reduced_formula"], strategy="formula")[0].to_pylist()) for s in SPLITS]
+    formulas = [set(opened.table(s, ["reduced_formula"], split="formula")[0].to_pylist()) for s in PARTS]
     assert not formulas[0] & formulas[1] | formulas[0] & formulas[2] | formulas[1] & formulas[2]
     assert sorted(ids(opened, None, "formula")) == sorted(ids(opened, None, None))
 
 
 def test_own_split_by_its_name(release):
-    for split in SPLITS:
+    for split in PARTS:
         assert ids(release, split, "random") == ids(release, split, None)
 
 
@@ -202,7 +202,7 @@ def test_what_was_made_together_is_replaced_together(release):
     add_split(release.path, "k-fold", "fold", folds=5)
     add_split(release.path, "k-fold", "fold", folds=3, force=True)
     opened = mpclean.open_release(release.path)
-    assert opened.strategies == ["random", "fold-1", "fold-2", "fold-3"]
+    assert opened.splits == ["random", "fold-1", "fold-2", "fold-3"]
     assert opened.verify() == []
     new = {
         path.relative_to(release.path).as_posix() for path in contents(release.path).keys() - before.keys()
@@ -231,7 +231,7 @@ def test_published_lists_that_are_given_later(release, tmp_path):
     opened = mpclean.open_release(release.path)
     assert opened.manifest["more_splits"]["published"]["parameters"] == {"lists": "given", "ids": 31}
     assert str(tmp_path) not in (release.path / "manifest.json").read_text()
-    assert opened.table("test", ["material_id"], strategy="published")["material_id"].to_pylist()
+    assert opened.table("test", ["material_id"], split="published")["material_id"].to_pylist()
     assert opened.table().num_rows == len(ids)
     lists.write_text("material_id,split\ndemo-no,train\n")
     with pytest.raises(
@@ -263,7 +263,7 @@ def test_command(release):
     done = run("split", release.path, "--strategy", "formula", "--name", "mine", "--seed", 7, *fractions)
     assert done.exit_code == 0
     counts = mpclean.open_release(release.path).manifest["more_splits"]["mine"]["splits"]
-    assert done.stdout.splitlines()[-1].split() == ["mine", *(str(counts[split]) for split in SPLITS)]
+    assert done.stdout.splitlines()[-1].split() == ["mine", *(str(counts[split]) for split in PARTS)]
     assert run("verify", release.path).exit_code == 0
     again = run("split", release.path, "--strategy", "formula", "--name", "mine")
     assert (again.exit_code, again.stdout, again.stderr.count("\n")) == (2, "", 1)

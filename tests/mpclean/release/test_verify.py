@@ -14,7 +14,7 @@ from mpclean.release.splitting import add_split
 
 TRAIN = "data/train-00000-of-00001.parquet"
 TEST = "data/test-00000-of-00001.parquet"
-SPLITS = "splits/random.parquet"
+PARTS = "splits/random.parquet"
 EXAMPLES = "ledger/examples.parquet"
 LEDGER = "ledger/excluded.parquet"
 
@@ -39,7 +39,7 @@ def with_column(name, values):
 
 
 def test_tables_written_otherwise_are_the_same_release(copied):
-    assert rewritten(copied, {TRAIN: lambda table: table, SPLITS: lambda table: table}) == []
+    assert rewritten(copied, {TRAIN: lambda table: table, PARTS: lambda table: table}) == []
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def test_tables_written_otherwise_are_the_same_release(copied):
             "data/train: breaks the schema in 1 ways: band_gap: no finite number in [0, 50] eV (",
         ),
         (
-            {SPLITS: with_column("split", lambda c: pc.if_else(pc.equal(c, "test"), "hold", c))},
+            {PARTS: with_column("split", lambda c: pc.if_else(pc.equal(c, "test"), "hold", c))},
             "splits/random.parquet: breaks the schema in 1 ways: split: not one of train, ",
         ),
         (
-            {SPLITS: lambda t: pa.concat_tables([t, t.slice(0, 3)])},
+            {PARTS: lambda t: pa.concat_tables([t, t.slice(0, 3)])},
             "splits/random.parquet: breaks the schema in 1 ways: material_id: stands here twice (3 records",
         ),
         (
-            {SPLITS: with_column("split", lambda c: pc.if_else(pc.equal(c, "test"), "validation", c))},
+            {PARTS: with_column("split", lambda c: pc.if_else(pc.equal(c, "test"), "validation", c))},
             "splits/random.parquet: its part validation is not what the rows of that part are",
         ),
         (
-            {SPLITS: with_column("material_id", lambda c: pc.if_else(pc.equal(c, "mp-4"), "mp-999", c))},
+            {PARTS: with_column("material_id", lambda c: pc.if_else(pc.equal(c, "mp-4"), "mp-999", c))},
             "material_id: no such record in the release (1 records, first mp-999)",
         ),
         ({TRAIN: lambda t: t.slice(1)}, "data/train: 15 rows, and 16 in the manifest"),
@@ -136,9 +136,7 @@ def test_a_wrong_split_of_two(copied):
 
 def test_every_table_is_told(copied):
     spoil = with_column("bravais_lattice", lambda c: pc.binary_join_element_wise(c, "?", ""))
-    lines = rewritten(
-        copied, {TRAIN: spoil, TEST: spoil, SPLITS: lambda table: table.drop_columns(["split"])}
-    )
+    lines = rewritten(copied, {TRAIN: spoil, TEST: spoil, PARTS: lambda table: table.drop_columns(["split"])})
     assert [line.split(":")[0] for line in lines] == ["data/train", "data/test", "splits/random.parquet"]
     assert "(16 records, first mp-" in lines[0]
 
@@ -152,7 +150,7 @@ def test_row_groups_are_counted_together(copied):
 
 
 def test_a_table_that_is_none(copied):
-    (copied.path / SPLITS).write_bytes(b"PAR1")
+    (copied.path / PARTS).write_bytes(b"PAR1")
     (line,) = rewritten(copied, {})
     assert "random.parquet: cannot be read" in line
 

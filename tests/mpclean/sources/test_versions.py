@@ -15,7 +15,7 @@ from mpclean.sources.versions import (
     version_rows,
     version_tables,
 )
-from mpclean.vocabulary.schema import SPLITS, TARGETS
+from mpclean.vocabulary.schema import PARTS, TARGETS
 
 
 def test_the_ones_that_scripts_rely_on():
@@ -37,7 +37,7 @@ def test_entry_refers_to_what_there_is(name):
     assert [part.isdigit() for part in version.release_version.split(".")] == [True] * 3
     published = version.published
     assert set(published.get("stages", {})) <= {*version.rules, "insulators"}
-    assert set(published.get("splits", {})) <= set(SPLITS)
+    assert set(published.get("splits", {})) <= set(PARTS)
     assert set(published.get("statistics", {})) <= set(TARGETS)
 
 
@@ -50,7 +50,7 @@ def test_published_files_are_pinned(name, files):
     assert files.url.startswith(f"https://raw.githubusercontent.com/{files.repository}/{files.commit}/")
     assert files.url.endswith("/")
     assert all(re.fullmatch(r"[0-9a-f]{64}", sha256) for sha256 in files.sha256.values())
-    assert len(files.sha256) == len(SPLITS) == len(find_version(name).published["splits"])
+    assert len(files.sha256) == len(PARTS) == len(find_version(name).published["splits"])
 
 
 def test_table_of_versions():

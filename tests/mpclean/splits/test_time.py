@@ -9,7 +9,7 @@ import mpclean
 from mpclean import UserError
 from mpclean.release.splitting import add_split
 from mpclean.splits import STRATEGIES
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 THIRDS = (0.4, 0.3, 0.3)
 
@@ -27,7 +27,7 @@ def make(ids, dates=None, by="id", fractions=THIRDS):
 def test_ids_count_up(numbers):
     placed = make([f"mp-{n}" for n in numbers])
     assert len(placed) == len(numbers)
-    parts = [[int(i[3:]) for i, part in placed.items() if part == name] for name in SPLITS]
+    parts = [[int(i[3:]) for i, part in placed.items() if part == name] for name in PARTS]
     assert max(parts[0]) < min(parts[1])
     assert max(parts[1]) < min(parts[2])
     assert [len(part) for part in parts] == pytest.approx([f * len(numbers) for f in THIRDS], abs=1)
@@ -70,9 +70,9 @@ def test_a_release_keeps_dates_and_is_split_by_them(dated):
     release = mpclean.open_release(dated.path)
     more = release.manifest["more_splits"]
     assert more["time"]["parameters"] == {"by": "date", "fractions": [0.8, 0.1, 0.1]}
-    newest = release.table("test", ["material_id"], strategy="time")["material_id"].to_pylist()
+    newest = release.table("test", ["material_id"], split="time")["material_id"].to_pylist()
     assert sorted(newest) == ["mp-1", "mp-2"]
-    newest = release.table("test", ["material_id"], strategy="by-id")["material_id"].to_pylist()
+    newest = release.table("test", ["material_id"], split="by-id")["material_id"].to_pylist()
     assert sorted(newest) == ["mp-19", "mp-20"]
     assert release.verify() == []
 

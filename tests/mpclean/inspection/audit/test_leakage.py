@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from mpclean.inspection.audit.leakage import leakage
-from mpclean.vocabulary.schema import SPLITS
+from mpclean.vocabulary.schema import PARTS
 
 
 def by_pairs(keys, split, level, part, other):
@@ -22,7 +22,7 @@ def test_every_pair(seed):
     columns = {"fine": rng.integers(0, 80, 60).astype(str), "coarse": rng.integers(0, 12, 60).astype(str)}
     columns["fine"] = [None if k % 7 == 0 else key for k, key in enumerate(columns["fine"])]
     keys = pa.table({"material_id": ids, **columns})
-    split = rng.choice(SPLITS, 60)
+    split = rng.choice(PARTS, 60)
     order = rng.permutation(60)
     assigned = pa.table({"material_id": np.array(ids)[order], "split": split[order]})
     found = leakage(keys, assigned)

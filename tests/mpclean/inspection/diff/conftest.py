@@ -14,7 +14,7 @@ from mpclean.release.layout import LEDGER, MANIFEST, shard, split_table
 from mpclean.release.manifest import dump_manifest
 from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
-from mpclean.vocabulary.schema import SPLIT, SPLITS
+from mpclean.vocabulary.schema import PARTS, SPLIT
 
 
 class Content:
@@ -27,7 +27,7 @@ class Content:
         self.ledger = release.ledger().to_pylist()
         self.splits = {
             name: {row["material_id"]: row["split"] for row in release.assigned(name).to_pylist()}
-            for name in release.strategies
+            for name in release.splits
         }
         self.changes = {}
 
@@ -35,17 +35,17 @@ class Content:
         """A release of this content, its rows in any order."""
         shutil.copytree(self.release.path, folder)
         shutil.rmtree(folder / "data")
-        built = self.release.strategies[0]
+        built = self.release.splits[0]
         rows = {
             split: [
                 self.rows[name]
                 for name in rng.permutation(sorted(self.rows))
                 if self.splits[built][name] == split
             ]
-            for split in SPLITS
+            for split in PARTS
         }
         tables = {
-            shard(f"data/{split}", 0, 1): pa.Table.from_pylist(rows[split], self.schema) for split in SPLITS
+            shard(f"data/{split}", 0, 1): pa.Table.from_pylist(rows[split], self.schema) for split in PARTS
         }
         tables[LEDGER] = pa.Table.from_pylist(self.ledger, LEDGER_SCHEMA)
         for name, parts in self.splits.items():

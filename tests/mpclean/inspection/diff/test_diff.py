@@ -269,7 +269,7 @@ def version(a, b):
 
 def without(content, part):
     """The content without the records of a part of the split of the build."""
-    built = content.release.strategies[0]
+    built = content.release.splits[0]
     for name in [name for name, found in content.splits[built].items() if found == part]:
         del content.rows[name]
         for parts in content.splits.values():

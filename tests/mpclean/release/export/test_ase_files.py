@@ -26,7 +26,7 @@ def check_atoms(atoms, crystal, same_arrays):
 
 
 def test_extxyz(exported, same_arrays):
-    path, expected = exported("extxyz", "frames.extxyz", split="train")
+    path, expected = exported("extxyz", "frames.extxyz", part="train")
     frames = ase_io.read(path, index=":")
     assert len(frames) == len(expected) > 100
     for atoms, (crystal, labels) in zip(frames, expected, strict=True):
@@ -77,7 +77,7 @@ def test_lists_of_releases(demo_release, same_arrays):
 
 @pytest.mark.parametrize(("name", "out"), [("extxyz", "frames.extxyz"), ("ase-db", "crystals.db")])
 def test_our_own_source_reads_it(exported, name, out, same_arrays):
-    path, expected = exported(name, out, split="test")
+    path, expected = exported(name, out, part="test")
     rows = [row for batch in open_ase(path).batches() for row in read_documents(batch).to_pylist()]
     assert len(rows) == len(expected)
     for row, (crystal, labels) in zip(rows, expected, strict=True):

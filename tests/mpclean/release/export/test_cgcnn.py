@@ -13,7 +13,7 @@ from mpclean.sources.documents import read_documents
 @pytest.mark.filterwarnings("ignore:Issues encountered while parsing CIF")  # ideal values are as they were
 def test_as_cgcnn_reads_it(exported, same_crystal):
     """The table without a header, and `Structure.from_file` of every id."""
-    folder, crystals = exported("cgcnn", "cgcnn", split="train", target="efermi")
+    folder, crystals = exported("cgcnn", "cgcnn", part="train", target="efermi")
     expected = [(crystal, labels) for crystal, labels in crystals if "efermi" in labels]
     assert 100 < len(expected) < len(crystals)
     with (folder / "id_prop.csv").open() as file:
@@ -26,7 +26,7 @@ def test_as_cgcnn_reads_it(exported, same_crystal):
 
 @pytest.mark.parametrize("target", ["band_gap", "formation_energy_per_atom"])
 def test_our_own_source_reads_it(exported, same_crystal, target):
-    folder, crystals = exported("cgcnn", "cgcnn", split="test", target=target)
+    folder, crystals = exported("cgcnn", "cgcnn", part="test", target=target)
     expected = [(crystal, labels) for crystal, labels in crystals if target in labels]
     rows = [row for batch in open_cgcnn(folder).batches() for row in read_documents(batch).to_pylist()]
     for row, (crystal, labels) in zip(rows, expected, strict=True):

@@ -21,7 +21,7 @@ def arguments(name, tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_crystal_of_the_choice(small_release, tmp_path, name):
-    done = export(small_release, split="train", config="insulators", **arguments(name, tmp_path))
+    done = export(small_release, part="train", config="insulators", **arguments(name, tmp_path))
     expected = small_release.manifest["counts"]["insulators"]["train"]["num_examples"]
     assert done == Exported(expected, 0)
     assert [path.name for path in tmp_path.iterdir()] == [f"export{FORMATS[name].ending}"]
@@ -98,13 +98,13 @@ def test_another_split(small_release, tmp_path):
     release = mpclean.open_release(shutil.copytree(small_release.path, tmp_path / "salts"))
     add_split(release.path, "chemical-system", workers=1)
     release = mpclean.open_release(release.path)
-    done = export(release, "jsonl", tmp_path / "a.jsonl", "test", strategy="chemical-system")
+    done = export(release, "jsonl", tmp_path / "a.jsonl", "test", split="chemical-system")
     ids = [json.loads(line)["material_id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assigned = release.assigned("chemical-system").to_pylist()
     assert set(ids) == {row["material_id"] for row in assigned if row["split"] == "test"}
     assert len(ids) == done.n_crystals > 0
     with pytest.raises(UserError, match="no split 'k-fold-1'; it has random, chemical-system"):
-        export(release, "jsonl", tmp_path / "b.jsonl", strategy="k-fold-1")
+        export(release, "jsonl", tmp_path / "b.jsonl", split="k-fold-1")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_no_crystal(rock_salt, write_lines, tmp_path):
     documents = [rock_salt(n, band_gap=0.0) for n in range(10)]
     source = write_lines(tmp_path / "docs.jsonl", documents)
     release = mpclean.build(source=source, out=tmp_path / "r", workers=1)
-    with pytest.raises(UserError, match="no crystal to export; choose another --split or --config"):
+    with pytest.raises(UserError, match="no crystal to export; choose another --part or --config"):
         export(release, "cif", tmp_path / "cif", config="insulators")
     assert not (tmp_path / "cif").exists()
 
@@ -157,7 +157,7 @@ def test_command(demo_release, tmp_path):
     assert missing
     out = tmp_path / "cgcnn"
     words = ["export", str(demo_release.path), "--format", "cgcnn", "--out", str(out)]
-    result = CliRunner().invoke(main, [*words, "--split", "train", "--target", "efermi"])
+    result = CliRunner().invoke(main, [*words, "--part", "train", "--target", "efermi"])
     assert result.exit_code == 0, result.output
     written = demo_release.manifest["splits"]["train"] - missing
     assert result.stdout == (f"{missing} crystals without efermi left out\n{written} crystals\n{out}\n")

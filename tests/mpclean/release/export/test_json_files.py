@@ -12,7 +12,7 @@ import mpclean
 
 def test_matbench(exported, same_arrays):
     """As matminer's `load_dataframe_from_json` does it: monty decodes, pandas takes the three keys."""
-    path, crystals = exported("matbench", "table.json.gz", split="train", target="efermi")
+    path, crystals = exported("matbench", "table.json.gz", part="train", target="efermi")
     with gzip.open(path, "rt") as file:
         content = json.load(file, cls=MontyDecoder)
     assert set(content) == {"index", "columns", "data"}

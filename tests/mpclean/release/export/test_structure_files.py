@@ -17,14 +17,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Issues encountered while parsing
 @pytest.mark.parametrize("name", ["cif", "poscar"])
 @pytest.mark.parametrize("config", [None, "insulators"])
 def test_labels(exported, name, config):
-    folder, expected = exported(name, name, split="test", config=config)
+    folder, expected = exported(name, name, part="test", config=config)
     lines = (folder / "labels.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [labels for _, labels in expected]
     assert {"material_id", "band_gap"} < expected[0][1].keys()
 
 
 def test_cif(exported, same_crystal):
-    folder, expected = exported("cif", "cif", split="train")
+    folder, expected = exported("cif", "cif", part="train")
     assert len(list(folder.glob("*.cif"))) == len(list(folder.iterdir())) - 1 == len(expected) > 100
     for crystal, labels in expected:
         same_crystal(Structure.from_file(folder / f"{labels['material_id']}.cif"), crystal)
@@ -38,7 +38,7 @@ def test_cif_of_coordinates_near_thirds(same_crystal):
 
 
 def test_poscar(exported, same_arrays):
-    folder, expected = exported("poscar", "poscar", split="train")
+    folder, expected = exported("poscar", "poscar", part="train")
     assert len(list(folder.glob("*.vasp"))) == len(list(folder.iterdir())) - 1 == len(expected) > 100
     for crystal, labels in expected:
         path = folder / f"{labels['material_id']}.vasp"
