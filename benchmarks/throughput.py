@@ -44,8 +44,8 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
     from ecn.inference.evaluation import max_edges
     from ecn.models import build
     from ecn.targets.tasks import task
-    from ecn.training import fit
     from ecn.training.presets import PRESETS
+    from ecn.training.run import fit
 
     name, options = CASES[case]
     preset = dataclasses.replace(PRESETS["paper"], epochs=1)

@@ -25,7 +25,7 @@ from mpclean.errors import UserError
 
 if TYPE_CHECKING:
     from ecn.inference.evaluation import Evaluation
-    from ecn.training import Fitted
+    from ecn.training.run import Fitted
 
 _PARTS = ("train", "validation", "test")
 
@@ -149,7 +149,8 @@ def fit(
     With torchrun, on all devices that it starts processes for:
     torchrun --nproc-per-node 4 --no-python ecn fit RELEASE
     """
-    from ecn.training import is_first, resume
+    from ecn.training.devices import is_first
+    from ecn.training.run import resume
 
     loggers = tuple(name for name in loggers if name != "none")
     if resumed is not None:
@@ -189,7 +190,7 @@ def _fit_anew(
     **settings: Any,
 ) -> tuple[Path, Fitted]:
     """A new run with its settings: those of a preset or a file, then those of the command line."""
-    from ecn.training import fit, new_run
+    from ecn.training.run import fit, new_run
 
     if preset is not None and config is not None:
         raise UserError(f"--preset {preset} and --config {config} are both settings to start from; give one")

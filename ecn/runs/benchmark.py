@@ -27,9 +27,9 @@ from ecn.runs.card import fit_command, shown
 from ecn.runs.checkpoint import METRICS, WEIGHTS
 from ecn.runs.export import EVALUATION
 from ecn.targets.tasks import Goal
-from ecn.training import fit, resume
 from ecn.training.hardware import hardware
 from ecn.training.presets import Preset, training_settings
+from ecn.training.run import fit, resume
 from ecn.training.state import STATE
 from mpclean.errors import UserError
 from mpclean.release.atomic import replace_file
@@ -63,7 +63,7 @@ class Grid:
     time_limit: float | None
     """Minutes of a run; None for no limit."""
     device: str
-    """As for `ecn.training.fit`."""
+    """As for `ecn.training.run.fit`."""
 
     def cells(self) -> Iterator[tuple[str, str, int]]:
         """Model, target and seed of every run; all models of a target and a seed come together."""

@@ -125,7 +125,7 @@ def _page(manifest: Manifest, sections: list[tuple[Section, list[Block | Image]]
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("mpclean", "report"),
+        loader=PackageLoader("mpclean.inspection", "report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -67,7 +67,7 @@ def test_classes(release):
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        (("valid",), "unknown split 'valid'"),
+        (("valid",), "unknown part 'valid'"),
         (("train", "efermi"), "efermi is null in every row"),
         (("train", "energy"), "unknown target 'energy'"),
         (("train", "formation_energy", "k-fold-1"), "no split 'k-fold-1'"),

@@ -82,7 +82,7 @@ def test_metals_are_where_there_is_no_insulator(release, rows):
 @pytest.mark.parametrize(
     ("target", "split", "message"),
     [
-        ("fermi_energy", "train", "efermi is null in every row of the split 'train'"),
+        ("fermi_energy", "train", "efermi is null in every row of the part 'train'"),
         (
             "heat_all",
             "train",
@@ -115,7 +115,7 @@ def test_damaged_rows_are_named(make_release, rows, column, value, message):
 
 
 def test_a_split_without_rows_is_named(make_release, rows):
-    with pytest.raises(UserError, match="no rows in the split 'test'"):
+    with pytest.raises(UserError, match="no rows in the part 'test'"):
         load_part(open_release(make_release(train=rows["train"])), "test", [task("formation_energy")])
 
 

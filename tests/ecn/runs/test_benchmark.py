@@ -95,7 +95,7 @@ def test_one_model_for_several_targets_is_in_the_table_of_each(release, tmp_path
     assert [m["target"] for m in together["measured"]] == ["formation_energy", "is_metal"]
     assert [m["target"] for m in alone["measured"]] == ["band_gap"]
     assert {line for line in result.stdout.splitlines() if line.startswith("## ")} == {
-        f"## {m['target']}, test split, {m['n']} {'crystals' if 'per_class' in m else 'labels'}"
+        f"## {m['target']}, test part, {m['n']} {'crystals' if 'per_class' in m else 'labels'}"
         for m in (*together["measured"], *alone["measured"])
     }
     run = tmp_path / "grid" / together["run"]

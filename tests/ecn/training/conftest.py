@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ecn import training
 from ecn.runs import checkpoint
+from ecn.training import run as training
 from ecn.training.loop import Loop
 from ecn.training.presets import PRESETS, Preset, training_settings
 
@@ -31,7 +31,7 @@ def short() -> Preset:
 
 @pytest.fixture
 def fit():
-    """`ecn.training.fit` with short settings; changes of settings and arguments go by their names."""
+    """`ecn.training.run.fit` with short settings; changes of settings and arguments go by their names."""
 
     def fit(release: Path, run: Path, **changes):
         names = training_settings(SHORT)

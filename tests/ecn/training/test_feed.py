@@ -12,8 +12,9 @@ from ecn.data.rows import CrystalTensors, find_rows, open_release
 from ecn.inference.evaluation import evaluate
 from ecn.runs import checkpoint
 from ecn.targets.tasks import task
-from ecn.training import feed, resume
+from ecn.training import feed
 from ecn.training.feed import Feed, must_stream
+from ecn.training.run import resume
 from mpclean.vocabulary.schema import RELEASE
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ecn.training import resume
+from ecn.training.run import resume
 from mpclean.errors import UserError
 
 

@@ -146,7 +146,7 @@ def test_passes_of_one_edge_have_one_crystal(fit, release, tmp_path):
 
 def test_a_release_without_validation_rows_is_named(fit, make_release, rows, tmp_path):
     folder = make_release(train=rows["train"], test=rows["test"])
-    with pytest.raises(UserError, match="no rows in the split 'validation'; build it from more records"):
+    with pytest.raises(UserError, match="no rows in the part 'validation'; build it from more records"):
         fit(folder, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

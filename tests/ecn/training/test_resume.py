@@ -12,8 +12,8 @@ import torch
 
 from ecn.inference.evaluation import OutOfMemoryError
 from ecn.runs import checkpoint
-from ecn.training import resume
 from ecn.training.loop import Loop
+from ecn.training.run import resume
 from ecn.training.state import STATE, load_state, save_state
 from mpclean.errors import UserError
 
@@ -36,7 +36,7 @@ from pathlib import Path
 
 import mpclean.release.atomic, ecn.runs.checkpoint, ecn.training.logs, ecn.training.loop, ecn.training.state
 from ecn.training.presets import PRESETS
-from ecn.training import fit
+from ecn.training.run import fit
 
 release, folder, settings, moments = sys.argv[1], Path(sys.argv[2]), *map(json.loads, sys.argv[3:])
 preset = replace(PRESETS["paper"], **settings, options={"ecn": json.loads(OPTIONS)})

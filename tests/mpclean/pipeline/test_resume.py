@@ -196,7 +196,7 @@ def test_a_build_that_runs_out_of_workers_keeps_its_batches(snapshot, tmp_path, 
 
 KILLED = """
 import sys, time
-from mpclean import passes, pipeline
+from mpclean.pipeline import run as pipeline
 from mpclean.sources import base
 base.BATCH_SIZE = 4
 if __name__ == "__main__":

@@ -575,7 +575,7 @@ def test_a_failed_replacement_leaves_the_old_release(snapshot, tmp_path, monkeyp
 
 STOPPED = """
 import sys, time
-from mpclean import pipeline
+from mpclean.pipeline import run as pipeline
 def stop(*args):
     print("here", flush=True)
     time.sleep(600)

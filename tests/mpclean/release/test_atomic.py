@@ -53,7 +53,7 @@ def test_a_place_that_is_not_there_is_not_exchanged(new, tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from mpclean.release import staging
+from mpclean.release import atomic as staging
 from mpclean.release.update import amended
 staging._exchange = lambda *_: False
 rename = Path.rename

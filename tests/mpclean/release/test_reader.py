@@ -179,7 +179,7 @@ def test_ledger(small_release, demo_release):
 
 
 def test_unknown_split_or_column(small_release):
-    with pytest.raises(UserError, match="unknown split 'valid'; known are train, validation, test"):
+    with pytest.raises(UserError, match="unknown part 'valid'; known are train, validation, test"):
         small_release.table("valid")
     with pytest.raises(UserError, match="no column 'energy'; it has material_id, "):
         small_release.table(columns=["energy"])

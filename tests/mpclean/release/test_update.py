@@ -84,7 +84,7 @@ def test_an_error_changes_nothing(copied, monkeypatch, where):
 
 KILLED = """
 import os, sys
-from mpclean.release import amend
+from mpclean.release import update as amend
 def die(*args, **options):
     os._exit(9)
 {where} = die

@@ -63,7 +63,7 @@ def test_what_is_there_stays(small_release, tmp_path, name):
     ("changes", "says"),
     [
         ({"format": "xyz"}, "--format xyz: no such format; known are extxyz, cif, "),
-        ({"split": "valid"}, "unknown split 'valid'; known are train, validation, test"),
+        ({"part": "valid"}, "unknown part 'valid'; known are train, validation, test"),
         ({"config": "metals"}, "no configuration 'metals'; it has default, insulators, "),
         ({"out": "frames.txt"}, "--format extxyz writes one file; give --out NAME.extxyz"),
         ({"target": "efermi"}, "--format extxyz holds every label; leave --target efermi out"),
