@@ -74,7 +74,7 @@ def pyg_dataset(
     """
     from ecn.data.pyg import CrystalGraphs
     from ecn.data.rows import load_part, open_release
-    from ecn.targets.tasks import Goal
+    from ecn.targets.goal import Goal
 
     opened = open_release(Path(release)) if isinstance(release, str | Path) else release
     return CrystalGraphs(load_part(opened, part, Goal.named(target, opened).tasks, split=split))

@@ -64,7 +64,11 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers", "max_edges")
     help="formation_energy, fermi_energy, band_gap (insulators only), magnetization, is_metal, "
     "magnetic_moments (of the atoms), or any numeric column of a release; several with commas between them.",
 )
-@click.option("--model", default="ecn", type=click.Choice(list(MODELS)), help="Architecture.")
+@click.option(
+    "--model",
+    default="ecn",
+    help=f"Architecture: {', '.join(MODELS)}, one of an installed package, or package.module:Class.",
+)
 @click.option(
     "--group",
     metavar="G",
@@ -261,7 +265,7 @@ def evaluate(run: str, part: str, release: Path | None, as_json: bool, device: s
     # A model that is not the user's own has its folder elsewhere.
     figures = folder if folder == Path(run) else Path()
     for evaluation in evaluations:
-        click.echo(f"{evaluation.n_left_out} rows {evaluation.task.excluded} left out", err=True)
+        click.echo(f"{evaluation.n_excluded} rows {evaluation.task.excluded} excluded", err=True)
         figure = figures / f"parity-{f'{evaluation.task.name}-' * several}{part}.png"
         parity_figure(evaluation, figure)
         if not as_json:
@@ -560,9 +564,9 @@ def patterns(lattice: str, side: int, figure: Path | None) -> None:
 @main.command()
 def models() -> None:
     """List the models with their options."""
-    from ecn.models import describe
+    from ecn.models import describe, known
 
-    click.echo("\n\n".join(map(describe, MODELS)))
+    click.echo("\n\n".join(map(describe, known())))
 
 
 @main.command()

@@ -28,7 +28,7 @@ def predictor():
     """
     import torch
 
-    from ecn.data.rows import cell_tensors
+    from ecn.data.tensors import cell_tensors
     from ecn.inference.evaluation import max_edges, outputs
     from mpclean.crystal.bonding import bond_graph
     from mpclean.crystal.cells import canonical_cell

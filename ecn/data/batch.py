@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -43,3 +44,8 @@ class CrystalBatch(NamedTuple):
     def n_atoms(self) -> int:
         """Number of atoms n."""
         return len(self.atomic_numbers)
+
+    def to(self, *, dtype: torch.dtype) -> CrystalBatch:
+        """Bring lengths, lattices and coordinates to another precision."""
+        floats = {name: getattr(self, name).to(dtype) for name in ("edge_length", "lattice", "frac_coords")}
+        return self._replace(**floats)

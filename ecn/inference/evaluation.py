@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ecn.data.batch import CrystalBatch
-from ecn.data.rows import CrystalTensors, Dataset, load_part, open_release, rows_of, split_identity
+from ecn.data.rows import Dataset, load_part, open_release, rows_of, split_identity
+from ecn.data.tensors import CrystalTensors
 from ecn.models.base import CrystalModel
 from ecn.runs import checkpoint
-from ecn.targets.tasks import Metrics, Task
+from ecn.targets.metrics import Metrics
+from ecn.targets.tasks import Task
 from mpclean.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ class Evaluation:
     """(R,) float32, predicted, in the unit of the target; logits for a class."""
     metrics: Metrics
     """See `ecn.targets.tasks.Task.metrics`."""
-    n_left_out: int
+    n_excluded: int
     """Rows of the part that the task is not about."""
     release_hash: str
     """Content hash of the release."""
@@ -223,7 +225,7 @@ def evaluate(
                 label=of_target[1],
                 output=of_target[0],
                 metrics=target.task.metrics(*of_target, target.train_mean, crystal[known]),
-                n_left_out=data.n_left_out + len(data) - len(crystal[known].unique()),
+                n_excluded=data.n_excluded + len(data) - len(crystal[known].unique()),
                 release_hash=opened.content_hash,
                 trained_on_same=all(identity[name] == value for name, value in identities.items()),
                 checkpoint_hash=saved.digest,

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from ecn.data.rows import crystal_tensors
+from ecn.data.tensors import crystal_tensors
 from ecn.inference.evaluation import (
     max_edges,
     memory_of,
@@ -28,7 +28,7 @@ from ecn.inference.evaluation import (
 from ecn.models.features import N_ELEMENTS
 from ecn.runs import checkpoint
 from ecn.runs.locate import locate
-from ecn.targets.tasks import signs
+from ecn.targets.losses import signs
 from mpclean.crystal.crystal import Crystal
 from mpclean.errors import UserError
 from mpclean.pipeline import executor as engine

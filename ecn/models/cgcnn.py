@@ -51,7 +51,7 @@ class CGCNN(CrystalModel):
     The convolution is `torch_geometric.nn.CGConv`; the activation after it, and the batch norm,
     are those of the authors' program, which also normalises within the gate. Statistics of
     the batch norm are those of one pass, which may be a part of a batch
-    (`ecn.data.rows.CrystalTensors.passes`); a pass of one atom takes the running ones.
+    (`ecn.data.tensors.CrystalTensors.passes`); a pass of one atom takes the running ones.
 
     Atoms enter as one-hots of their elements where the authors have a table of 92 properties,
     and neighbours are the bonds of the release where they take the 12 nearest.

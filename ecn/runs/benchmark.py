@@ -26,7 +26,7 @@ from ecn.runs import checkpoint, published
 from ecn.runs.card import fit_command, shown
 from ecn.runs.checkpoint import METRICS, WEIGHTS
 from ecn.runs.export import EVALUATION
-from ecn.targets.tasks import Goal
+from ecn.targets.goal import Goal
 from ecn.training.hardware import hardware
 from ecn.training.presets import Preset, training_settings
 from ecn.training.run import fit, resume
@@ -165,7 +165,7 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
 
 
 def _names(target: str) -> str:
-    """Targets of one model as `ecn.targets.tasks.Goal.named` takes them."""
+    """Targets of one model as `ecn.targets.goal.Goal.named` takes them."""
     return target.replace("+", ",")
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict
-from importlib import import_module
 from typing import Any
 
 import yaml
 from tabulate import tabulate
 
-from ecn.models import MODELS
+from ecn.models import resolve
 from ecn.runs.checkpoint import RunConfig
 from ecn.training.presets import PRESETS, training_settings
 
-#: Of a class, by their names in `ecn.targets.tasks.class_metrics`, and in words.
+#: Of a class, by their names in `ecn.targets.metrics.class_metrics`, and in words.
 _RATIOS = (("recall", "recall"), ("precision", "precision"), ("f1", "F1"))
 
 _PAPER = "Kaba and Ravanbakhsh, Equivariant Networks for Crystal Structures, NeurIPS 2022, arXiv:2211.15420"
@@ -34,8 +33,7 @@ def fit_command(config: RunConfig, out: str) -> str:
     name = config.preset if config.preset in PRESETS else "paper"
     targets = [target["task"]["name"] for target in config.targets]
     preset = PRESETS[name]
-    module, attribute = MODELS[config.model]
-    options = getattr(import_module(module), attribute).Config(**preset.options.get(config.model, {}))
+    options = resolve(config.model).Config(**preset.options.get(config.model, {}))
     usual = {**training_settings(preset), **asdict(options)}
     settings = {**config.training, **config.model_options}
     settings.pop("per_site", None)  # follows from the target

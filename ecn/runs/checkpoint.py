@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ecn.models.base import CrystalModel
-    from ecn.targets.tasks import Goal
+    from ecn.targets.goal import Goal
 
 #: Of the folder's layout; raised with every change of it.
 FORMAT_VERSION = 2
@@ -68,7 +68,7 @@ class RunConfig:
     targets: list[dict[str, Any]]
     """What every output is: a task, with the units that it was learned in; see `Goal.to_json`."""
     model: str
-    """Name in `ecn.models.MODELS`."""
+    """As `ecn.models.resolve` takes it."""
     model_options: dict[str, Any]
     """Every field of the model's ``Config``."""
     preset: str
@@ -180,7 +180,7 @@ def load_goal(run: Path, config: RunConfig) -> Goal:
     UserError
         If its targets are none.
     """
-    from ecn.targets.tasks import Goal, Target
+    from ecn.targets.goal import Goal, Target
 
     try:
         goal = Goal.from_json(config.targets)
@@ -234,7 +234,7 @@ _ENTRIES = {
 
 def _from_1(content: dict[str, Any]) -> dict[str, Any]:
     """Format 2 has several targets, the revision of the code, the rules, and more settings of training."""
-    from ecn.targets.tasks import Goal
+    from ecn.targets.goal import Goal
 
     # Graphs of a radius were those of Perov-5 only, which has but one rule.
     rules = ["record", "duplicate", "size", "dimensionality", "graph"]

@@ -9,7 +9,8 @@ import psutil
 import torch
 from torch import Generator, Tensor
 
-from ecn.data.rows import CrystalTensors, Dataset, Rows
+from ecn.data.rows import Dataset, Rows
+from ecn.data.tensors import CrystalTensors
 
 #: Row groups of the files that a streamed training shuffles together: at most so many are in memory.
 SHUFFLED_GROUPS = 4

@@ -24,7 +24,7 @@ class Epoch:
     train_loss: float
     """Mean over the rows, while they were trained on."""
     validation_score: float
-    """After the epoch; see `ecn.targets.tasks.Goal.score`."""
+    """After the epoch; see `ecn.targets.goal.Goal.score`."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float

@@ -19,7 +19,7 @@ from ecn.data.batch import CrystalBatch
 from ecn.data.rows import Dataset, rows_of
 from ecn.inference.evaluation import max_edges, memory_of, predict_rows
 from ecn.models.base import CrystalModel
-from ecn.targets.tasks import Goal
+from ecn.targets.goal import Goal
 from ecn.training.devices import Stop, is_first, seed_draws
 from ecn.training.feed import Feed
 from ecn.training.logs import Epoch

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from ecn.models import MODELS, settings
+from ecn.models import known, settings
 from mpclean.errors import UserError
 
 #: Where the numbers of a training may go besides ``metrics.csv``, see `ecn.training.logs`.
@@ -71,7 +71,7 @@ class Preset:
     """Decay per step of the running average of the weights that is validated and kept instead of
     the weights themselves, such as 0.999; less in the first steps, (1 + step) / (10 + step)."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Options of the models, by their names in `ecn.models.MODELS`; a model that is not named
+    """Options of the models, by their names, see `ecn.models.resolve`; a model that is not named
     has the defaults of its ``Config``, which are those of its own paper."""
 
 
@@ -172,8 +172,8 @@ def changed(preset: Preset, owner: str, **values: Any) -> Preset:
             if value is not None and not serves(value):
                 raise UserError(f"{owner}: {name} = {value} is not {words}")
     for model, options in new.options.items():
-        if model not in MODELS:
-            raise UserError(f"{owner}: options of {model!r}, which is no model; known: {', '.join(MODELS)}")
+        if model not in known() and ":" not in model:
+            raise UserError(f"{owner}: options of {model!r}, which is no model; known: {', '.join(known())}")
         if not isinstance(options, dict):
             raise UserError(f"{owner}: options of {model} = {options!r} are no values by their names")
     return new

@@ -20,7 +20,7 @@ from ecn.data.rows import Rows, find_rows, open_release, split_identity
 from ecn.inference.evaluation import OutOfMemoryError, memory_of
 from ecn.models.base import CrystalModel
 from ecn.runs import checkpoint
-from ecn.targets.tasks import Goal
+from ecn.targets.goal import Goal
 from ecn.training.devices import is_first, say, start_fabric, stop_signals
 from ecn.training.feed import Feed, must_stream
 from ecn.training.logs import Epoch, open_loggers, write_metrics
@@ -95,7 +95,7 @@ def fit(
     target
         The name of a target, or of several with commas between them, as `ecn.targets.tasks.task` takes it.
     model
-        One of `ecn.models.MODELS`.
+        As `ecn.models.resolve` takes it.
     options
         Options of the model that differ from those of the preset.
     preset_name, preset
@@ -269,7 +269,7 @@ def _train(
     minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
     say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
     for part, rows in (("train", train), ("validation", validation)):
-        say(f"{part}: {len(rows)} crystals; {rows.n_left_out} rows {goal.excluded} left out")
+        say(f"{part}: {len(rows)} crystals; {rows.n_excluded} rows {goal.excluded} left out")
     settings = _settled(asdict(config))
     dtype = torch.float64 if preset.precision == "64-true" else torch.float32
     state = load_state(run / STATE) if (run / STATE).exists() else None

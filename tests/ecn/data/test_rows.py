@@ -20,7 +20,7 @@ def labelled(rows):
 
 def test_rows_without_a_label_are_left_out_and_counted(train, rows):
     assert train.material_ids == [row["material_id"] for row in labelled(rows["train"])]
-    assert train.n_left_out == len(rows["train"]) - len(train) == 6
+    assert train.n_excluded == len(rows["train"]) - len(train) == 6
     expected = [row["formation_energy_per_atom"] for row in labelled(rows["train"])]
     np.testing.assert_allclose(train.labels[:, 0], expected, rtol=1e-6)
 
@@ -68,7 +68,7 @@ def test_a_limit_draws_rows_by_seed(release):
 
 def test_band_gaps_are_those_of_insulators(release, rows):
     gaps = load_part(open_release(release), "train", [task("band_gap")])
-    assert 0 < gaps.n_left_out < len(rows["train"])
+    assert 0 < gaps.n_excluded < len(rows["train"])
     assert len(gaps) == sum(row["is_insulator"] for row in rows["train"])
     assert gaps.labels.min() > 0
 

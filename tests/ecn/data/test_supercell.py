@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data.rows import cell_tensors
 from ecn.data.supercell import cell_graph, edge_colours, node_colours
+from ecn.data.tensors import cell_tensors
 from ecn.symmetry.groups import cell_offsets
 from ecn.symmetry.sharing import cell_pattern
 from ecn.testing import random_batch

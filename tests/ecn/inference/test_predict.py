@@ -13,7 +13,8 @@ from ecn.data.rows import load_part, open_release
 from ecn.inference.evaluation import evaluate
 from ecn.inference.predict import Predictor
 from ecn.runs import checkpoint
-from ecn.targets.tasks import Goal, task
+from ecn.targets.goal import Goal
+from ecn.targets.tasks import task
 from mpclean.crystal.crystal import Crystal
 from mpclean.errors import UserError
 

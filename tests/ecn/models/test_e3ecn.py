@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data.rows import cell_tensors
+from ecn.data.tensors import cell_tensors
 from ecn.models.e3ecn import E3ECN, displacements
 from ecn.models.ecn import ECNConfig
 from ecn.symmetry.groups import cell_group

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data.rows import cell_tensors
 from ecn.data.supercell import ColouredGraph
+from ecn.data.tensors import cell_tensors
 from ecn.models import build
 from ecn.models.ecn import ECN, ECNConfig
 from ecn.symmetry.groups import translations
-from ecn.targets.tasks import moment_loss
+from ecn.targets.losses import moment_loss
 from ecn.testing import assert_quotient_equal, crystals_of, node_permutation, permute_nodes, random_batch
 from mpclean.crystal.bonding import bond_graph
 from mpclean.crystal.bravais import BRAVAIS_TYPES

@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.targets.tasks import (
-    TASKS,
-    Goal,
-    Task,
-    bootstrap_deviation,
-    class_metrics,
-    moment_loss,
-    site_errors,
-    task,
-)
+from ecn.targets.goal import Goal
+from ecn.targets.losses import moment_loss, site_errors
+from ecn.targets.metrics import bootstrap_standard_deviation, class_metrics
+from ecn.targets.tasks import TASKS, Task, task
 from mpclean.errors import UserError
 
 
@@ -65,9 +59,9 @@ def test_errors_are_absolute_and_losses_are_squares():
 def test_the_uncertainty_of_a_mean_is_that_of_the_law_of_large_numbers():
     errors = torch.rand(4000, generator=torch.Generator().manual_seed(0))
     expected = float(errors.std()) / 4000**0.5
-    assert bootstrap_deviation(errors, torch.arange(4000)) == pytest.approx(expected, rel=0.1)
+    assert bootstrap_standard_deviation(errors, torch.arange(4000)) == pytest.approx(expected, rel=0.1)
     # Sites of one crystal are no independent cases.
-    assert bootstrap_deviation(errors.repeat(3), torch.arange(4000).repeat(3)) == pytest.approx(
+    assert bootstrap_standard_deviation(errors.repeat(3), torch.arange(4000).repeat(3)) == pytest.approx(
         expected, rel=0.1
     )
 

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from ecn.data.rows import CrystalTensors, find_rows, open_release
+from ecn.data.rows import find_rows, open_release
+from ecn.data.tensors import CrystalTensors
 from ecn.inference.evaluation import evaluate
 from ecn.runs import checkpoint
 from ecn.targets.tasks import task

@@ -32,14 +32,14 @@ def test_several_targets_share_a_model(fit, release, tmp_path, history):
     assert list(lines[0])[-3:] == [f"validation_{name}" for name in names]
     found = evaluate(tmp_path / "run")
     assert [e.task.name for e in found] == names
-    assert found[0].n_left_out == 2
-    assert found[1].n_left_out == 20 - len(found[1].label) > 0  # no gap of a metal
+    assert found[0].n_excluded == 2
+    assert found[1].n_excluded == 20 - len(found[1].label) > 0  # no gap of a metal
     for evaluation in found[:2]:
         assert evaluation.metrics["mae"] < 0.5 * evaluation.metrics["mae_mean_predictor"]
     assert found[2].metrics["accuracy"] > 0.9
     alone = tmp_path / "alone"
     fit(release, alone, target="band_gap")
-    assert evaluate(alone)[0].n_left_out == found[1].n_left_out
+    assert evaluate(alone)[0].n_excluded == found[1].n_excluded
 
 
 def test_several_targets_are_predicted_by_name(fit, release, tmp_path, rows):
@@ -77,8 +77,8 @@ def test_moments_of_sites_are_learned_up_to_a_sign(fit, magnets, tmp_path, symme
     options = {"symmetry_breaking": symmetry_breaking}
     fit(magnets, tmp_path / "run", options=options, epochs=25, learning_rate=1e-2, loss="l1", **SITES)
     (found,) = evaluate(tmp_path / "run")
-    assert (found.task.unit, len(found.label)) == ("muB", 2 * (20 - found.n_left_out))
-    assert found.n_left_out == 3
+    assert (found.task.unit, len(found.label)) == ("muB", 2 * (20 - found.n_excluded))
+    assert found.n_excluded == 3
     assert found.metrics["mae"] < 0.5 * found.metrics["mae_mean_predictor"]
     assert found.metrics["mae"] < float((found.output - found.label).abs().mean())
     assert "sites" in found.title
@@ -182,7 +182,7 @@ def with_hardness(release, tmp_path, reseal):
 def test_a_column_of_a_source_is_a_target(fit, with_hardness, tmp_path):
     fit(with_hardness, tmp_path / "run", target="hardness", epochs=20, learning_rate=1e-2)
     (found,) = evaluate(tmp_path / "run")
-    assert (found.task.name, found.task.unit, found.n_left_out) == ("hardness", "", 2)
+    assert (found.task.name, found.task.unit, found.n_excluded) == ("hardness", "", 2)
     assert found.metrics["mae"] < found.metrics["mae_mean_predictor"]
     with pytest.raises(UserError, match="unknown target 'colour'"):
         fit(with_hardness, tmp_path / "other", target="colour")
