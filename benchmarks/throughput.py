@@ -41,7 +41,7 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
     import torch
 
     from ecn.data.rows import load_part, open_release
-    from ecn.inference.evaluation import max_edges
+    from ecn.inference.forward import max_edges
     from ecn.models import build
     from ecn.targets.tasks import task
     from ecn.training.presets import PRESETS

@@ -143,7 +143,7 @@ def measure(release: Path, case: str, mode: str) -> dict[str, Any]:
 
     from ecn.data.pyg import CrystalGraphs
     from ecn.data.rows import load_part, open_release
-    from ecn.inference.evaluation import max_edges
+    from ecn.inference.forward import max_edges
     from ecn.models import build
     from ecn.targets.tasks import task
 

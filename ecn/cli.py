@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ from ecn.training.presets import (
 from mpclean.errors import UserError
 
 if TYPE_CHECKING:
-    from ecn.inference.evaluation import Evaluation
     from ecn.training.run import Fitted
 
 _PARTS = ("train", "validation", "test")
@@ -245,82 +243,50 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 @main.command()
 @click.argument("run")
-@click.option("--part", default="test", type=click.Choice(_PARTS), help="Rows to predict.")
+@click.option("--part", default="test", type=click.Choice(_PARTS), help="Part of the split to predict.")
 @click.option("--release", type=click.Path(path_type=Path), help="Another release than the one trained on.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on the last line, and no table.")
+@click.option(
+    "--table",
+    "table",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a row for every crystal (id, formula, label, prediction, error, standard deviation) to this "
+    "CSV or Parquet file.",
+)
 @click.option("--device", default="cpu", help="cpu, cuda or mps.")
-def evaluate(run: str, part: str, release: Path | None, as_json: bool, device: str) -> None:
+def evaluate(
+    run: str, part: str, release: Path | None, as_json: bool, table: Path | None, device: str
+) -> None:
     """Compare the predictions of RUN with the labels of a part of its split.
 
     RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub.
     """
-    from ecn.inference.evaluation import evaluate, parity_figure
+    from ecn.inference.evaluation import evaluate, write_compared
+    from ecn.inference.figures import parity_figure
+    from ecn.inference.tables import evaluation_table
     from ecn.runs.locate import locate
 
     folder = locate(run)
     evaluations = evaluate(folder, part, release, device)
-    if not evaluations[0].trained_on_same:
-        click.echo("this is not the release that the run was trained on, or not its split", err=True)
+    if difference := evaluations[0].difference:
+        click.echo(f"Warning: {difference}", err=True)
     several = len(evaluations) > 1
-    # A model that is not the user's own has its folder elsewhere.
+    # The folder of a model that is not the user's own may be shared: its figures go into the current folder.
     figures = folder if folder == Path(run) else Path()
     for evaluation in evaluations:
-        click.echo(f"{evaluation.n_excluded} rows {evaluation.task.excluded} excluded", err=True)
+        click.echo(f"{evaluation.n_excluded:,} rows {evaluation.task.excluded} are not compared", err=True)
         figure = figures / f"parity-{f'{evaluation.task.name}-' * several}{part}.png"
         parity_figure(evaluation, figure)
         if not as_json:
-            click.echo(_table(evaluation))
+            click.echo(evaluation_table(evaluation))
             click.echo(f"figure: {figure}")
+    if table is not None:
+        write_compared(evaluations, table)
+        click.echo(f"table: {table}", err=True)
     if as_json:
         summaries = [evaluation.summary() for evaluation in evaluations]
         click.echo(json.dumps({"targets": summaries} if several else summaries[0]))
-
-
-def _table(evaluation: Evaluation) -> str:
-    """A small table of the metrics, with units."""
-    metrics, unit = evaluation.metrics, evaluation.task.unit
-    lines = [evaluation.title]
-    if evaluation.task.is_classifier:
-        errors = metrics["uncertainty"]
-        lines.append(_ratios("", metrics["per_class"], "crystals", errors["per_class"]))
-        lines.append(
-            "precision: of those predicted; recall: of those that are, which the paper prints as precision"
-        )
-        lines.append(
-            f"accuracy {metrics['accuracy']:.3f} +- {errors['accuracy']:.3f} "
-            f"(majority class {metrics['accuracy_majority_class']:.3f})"
-        )
-        lines.append(f"area under the ROC curve {metrics['auc']:.3f} +- {errors['auc']:.3f}")
-        lines.append("+-: by bootstrap over the crystals")
-    else:
-        mae, mean = metrics["mae"], metrics["mae_mean_predictor"]
-        deviation = metrics["mae_uncertainty"]
-        lines.append(f"{'MAE of the model':28}{mae:10.4f} {unit}, +- {deviation:.4f} (bootstrap)")
-        lines.append(f"{'RMSE of the model':28}{metrics['rmse']:10.4f} {unit}")
-        lines.append(f"{'MAE of the mean predictor':28}{mean:10.4f} {unit}")
-        lines.append(f"{'ratio':28}{mean / mae if mae else math.inf:10.1f}")
-    if "stability" in metrics:
-        found = {f"<= {limit} {unit}": ratios for limit, ratios in metrics["stability"].items()}
-        lines.append(_ratios("stable", found, "stable"))
-    return "\n".join(lines)
-
-
-def _ratios(
-    head: str,
-    rows: dict[str, dict[str, float]],
-    counted: str,
-    errors: dict[str, dict[str, float]] | None = None,
-) -> str:
-    """Precision, recall and F1 of several classes, one a line, with their uncertainties if they are known."""
-    width = 10 if errors is None else 18
-    lines = [f"{head:16}" + "".join(f"{word:>{width}}" for word in ("precision", "recall", "F1", counted))]
-    for name, values in rows.items():
-        shown = [
-            f"{values[ratio]:.3f}" + ("" if errors is None else f" +- {errors[name][ratio]:.3f}")
-            for ratio in ("precision", "recall", "f1")
-        ]
-        lines.append(f"{name:16}" + "".join(f"{text:>{width}}" for text in (*shown, f"{values['n']:.0f}")))
-    return "\n".join(lines)
 
 
 @main.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """Something the user can put right; the command prints the message and ends with status 2.
@@ -12,3 +15,26 @@ class UserError(Exception):
 
 class UnfinishedError(UserError):
     """Work that came to no end for want of machines; the same command can go on with it."""
+
+
+def closest(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown, suggest the nearest known one, and list them all.
+
+    Parameters
+    ----------
+    kind
+        What the name should be of, such as "target".
+    name
+        What was asked for.
+    known
+        The names that there are: of this release or this run, rather than of all that exist.
+
+    Examples
+    --------
+    >>> closest("split", "formla", ["random", "formula"])
+    "unknown split 'formla'; did you mean 'formula'? Known: random, formula"
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r};{hint} {'Known' if near else 'known'}: {', '.join(names) or 'none'}"

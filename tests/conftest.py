@@ -29,7 +29,7 @@ def predictor():
     import torch
 
     from ecn.data.tensors import cell_tensors
-    from ecn.inference.evaluation import max_edges, outputs
+    from ecn.inference.forward import max_edges, outputs
     from mpclean.crystal.bonding import bond_graph
     from mpclean.crystal.cells import canonical_cell
 

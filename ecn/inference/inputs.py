@@ -134,7 +134,7 @@ def table_writer(out: Path | None, form: str) -> Iterator[Callable[[pa.Table], N
 def _plain(table: pa.Table) -> list[dict[str, object]]:
     rows = table.to_pylist()
     for row in rows:
-        for name in ("value", "spread"):
+        for name in ("value", "standard_deviation"):
             row[name] = None if row[name] is None else float(f"{row[name]:.{_DIGITS}g}")
     return rows
 

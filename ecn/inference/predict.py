@@ -18,13 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from ecn.data.tensors import crystal_tensors
-from ecn.inference.evaluation import (
-    max_edges,
-    memory_of,
-    predict_rows,
-    require_device,
-    require_same_bonds,
-)
+from ecn.inference.evaluation import require_same_bonds
+from ecn.inference.forward import max_edges, memory_of, predict_rows, require_device
 from ecn.models.features import N_ELEMENTS
 from ecn.runs import checkpoint
 from ecn.runs.locate import locate
@@ -43,10 +38,10 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 #: A table of predictions. ``site`` is the place of an atom in the canonical primitive cell, from 0, and
-#: ``element`` its symbol, both null where the target is one of crystals. ``value`` and ``spread`` are in
-#: ``unit`` and null where there is no number; ``spread`` is the deviation over the models, null of a single
-#: one; ``valid`` is whether the rules of the data set would keep the crystal, and ``rule`` the one that
-#: would not.
+#: ``element`` its symbol, both null where the target is one of crystals. ``value`` and ``standard_deviation``
+#: are in ``unit`` and null where there is no number; the standard deviation is that over the models of an
+#: ensemble, null of a single one. ``valid`` is whether the rules of the data set would keep the crystal, and
+#: ``rule`` the one that would not.
 PREDICTIONS = pa.schema(
     [
         ("material_id", pa.string()),
@@ -56,7 +51,7 @@ PREDICTIONS = pa.schema(
         ("element", pa.string()),
         ("value", pa.float64()),
         ("unit", pa.string()),
-        ("spread", pa.float64()),
+        ("standard_deviation", pa.float64()),
         ("valid", pa.bool_()),
         ("rule", pa.string()),
         ("warning", pa.string()),
@@ -66,7 +61,7 @@ PREDICTIONS = pa.schema(
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about a crystal, or about an atom of it."""
+    """A predicted number with its unit, of a crystal or of an atom of it."""
 
     formula: str
     """Reduced formula."""
@@ -75,9 +70,9 @@ class Prediction:
     value: float
     """The prediction, in `unit`; NaN where none can be made. Of several models their mean."""
     unit: str
-    """Unit of `value` and `spread`."""
-    spread: float
-    """Deviation over the models; NaN of a single one."""
+    """Unit of `value` and `standard_deviation`."""
+    standard_deviation: float
+    """Standard deviation over the models of an ensemble; NaN of a single one."""
     valid: bool
     """Whether the rules of the data set would keep the crystal."""
     rule: str
@@ -118,7 +113,10 @@ class Predictor:
         for other in members[1:]:
             if other.goal.tasks != self.goal.tasks or other.config.featuriser != rules:
                 what = "targets" if other.goal.tasks != self.goal.tasks else "bonds or rules"
-                raise UserError(f"{members[0].path} and {other.path}: have other {what}, and so no mean")
+                raise UserError(
+                    f"{members[0].path} and {other.path}: trained for different {what}, so they cannot be "
+                    "averaged; give runs of one target and one kind of release"
+                )
         self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
         self.rules = tuple(rules["rules"])
         self.synthetic = any(member.config.release["synthetic"] for member in members)
@@ -152,7 +150,7 @@ class Predictor:
                 row["target"],
                 np.nan if row["value"] is None else row["value"],
                 row["unit"],
-                np.nan if row["spread"] is None else row["spread"],
+                np.nan if row["standard_deviation"] is None else row["standard_deviation"],
                 row["valid"],
                 row["rule"] or "",
                 row["warning"],
@@ -221,7 +219,7 @@ class Predictor:
                 atomic_number[has_number] = pc.list_flatten(with_graphs["atomic_numbers"]).to_numpy()
         site = np.arange(len(crystal)) - np.searchsorted(crystal, crystal)
         several = len(self.members) > 1
-        spread = numbers.std(axis=0, ddof=1) if several else np.full(len(crystal), np.nan)
+        standard_deviation = numbers.std(axis=0, ddof=1) if several else np.full(len(crystal), np.nan)
         warnings = [
             "; ".join(filter(None, parts))
             for parts in zip(
@@ -249,16 +247,16 @@ class Predictor:
             "site": pa.array(site, mask=atomic_number == 0),
             "element": pa.array(np.array(SYMBOLS, object)[atomic_number], mask=atomic_number == 0),
             "value": pa.array(numbers.mean(axis=0), from_pandas=True),
-            "spread": pa.array(spread, from_pandas=True),
+            "standard_deviation": pa.array(standard_deviation, from_pandas=True),
         }
         return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
 
     def _split(self) -> str | None:
-        """The split that all members were trained on: another one's test rows may be training rows."""
+        """Give the split that all members were trained on: another one's test rows may be training rows."""
         splits = {member.config.release["split"] for member in self.members}
         if len(splits) > 1:
             names = ", ".join(sorted(name or "that of the build" for name in splits))
-            raise UserError(f"the models were trained on different splits ({names}): leave out --part")
+            raise UserError(f"the models were trained on different splits ({names}): predict without --part")
         return splits.pop()
 
     def _known(self, rows: pa.Table) -> NDArray[np.bool_]:
@@ -292,15 +290,15 @@ class Predictor:
 
 def _unknown(atomic_numbers: pa.Scalar) -> str:
     names = sorted({SYMBOLS[z] for z in atomic_numbers.as_py() or () if z > N_ELEMENTS})
-    return f"the model does not know {', '.join(names)}" if names else ""
+    return f"elements beyond Lr are unknown to the model: {', '.join(names)}" if names else ""
 
 
 def _said(rule: str | None, reason: str | None, detail: str | None) -> str:
-    """A verdict in words; empty where the crystal would stay."""
+    """Put a verdict of the rules in words; empty where the crystal would be kept."""
     if rule is None:
         return ""
     what = f"{reason} ({detail})" if detail else f"{reason}"
-    return what if rule == "record" else f"the rule {rule} leaves such crystals out: {what}"
+    return what if rule == "record" else f"the rule {rule} excludes such crystals: {what}"
 
 
 def _crystal(structure: Any) -> Crystal:

@@ -6,7 +6,6 @@ runs are left alone, the one under way is resumed, the others follow.
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,17 +16,19 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tabulate import tabulate
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ecn.data.rows import open_release
-from ecn.inference.evaluation import evaluate, parity_figure
+from ecn.inference.evaluation import evaluate
+from ecn.inference.figures import learning_curves, parity_figure
 from ecn.models import check_options
 from ecn.runs import checkpoint, published
 from ecn.runs.card import fit_command, shown
-from ecn.runs.checkpoint import METRICS, WEIGHTS
+from ecn.runs.checkpoint import WEIGHTS
 from ecn.runs.export import EVALUATION
 from ecn.targets.goal import Goal
 from ecn.training.hardware import hardware
+from ecn.training.logs import read_metrics
 from ecn.training.presets import Preset, training_settings
 from ecn.training.run import fit, resume
 from ecn.training.state import STATE
@@ -178,56 +179,21 @@ def _measure(run: Path, grid: Grid, out: Path) -> dict[str, Any]:
         found = evaluate(run, "test", grid.release, device)
         for evaluation in found:
             parity_figure(evaluation, run / f"parity-{evaluation.task.name}.png")
-        learning_curves(run, run / "curves.png")
+        learning_curves(
+            read_metrics(run), config.model, Goal.from_json(config.targets).score_name, run / "curves.png"
+        )
         content = {"targets": [evaluation.summary() for evaluation in found]}
         replace_file(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
-    epochs = _epochs(run)
+    epochs = read_metrics(run)
     return {
         "run": str(run.relative_to(out)),
         "command": fit_command(config, "runs/again"),
         "epochs": len(epochs),
-        "seconds": sum(epoch["seconds"] for epoch in epochs),
+        "seconds": sum(epoch.seconds for epoch in epochs),
         "n_train": config.n_train,
         "git_revision": config.git_revision,
         "measured": json.loads(path.read_text())["targets"],
     }
-
-
-def _epochs(run: Path) -> list[dict[str, float]]:
-    with (run / METRICS).open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
-def learning_curves(run: Path, path: Path) -> None:
-    """Draw the loss and the validation score of a run by its epochs.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    path
-        PNG file to write.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    epochs, goal = _epochs(run), Goal.from_json(checkpoint.load_config(run).targets)
-    number = [epoch["epoch"] for epoch in epochs]
-    figure = Figure(figsize=(4.5, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(number, [epoch["validation_score"] for epoch in epochs], color="C0", marker=".")
-    axes.set(xlabel="epoch", ylabel=f"validation {goal.score_name}", yscale="log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.label.set_color("C0")
-    loss = axes.twinx()
-    loss.plot(number, [epoch["train_loss"] for epoch in epochs], "--", color="C1", marker=".", linewidth=0.8)
-    loss.set(ylabel="train loss, in units of the training", yscale="log")
-    loss.yaxis.label.set_color("C1")
-    for axis in (axes.yaxis, loss.yaxis):  # 0.58 rather than 5.8 x 10^-1
-        axis.set_major_formatter("{x:.3g}")
-        axis.set_minor_formatter("{x:.3g}")
-    axes.set_title(goal.name, fontsize="small")
-    figure.savefig(path, dpi=150)
 
 
 def spread(values: Sequence[float], errors: Sequence[float | None], digits: int = 4) -> str:

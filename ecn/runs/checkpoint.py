@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -146,7 +146,7 @@ def load(run: Path) -> Checkpoint:
     Raises
     ------
     UserError
-        If it is no run, holds no weights yet, was written by a later version, or is damaged.
+        If it is not a run, holds no weights yet, was written by a later version, or is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -178,7 +178,7 @@ def load_goal(run: Path, config: RunConfig) -> Goal:
     Raises
     ------
     UserError
-        If its targets are none.
+        If its targets cannot be read.
     """
     from ecn.targets.goal import Goal, Target
 
@@ -187,7 +187,9 @@ def load_goal(run: Path, config: RunConfig) -> Goal:
         for target in goal.targets:
             settings.check(f"{run / CONFIG}: damaged, a target", Target, vars(target))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{run / CONFIG}: damaged, its targets are none ({error})") from error
+        raise UserError(
+            f"{run / CONFIG}: damaged, its targets cannot be read ({error}); restore the file or train again"
+        ) from error
     return goal
 
 
@@ -197,11 +199,11 @@ def load_config(run: Path) -> RunConfig:
     Raises
     ------
     UserError
-        If it is no run, was written by a later version, or is damaged.
+        If it is not a run, was written by a later version, or is damaged.
     """
     path = run / CONFIG
     if not path.is_file():
-        raise UserError(f"{run}: no run of `ecn fit`, for it has no {CONFIG}")
+        raise UserError(f"{run}: not a run of `ecn fit` (it has no {CONFIG})")
     try:
         content = json.loads(path.read_text())
         found = content["format_version"]
@@ -220,7 +222,7 @@ def load_config(run: Path) -> RunConfig:
         raise UserError(f"{path}: damaged, entries {sorted(set(content) ^ expected)} are missing or unknown")
     for name, entries in _ENTRIES.items():
         if not isinstance(content[name], dict) or not entries <= content[name].keys():
-            raise UserError(f"{path}: damaged, {name} has not the entries {', '.join(sorted(entries))}")
+            raise UserError(f"{path}: damaged, {name} lacks some of the entries {', '.join(sorted(entries))}")
     settings.check(f"{path}: damaged, a run", RunConfig, content, may_be_zero=["seed"])
     return RunConfig(**content)
 
@@ -270,8 +272,15 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
 _UPDATES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
+def joint_digest(members: Sequence[Checkpoint]) -> str:
+    """Give the digest of the weights of a run; of several members, one over theirs."""
+    if len(members) == 1:
+        return members[0].digest
+    return hashlib.sha256(" ".join(member.digest for member in members).encode()).hexdigest()
+
+
 def digest_of(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of tensors with their names, in the order of these."""
+    """Compute the SHA-256 of tensors with their names, in the order of these."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())

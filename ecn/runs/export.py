@@ -103,8 +103,8 @@ def saved_evaluation(run: Path, digest: str) -> dict[str, Any] | None:
 def _measure(run: Path, part: str, release: Path | None, obtain: str, device: str) -> dict[str, Any]:
     evaluations = evaluate(run, part, release, device)
     first = evaluations[0]
-    if not first.trained_on_same:
-        raise UserError(f"{release or run}: not the release that was trained on, or not its split")
+    if first.difference:
+        raise UserError(f"{release or run}: {first.difference}; give that one as --release")
     manifest = open_release(release or Path(checkpoint.load_config(run).release["path"])).manifest
     upstream = manifest["upstream"]
     data = {name: upstream[name] for name in ("title", "source", "sha256", "licence", "citation")}

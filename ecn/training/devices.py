@@ -13,13 +13,17 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from ecn.inference.forward import no_such_device, require_device
 from mpclean.errors import UserError
+
+#: Kinds of devices that a training may be given.
+_ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
 def start_fabric(device: str, precision: Any) -> Fabric:
-    """One device, or all of those that ``torchrun`` started processes for, on any number of machines.
+    """Start one device, or all that ``torchrun`` started processes for, on any number of machines.
 
     Parameters
     ----------
@@ -33,6 +37,10 @@ def start_fabric(device: str, precision: Any) -> Fabric:
     UserError
         If there is no such device.
     """
+    if device not in _ACCELERATORS:
+        raise UserError(f"{no_such_device(device)}, or --device auto")
+    if device != "auto":
+        require_device(device)
     try:
         if not torch.distributed.is_torchelastic_launched():
             return Fabric(accelerator=device, devices=1, precision=precision)
@@ -50,12 +58,12 @@ def start_fabric(device: str, precision: Any) -> Fabric:
         )
         fabric.launch()
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"device {device!r}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"--device {device}: cannot be used ({str(error).splitlines()[0]})") from error
     return fabric
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and speaks: the only one, or the first of ``torchrun``."""
+    """Tell whether this process writes and speaks: the only one, or the first of ``torchrun``."""
     return int(os.environ.get("RANK", 0)) == 0
 
 

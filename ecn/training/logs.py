@@ -49,6 +49,39 @@ def write_metrics(run: Path, epochs: Sequence[Epoch]) -> None:
     replace_file(run / METRICS, lambda path: path.write_text(text.getvalue(), newline=""))
 
 
+def read_metrics(run: Path) -> list[Epoch]:
+    """Read ``metrics.csv`` of a run, a line for every epoch.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is damaged.
+    """
+    path = run / METRICS
+    try:
+        with path.open(newline="") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [_epoch(row) for row in rows]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); resume or repeat the training") from error
+
+
+def _epoch(row: dict[str, float]) -> Epoch:
+    scores = {
+        name.removeprefix("validation_"): value
+        for name, value in row.items()
+        if name.startswith("validation_") and name != "validation_score"
+    }
+    return Epoch(
+        epoch=int(row["epoch"]),
+        train_loss=row["train_loss"],
+        validation_score=row["validation_score"],
+        learning_rate=row["learning_rate"],
+        seconds=row["seconds"],
+        scores=scores,
+    )
+
+
 class Logger(Protocol):
     """What takes the numbers of an epoch."""
 

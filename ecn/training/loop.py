@@ -13,11 +13,11 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ecn.data.batch import CrystalBatch
 from ecn.data.rows import Dataset, rows_of
-from ecn.inference.evaluation import max_edges, memory_of, predict_rows
+from ecn.inference.forward import max_edges, memory_of, predict_rows
 from ecn.models.base import CrystalModel
 from ecn.targets.goal import Goal
 from ecn.training.devices import Stop, is_first, seed_draws

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ecn import models
 from ecn.data.rows import Rows, find_rows, open_release, split_identity
-from ecn.inference.evaluation import OutOfMemoryError, memory_of
+from ecn.inference.forward import OutOfMemoryError, memory_of
 from ecn.models.base import CrystalModel
 from ecn.runs import checkpoint
 from ecn.targets.goal import Goal

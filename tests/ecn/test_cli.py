@@ -144,7 +144,7 @@ def test_another_release_is_said_to_be_another(run, make_release, rows):
 
     (folder / "manifest.json").write_bytes(dump_manifest(json.loads(manifest) | {"content_hash": "1" * 64}))
     result = call("evaluate", run, "--release", folder, "--json")
-    assert "not the release that the run was trained on" in result.stderr
+    assert "is not the release that the run was trained on" in result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["release_hash"] == "1" * 64
 
 
@@ -158,7 +158,7 @@ def test_a_release_with_other_bonds_is_not_evaluated(run, make_release, rows):
     result = call("evaluate", run, "--release", folder)
     assert result.exit_code == 2
     assert (
-        "its graphs are others (bonds radius, min_area 0.0001, cutoff 5.0) than those of the model"
+        "built with other bond settings (bonds radius, min_area 0.0001, cutoff 5.0) than the model"
         in result.stderr
     )
 
@@ -195,23 +195,29 @@ def test_a_release_without_the_target_is_not_evaluated(run, make_release, rows):
         (["fit", "{release}", "--model", "resnet"], "'resnet' is not"),
         (["fit", "{release}", "--preset", "worst"], "'worst' is not one of"),
         (["fit", "{release}", "--epochs", "0"], "0 is not in the range"),
-        (["fit", "{release}", "--device", "abacus", "--out", "{tmp}/run"], "device 'abacus'"),
+        (
+            ["fit", "{release}", "--device", "abacus", "--out", "{tmp}/run"],
+            "--device abacus: unknown device; use --device cpu",
+        ),
         (["fit", "{release}", "--out", "{run}"], "exists already"),
         (["fit"], "Missing argument 'RELEASE'"),
-        (["fit", "--resume", "{tmp}"], "no run of `ecn fit`"),
+        (["fit", "--resume", "{tmp}"], "not a run of `ecn fit`"),
         (["fit", "--resume", "{run}"], "its training is over"),
         (["fit", "--resume", "{run}", "--seed", "1", "--epochs", "2"], "leave out --epochs, --seed"),
         (["fit", "{release}", "--set", "loss=l3"], "--set: loss = 'l3' is not one of mse, l1, huber"),
         (["fit", "{release}", "--set", "learning_rate=-1"], "learning_rate = -1 is not positive"),
         (["fit", "{release}", "--config", "{tmp}/none.yaml"], "none.yaml: cannot be read"),
         (["fit", "{release}", "--config", "a.yaml", "--preset", "fast"], "both settings to start from"),
-        (["evaluate", "{tmp}"], "no run of `ecn fit`"),
+        (["evaluate", "{tmp}"], "not a run of `ecn fit`"),
         (["evaluate", "{run}", "--release", "{tmp}"], "not a release"),
-        (["evaluate", "{run}", "--device", "abacus"], "device 'abacus'"),
+        (["evaluate", "{run}", "--device", "abacus"], "--device abacus: unknown device; use --device cpu"),
         (["predict", "{run}", "{tmp}/none.cif"], "none.cif: no such file"),
         (["predict", "{run}", "{run}/metrics.csv"], "metrics.csv: not a crystal structure"),
         (["predict", "{run}"], "Missing argument"),
-        (["predict", "{run}", "{run}/metrics.csv", "--device", "abacus"], "device 'abacus'"),
+        (
+            ["predict", "{run}", "{run}/metrics.csv", "--device", "abacus"],
+            "--device abacus: unknown device; use --device cpu",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_a_failure(arguments, message, release, run, tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def test_models_of_different_splits_have_no_test_rows_in_common(folder, run, tmp
     call("fit", folder, "--preset", "fast", "--epochs", 1, "--out", other)
     done = call("predict", run, folder, "--with", other, "--part", "test")
     assert done.exit_code == 2
-    assert "trained on different splits (fold-2, that of the build): leave out --part" in done.stderr
+    assert "trained on different splits (fold-2, that of the build): predict without --part" in done.stderr
     assert call("predict", run, folder, "--with", other).stdout
 
 
@@ -114,7 +114,7 @@ def test_a_replaced_split_is_said_to_be_another(folder, run):
     before = open_release(folder).content_hash
     add_split(folder, "k-fold", "fold", folds=3, seed=1, force=True)
     assert open_release(folder).content_hash == before
-    assert "not the release that the run was trained on, or not its split" in call("evaluate", run).stderr
+    assert "is not the one that the run was trained on" in call("evaluate", run).stderr
 
 
 def test_a_split_that_is_not_there(folder, tmp_path):

@@ -136,7 +136,7 @@ def test_many_warnings_are_counted(run, salt, tmp_path):
         (["{cif}", "--format", "parquet"], "Parquet goes to a file"),
         (["{cif}", "--part", "test"], "no release, so it has no part 'test'"),
         (["{cif}", "--out", "{tmp}/none/out.csv"], "out.csv: cannot be written"),
-        (["{cif}", "--with", "{tmp}"], "no run of `ecn fit`"),
+        (["{cif}", "--with", "{tmp}"], "not a run of `ecn fit`"),
     ],
 )
 def test_a_mistake_is_one_line(run, salt, tmp_path, arguments, message):

@@ -54,14 +54,14 @@ def test_cell_and_package_do_not_matter(model):
     assert len(conventional) == 8
     assert np.ptp(values) < 1e-5
     assert {(p.formula, p.unit, p.warning, p.valid) for p in found} == {("NaCl", "eV/atom", "", True)}
-    assert all(math.isnan(p.spread) for p in found)
+    assert all(math.isnan(p.standard_deviation) for p in found)
 
 
 def test_a_graph_that_is_not_valid_has_a_number_and_a_warning(model):
     (far,) = model.predict([rock_salt(11, 17, 12.0)])
     assert math.isfinite(far.value)
     assert far.warning == (
-        "the rule dimensionality leaves such crystals out: not three-dimensional (dimensionality 0)"
+        "the rule dimensionality excludes such crystals: not three-dimensional (dimensionality 0)"
     )
     assert (far.valid, far.rule) == (False, "dimensionality")
 
@@ -70,7 +70,7 @@ def test_layers_are_not_connected(model):
     layers = Crystal(np.diag([2.5, 2.5, 20.0]), np.array([6], np.uint8), np.zeros((1, 3)))
     (found,) = model.predict([layers])
     assert math.isfinite(found.value)
-    assert "the rule dimensionality leaves such crystals out" in found.warning
+    assert "the rule dimensionality excludes such crystals" in found.warning
 
 
 def test_a_lattice_in_doubt_has_a_number_and_a_warning(model):
@@ -136,17 +136,17 @@ def test_an_ensemble_has_the_mean_and_the_deviation_of_its_members(run):
     alone = np.array([[p.value for p in Predictor(member).predict(crystals)] for member in saved])
     together = Predictor(*saved).predict(crystals)
     np.testing.assert_allclose([p.value for p in together], alone.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose([p.spread for p in together], alone.std(axis=0, ddof=1), rtol=1e-9)
-    assert together[0].spread > 0
-    assert math.isnan(together[2].spread)
+    np.testing.assert_allclose([p.standard_deviation for p in together], alone.std(axis=0, ddof=1), rtol=1e-9)
+    assert together[0].standard_deviation > 0
+    assert math.isnan(together[2].standard_deviation)
 
 
 def test_models_of_different_things_are_no_ensemble(run):
     saved = checkpoint.load(run)
-    with pytest.raises(UserError, match="have other targets, and so no mean"):
+    with pytest.raises(UserError, match="trained for different targets, so they cannot be averaged"):
         Predictor(saved, replace(saved, goal=Goal.named("band_gap")))
     featuriser = saved.config.featuriser | {"min_area": 0.5}
-    with pytest.raises(UserError, match="have other bonds or rules"):
+    with pytest.raises(UserError, match="trained for different bonds or rules"):
         Predictor(saved, replace(saved, config=replace(saved.config, featuriser=featuriser)))
 
 
@@ -178,5 +178,5 @@ def test_a_release_with_other_bonds_is_refused(run, release):
     saved = checkpoint.load(run)
     featuriser = saved.config.featuriser | {"bonds": "radius", "cutoff": 5.0}
     other = Predictor(replace(saved, config=replace(saved.config, featuriser=featuriser)))
-    with pytest.raises(UserError, match=r"its graphs are others \(bonds voronoi"):
+    with pytest.raises(UserError, match=r"built with other bond settings \(bonds voronoi"):
         next(other.predict_release(open_release(release)))

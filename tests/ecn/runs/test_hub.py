@@ -104,7 +104,7 @@ def test_a_run_on_the_hub_predicts_as_the_one_that_was_pushed(client, pushed, ru
     assert "NaCl" in there.stdout
     assert client("predict", pushed, structure).stdout == here.stdout  # by its commit
     both = json.loads(client("predict", run, structure, "--with", pushed, "--format", "json").stdout)
-    assert both[0]["spread"] == 0.0
+    assert both[0]["standard_deviation"] == 0.0
 
 
 def test_a_second_push_of_the_same_sends_nothing(client, hub, pushed, run):

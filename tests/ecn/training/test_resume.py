@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from ecn.inference.evaluation import OutOfMemoryError
+from ecn.inference.forward import OutOfMemoryError
 from ecn.runs import checkpoint
 from ecn.training.loop import Loop
 from ecn.training.run import resume
@@ -227,7 +227,9 @@ def test_rows_beyond_the_memory_have_a_way_out(stopped, fit, release, tmp_path, 
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("ecn.data.rows.Dataset.to", to)
-    with pytest.raises(OutOfMemoryError, match=r"does not suffice; stream the rows: --set data_memory=GIB"):
+    with pytest.raises(
+        OutOfMemoryError, match=r"not enough memory on cpu; stream the rows: --set data_memory=GIB"
+    ):
         fit(release, tmp_path / "another")
     with pytest.raises(OutOfMemoryError, match=r"; go on where there is more, or train a new run and stream"):
         resume(stopped, device="cpu")
@@ -266,7 +268,7 @@ def test_a_training_that_is_over_is_not_resumed(fit, release, tmp_path):
 
 
 def test_no_run_is_not_resumed(tmp_path):
-    with pytest.raises(UserError, match="no run of `ecn fit`"):
+    with pytest.raises(UserError, match="not a run of `ecn fit`"):
         resume(tmp_path, device="cpu")
 
 

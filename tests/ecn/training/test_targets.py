@@ -111,10 +111,10 @@ def test_moments_are_predicted_for_every_site(fit, magnets, tmp_path, rows):
     for parameter in (opposite.model.crystal_head[-1].weight, opposite.model.crystal_head[-1].bias):
         parameter.data.neg_()
     (row, _), spread = Predictor(runs[0], opposite).predict([Crystal.from_row(rows["test"][0])]), 1e-6
-    assert abs(row.value) > spread > row.spread
+    assert abs(row.value) > spread > row.standard_deviation
     assert row.site == 0
     assert row.element in expected[rows["test"][0]["material_id"]]  # in the order of the canonical cell
-    assert both.predict([Crystal.from_row(rows["test"][0])])[0].spread > spread
+    assert both.predict([Crystal.from_row(rows["test"][0])])[0].standard_deviation > spread
 
 
 def test_a_crystal_without_a_graph_has_one_line_without_a_site(fit, magnets, tmp_path, rows):
