@@ -192,7 +192,7 @@ def test_a_release_without_the_target_is_not_evaluated(run, make_release, rows):
         (["fit", "{release}", "--set", "hubbard=required", "--out", "{tmp}/r"], "is_hubbard is not known of"),
         (["patterns", "--lattice", "cF", "--figure", "{tmp}/cF.doc"], "cF.doc: Format 'doc'"),
         (["fit", "{release}", "--set", "width"], "no assignment; write --set NAME=VALUE"),
-        (["fit", "{release}", "--model", "resnet"], "'resnet' is not"),
+        (["fit", "{release}", "--model", "resnet"], "unknown model 'resnet'; did you mean 'schnet'?"),
         (["fit", "{release}", "--preset", "worst"], "'worst' is not one of"),
         (["fit", "{release}", "--epochs", "0"], "0 is not in the range"),
         (
