@@ -22,7 +22,7 @@ from common import data_folder, save
 from mpclean import open_release
 from mpclean.inspection.audit import audit
 from mpclean.pipeline.passes import Passes
-from mpclean.pipeline.run import RADIUS_CUTOFF
+from mpclean.pipeline.plan import RADIUS_CUTOFF
 from mpclean.pipeline.steps import Bonds
 from mpclean.release.tables import merge_statistics
 from mpclean.rules import RULES

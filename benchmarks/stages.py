@@ -30,7 +30,7 @@ STAGES = {
     "canonical cells": ("mpclean.pipeline.steps", "canonical_cell"),
     "bonds": ("mpclean.pipeline.steps", "Bonds.graph"),
     "topology": ("mpclean.pipeline.steps", "topology"),
-    "shards": ("mpclean.pipeline.run", "write_shards"),
+    "shards": ("mpclean.pipeline.writing", "write_shards"),
 }
 REST = "source, rules, files between, imports"
 

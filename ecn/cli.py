@@ -325,17 +325,16 @@ def predict(
     cell. One that cannot be read leaves the others alone; the exit status
     is then 2, as it is where a crystal has no number.
     """
-    import os
-
     from ecn.inference.inputs import predict_input, table_writer
     from ecn.inference.predict import load
+    from mpclean.pipeline.cores import usable_cores
 
     predictor = load(run, *more, device=device)
     for task in predictor.goal.tasks:
         if task.rows:
             click.echo(f"{task.name} was learned from crystals where {task.rows} is true", err=True)
     ending = out.suffix.removeprefix(".") if out else ""
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or usable_cores()
     failed = False
     with table_writer(out, form or (ending if ending in ("json", "parquet") else "csv")) as write:
         for path in inputs:

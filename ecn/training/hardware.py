@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 
 import psutil
+
+from mpclean.pipeline.cores import usable_cores
 
 
 def hardware() -> str:
@@ -16,4 +17,4 @@ def hardware() -> str:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     memory = psutil.virtual_memory().total / 2**30
     model = names[0] if names else platform.machine()
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
+    return f"{model}, {usable_cores()} cores, {memory:.0f} GiB"

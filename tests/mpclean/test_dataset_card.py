@@ -10,7 +10,7 @@ import yaml
 
 from mpclean.crystal.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_AREA
 from mpclean.crystal.cells import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
-from mpclean.pipeline.run import RADIUS_CUTOFF
+from mpclean.pipeline.plan import RADIUS_CUTOFF
 from mpclean.release.configurations import configurations
 from mpclean.rules.size import MAX_ATOMS
 from mpclean.sources.versions import find_version

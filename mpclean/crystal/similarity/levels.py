@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from mpclean.crystal.similarity.matching import structure_classes
 from mpclean.crystal.similarity.prototypes import prototypes
+from mpclean.pipeline.cores import usable_cores
 from mpclean.release.reader import CRYSTAL, Release
 
 
@@ -112,5 +112,5 @@ def level_keys(release: Release, levels: Iterable[str], workers: int | None = No
     rows = release.table(columns=list(columns)).sort_by("material_id")
     keys = rows.select(["material_id"])
     for level in chosen:
-        keys = keys.append_column(level.name, level.key(rows, workers or len(os.sched_getaffinity(0))))
+        keys = keys.append_column(level.name, level.key(rows, workers or usable_cores()))
     return keys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow as pa
 from mpclean.crystal.cells import canonical_cell
 from mpclean.crystal.crystal import Crystal
 from mpclean.errors import UserError
+from mpclean.pipeline.cores import usable_cores
 from mpclean.pipeline.executor import Rescue, run
 from mpclean.pipeline.steps import PrepareTask, lost_record, prepare
 from mpclean.release.layout import MANIFEST
@@ -104,7 +104,7 @@ def _snapshot(path: str | Path, parameters: dict[str, Any], workers: int | None)
     name = str(path) if place is None else recognise(place)
     takes = SOURCES[name].name_options if place is None else SOURCES[name].options
     options = {option: parameters.get(option) for option in takes}
-    return Snapshot(str(path), open_source(name, place, **options), workers or len(os.sched_getaffinity(0)))
+    return Snapshot(str(path), open_source(name, place, **options), workers or usable_cores())
 
 
 def facts(side: Side) -> dict[str, Any]:

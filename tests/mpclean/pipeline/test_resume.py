@@ -180,7 +180,7 @@ def test_a_build_that_would_fail_again_keeps_nothing(snapshot, tmp_path, begun, 
     with pytest.raises(UserError, match="wrong"):
         mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr("mpclean.pipeline.run._write_release", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("mpclean.pipeline.run.write_release", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
     assert list(tmp_path.iterdir()) == []

@@ -524,14 +524,14 @@ def test_force_replaces_releases_only(snapshot, tmp_path, kind):
 
 
 def test_a_folder_that_appears_meanwhile_is_not_replaced(snapshot, tmp_path, monkeypatch):
-    write = pipeline._write_release
+    write = pipeline.write_release
 
     def slow(*arguments):
         (tmp_path / "r").mkdir()
         (tmp_path / "r" / "chapter.tex").write_text("precious")
         write(*arguments)
 
-    monkeypatch.setattr(pipeline, "_write_release", slow)
+    monkeypatch.setattr(pipeline, "write_release", slow)
     with pytest.raises(UserError, match="exists already") as caught:
         mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, limit=3)
     assert [path.name for path in (tmp_path / "r").iterdir()] == ["chapter.tex"]
@@ -566,7 +566,7 @@ def test_a_failed_replacement_leaves_the_old_release(snapshot, tmp_path, monkeyp
     out = tmp_path / "r"
     mpclean.build(source=snapshot, out=out, workers=1, limit=3)
     before = contents(out)
-    monkeypatch.setattr(pipeline, "seal", lambda folder, manifest: 1 / 0)
+    monkeypatch.setattr("mpclean.pipeline.writing.seal", lambda folder, manifest: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mpclean.build(source=snapshot, out=out, workers=1, force=True, limit=3)
     assert contents(out) == before

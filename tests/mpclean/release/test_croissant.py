@@ -110,7 +110,7 @@ def test_published_when_the_upstream_was(small_release, changes, published):
 
 
 def test_nothing_is_claimed_that_the_source_does_not_state(snapshot, tmp_path, monkeypatch):
-    from mpclean.pipeline import run as pipeline
+    from mpclean.pipeline import plan as pipeline
 
     def unknown(name, path, **options):
         source = opened_source(name, path, **options)

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.pipeline import run as pipeline
+from mpclean.pipeline import plan as pipeline
 from mpclean.release import writer
 from mpclean.release.manifest import dump_manifest
 from mpclean.release.splitting import add_split

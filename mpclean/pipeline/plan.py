@@ -1,0 +1,160 @@
+"""What a build will do, resolved from what a person asked for, before anything is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mpclean.errors import UserError
+from mpclean.pipeline.steps import Bonds
+from mpclean.release.layout import is_release
+from mpclean.rules.duplicate import DEDUP
+from mpclean.sources import SOURCES, Source, open_source, recognise
+from mpclean.sources.downloads import fetch
+from mpclean.sources.versions import Version, find_version
+from mpclean.splits import read_split
+
+#: Longest edge of a graph of all neighbours within a radius, A (Perov-5).
+RADIUS_CUTOFF = 5.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build, resolved: what will be done, before anything is read.
+
+    Attributes
+    ----------
+    version
+        The version asked for.
+    source
+        Where records come from.
+    origin
+        What the user called the source: its path or its name.
+    out
+        Folder of the release.
+    bonds
+        How bonds are found.
+    dedup
+        Name of `mpclean.rules.duplicate.DEDUP`: what the rule ``duplicate`` compares.
+    split
+        ``random``, or a table of `mpclean.vocabulary.schema.SPLIT` with words for where it came from.
+    drift
+        Take records that state another version than the one asked for.
+    limit
+        Read this many records only; None for all.
+    workers
+        Who does the per-crystal work, as `mpclean.pipeline.executor.run` takes it.
+    """
+
+    version: Version
+    source: Source
+    origin: str
+    out: Path
+    bonds: Bonds
+    dedup: str
+    split: tuple[pa.Table, str] | None
+    drift: bool
+    limit: int | None
+    workers: int | str
+
+    def facts(self) -> dict[str, Any]:
+        """What the work on crystals depends on; not what comes after it, nor who does it, nor where."""
+        others = ("source", "origin", "out", "split", "workers")
+        own = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in others}
+        return own | {"identity": self.source.identity, "parameters": dict(self.source.parameters)}
+
+
+def make_plan(
+    version_name: str | None,
+    source: str | Path | None,
+    out: str | Path | None,
+    split: str | Path | None,
+    dedup: str | None,
+    min_area: float,
+    workers: int | str,
+    limit: int | None,
+    drift: bool,
+    options: dict[str, Any],
+) -> Plan:
+    """Resolve what `mpclean.pipeline.run.build` was asked for; `options` are those of the source.
+
+    Raises
+    ------
+    UserError
+        If the wishes contradict one another, or the source cannot be opened.
+    """
+    version = find_version(version_name)
+    if not 0.0 <= min_area < math.inf:
+        raise UserError(f"--min-area {min_area}: an area in A^2, 0 or more, is needed")
+    if dedup is not None and dedup not in DEDUP:
+        raise UserError(f"--dedup {dedup}: unknown; known are {', '.join(DEDUP)}")
+    if dedup is not None and "duplicate" not in version.rules:
+        raise UserError(f"--dedup {dedup}: version {version.name} is built without the rule duplicate")
+    if out is None:
+        if version.release is None:
+            raise UserError("a build without --version needs --out DIR, which also names the release")
+        out = Path("releases") / version.release
+    if source is None and version.name is None:
+        raise UserError("nothing to build: give --version of a known version, or --source of a snapshot")
+    if source is None and version.sources[0] == "records":
+        raise UserError(
+            f"no public service is known to serve version {version.name}: give a snapshot of it with "
+            "--source PATH; or fetch its published ids from the version served today with --source "
+            "materials-project --allow-version-drift, which records the true version of every row and "
+            "reports how many ids it has; or build another version (mpclean versions)"
+        )
+    path = None if source is None or str(source) in SOURCES else Path(source)
+    if path is not None:
+        if is_release(path):
+            raise UserError(
+                f"{path} is a release, and no source: build from the snapshot that it came from, or go on "
+                "from it with mpclean split or mpclean export"
+            )
+        name = recognise(path)
+        if version.name is not None and name not in version.sources:
+            name = version.sources[0]  # which says what it misses in the path
+    else:
+        name = str(source or version.sources[0])
+        if version.name is not None and name not in version.sources:
+            raise UserError(
+                f"version {version.name} is not served by the source {name}: {', '.join(version.sources)}"
+            )
+    if name == "materials-project" and path is None:
+        options = options | {"version": version, "drift": drift, "limit": limit}
+    opened = open_source(name, path, **options)
+    return Plan(
+        version=version,
+        source=opened,
+        origin=str(source or opened.identity.name),
+        out=Path(out),
+        bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
+        dedup=dedup or "key",
+        split=_chosen_split(split, opened, version),
+        drift=drift,
+        limit=limit,
+        workers=workers,
+    )
+
+
+def _chosen_split(split: str | Path | None, source: Source, version: Version) -> tuple[pa.Table, str] | None:
+    if split is None:
+        split = "random" if source.published_split is None and version.lists is None else "published"
+    if str(split) == "random":
+        return None
+    if str(split) != "published":
+        return read_split(Path(split)), "Lists of ids that were given to the build."
+    if source.published_split is not None:
+        return source.published_split, "The split that was published with the source."
+    if version.lists is None:
+        raise UserError(
+            f"the source {source.identity.name} brings no published split; give lists with --split PATH"
+        )
+    lists = fetch(str(version.name), version.lists, "build with --split random or --split PATH")
+    return (
+        read_split(lists),
+        f"The lists that {version.lists.repository} publishes at commit {version.lists.commit}.",
+    )
