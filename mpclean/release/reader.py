@@ -20,7 +20,8 @@ from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
 from mpclean.release.verify import structural_problems
-from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS
+from mpclean.vocabulary.labels import Label, labels_of
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +73,22 @@ class Release:
     def content_hash(self) -> str:
         """Hash over the rows of data, the split that they are in, and the ledger, hexadecimal."""
         return str(self.manifest["content_hash"])
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The numbers that a model can be trained on: name, unit and meaning of each."""
+        return labels_of(self.manifest["columns"], self.manifest.get("labels", ()))
+
+    def column(self, name: str) -> Column:
+        """Type, unit and meaning of a column, one of the release's own labels among them.
+
+        Raises
+        ------
+        KeyError
+            If the release has no such column.
+        """
+        own = {label.name: label.column for label in self.labels}
+        return own[name] if name in own else COLUMNS[name]
 
     @property
     def splits(self) -> list[str]:
@@ -214,7 +231,7 @@ class Release:
             If the part, the configuration or the split is unknown, or a shard cannot be read.
         """
         chosen = self.configuration(config).columns or self.manifest["columns"]
-        labels = [name for name in chosen if not pa.types.is_list(COLUMNS[name].type)]
+        labels = [name for name in chosen if not pa.types.is_list(self.column(name).type)]
         for batch in self.batches(part, [*CRYSTAL, *labels], config, split):
             for row in batch.to_pylist():
                 yield Crystal.from_row(row), {name: row[name] for name in labels if row[name] is not None}
