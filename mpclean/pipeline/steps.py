@@ -36,7 +36,7 @@ from mpclean.vocabulary.schema import BONDED, COLUMNS, MATCHES, PREPARED
 
 _CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
 _FOUND = (*_CELL, "cell_formula", "reduced_formula", "nsites", "bravais_lattice", "spacegroup_computed")
-_EDGES = ("edge_source", "edge_target", "edge_image", "edge_length")
+_ROUNDED = ("edge_length", "edge_area")
 
 
 @dataclass(frozen=True)
@@ -252,12 +252,17 @@ def bond(task: BondTask) -> pa.RecordBatch:
     columns["frac_coords"] = _lists("frac_coords", [cell.frac_coords.ravel() for cell in cells])
     columns["magnetic_moments"] = _lists("magnetic_moments", [cell.magnetic_moments for cell in cells])
     offsets = np.concatenate([[0], np.cumsum(n_edges)])
-    for name, values, width in zip(
-        _EDGES, (source, target, image.ravel(), length), (1, 1, 3, 1), strict=True
-    ):
+    edges = {"edge_source": source, "edge_target": target, "edge_image": image.ravel(), "edge_length": length}
+    # A build has one kind of bonds: all of its graphs know faces, or none does.
+    if areas := [graph.area for graph in graphs if graph.area is not None]:
+        edges["edge_area"] = np.concatenate(areas)
+    else:
+        columns["edge_area"] = pa.nulls(len(cells), COLUMNS["edge_area"].type)
+    for name, values in edges.items():
+        width = 3 if name == "edge_image" else 1
         item = COLUMNS[name].type.value_type
         columns[name] = pa.ListArray.from_arrays(
-            pa.array(offsets * width, pa.int32()), pa.array(values).cast(item, safe=name != "edge_length")
+            pa.array(offsets * width, pa.int32()), pa.array(values).cast(item, safe=name not in _ROUNDED)
         )
     columns["dimensionality"] = pa.array(connected.dimensionality)
     columns["n_components"] = pa.array(connected.n_components)

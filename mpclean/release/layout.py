@@ -13,8 +13,8 @@ EXAMPLES = "ledger/examples.parquet"
 LISTED = "replay/listed.parquet"
 REPORT = "report"
 
-#: Version of the layout and of the manifest; readers refuse a higher one.
-FORMAT_VERSION = 1
+#: Version of the layout and of the manifest; readers refuse a higher one. 2 added ``edge_area``.
+FORMAT_VERSION = 2
 
 #: Largest shard, bytes before compression.
 SHARD_BYTES = 500_000_000

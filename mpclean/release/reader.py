@@ -21,7 +21,7 @@ from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_tab
 from mpclean.release.manifest import Manifest, load_manifest
 from mpclean.release.verify import structural_problems
 from mpclean.vocabulary.labels import Label, labels_of
-from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, Column
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, SINCE_FORMAT, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,10 @@ class RowGroup:
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Its rows, with the columns wanted."""
         needed = {*columns, *(column for column, *_ in self.conditions)}
-        (rows,) = self.release.row_groups(self.path, needed, self.number)
+        absent = needed & set(SINCE_FORMAT) - set(self.release.manifest["columns"])
+        (rows,) = self.release.row_groups(self.path, needed - absent, self.number)
+        for name in absent:  # the release is of an older format
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, COLUMNS[name].type))
         if self.conditions:
             rows = rows.filter(pq.filters_to_expression(list(self.conditions)))
         return rows.select(list(columns))
@@ -122,6 +125,8 @@ class Release:
     ) -> pa.Table:
         """Rows of the release: the columns of `mpclean.vocabulary.schema.RELEASE` and the source's labels.
 
+        Columns that the format of an older release did not have yet are null where they are asked for.
+
         Parameters
         ----------
         part
@@ -158,7 +163,7 @@ class Release:
         known = self.manifest["columns"]
         wanted = list(columns or self.configuration(config).columns or known)
         for name in wanted:
-            if name not in known:
+            if name not in known and name not in SINCE_FORMAT:
                 raise UserError(f"{self.path}: no column {name!r}; it has {', '.join(known)}")
         for group in self.groups(part, config, split):
             yield group.read(wanted)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mpclean.errors import UserError
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, split_table
 from mpclean.vocabulary.checks import Violation, repeated, report, violations
-from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, RELEASE, SPLIT, schema
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, RELEASE, SINCE_FORMAT, SPLIT, schema
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def _problems(release: Release) -> Iterator[str]:
     manifest = release.manifest
     columns = manifest["columns"]
     unknown = [name for name in columns if name not in COLUMNS]
-    missing = [name for name in RELEASE.names if name not in columns]
+    older = [name for name, since in SINCE_FORMAT.items() if since > manifest["format_version"]]
+    missing = [name for name in RELEASE.names if name not in (*columns, *older)]
     if unknown or missing:
         words = [f"{name} is no column" for name in unknown] + [f"{name} is missing" for name in missing]
         yield f"manifest.json: columns: {', '.join(words)}"

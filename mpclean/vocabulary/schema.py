@@ -229,6 +229,14 @@ _DEFINITIONS = (
         valid=(1e-3, 1e3),
     ),
     Column(
+        "edge_area",
+        pa.list_(pa.float32()),
+        "A^2",
+        "area of the Voronoi face of the bond; null in a radius graph",
+        length=(1, "edge_source"),
+        valid=(0.0, 1e4),
+    ),
+    Column(
         "dimensionality",
         pa.int8(),
         "",
@@ -367,10 +375,14 @@ MATCHES = schema("position", "structure_class", "structures_match")
 RELEASE = schema(
     *("material_id", "formula", "reduced_formula", "spacegroup_number", "nsites"),
     *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),
-    *("edge_source", "edge_target", "edge_image", "edge_length"),
+    *("edge_source", "edge_target", "edge_image", "edge_length", "edge_area"),
     *("formation_energy_per_atom", "efermi", "band_gap", "magnetization_per_atom", "e_above_hull"),
     *("is_insulator", "is_hubbard"),
 )
+
+#: Columns of `RELEASE` that releases of older formats lack, and the first format that has each; read from
+#: such a release, they are null.
+SINCE_FORMAT = {"edge_area": 2}
 
 #: A release row that does not know its split yet, with its place in the source, after the second pass.
 BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS, *BONDS.names[1:])

@@ -51,6 +51,7 @@ def release_row(k: int, rng: np.random.Generator) -> dict:
         "edge_target": graph.target,
         "edge_image": graph.image.ravel(),
         "edge_length": graph.length,
+        "edge_area": graph.area,
         "formation_energy_per_atom": None
         if k % 10 == 9
         else -0.02 * float(cation) - 0.01 * float(anion) + a / 5,

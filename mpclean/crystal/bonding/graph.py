@@ -45,12 +45,16 @@ class BondGraph:
         (E, 3) int64; cell of the target atom relative to the source atom's.
     length
         (E,) float64, A.
+    area
+        (E,) float64, A^2; face that the two atoms share, equal in both directions of a bond. None of a
+        graph of all neighbours within a radius, which knows no faces.
     """
 
     source: NDArray[np.int64]
     target: NDArray[np.int64]
     image: NDArray[np.int64]
     length: NDArray[np.float64]
+    area: NDArray[np.float64] | None
 
 
 def bond_graph(crystal: Crystal | Structure, min_area: float = MIN_AREA) -> BondGraph:
@@ -99,7 +103,13 @@ def _near(faces: Faces, radii: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _bonds(faces: Faces, bonded: NDArray[np.bool_]) -> BondGraph:
-    return BondGraph(faces.source[bonded], faces.target[bonded], faces.image[bonded], faces.length[bonded])
+    return BondGraph(
+        faces.source[bonded],
+        faces.target[bonded],
+        faces.image[bonded],
+        faces.length[bonded],
+        faces.area[bonded],
+    )
 
 
 def radius_graph(crystal: Crystal | Structure, cutoff: float) -> BondGraph:
@@ -127,4 +137,4 @@ def radius_graph(crystal: Crystal | Structure, cutoff: float) -> BondGraph:
     target = atom[point]
     shift = image[point] + cells[source] - cells[target]
     order = np.lexsort((*shift.T[::-1], target, source))
-    return BondGraph(source[order], target[order], shift[order], distance[point, source][order])
+    return BondGraph(source[order], target[order], shift[order], distance[point, source][order], None)

@@ -144,7 +144,7 @@ def _bonds(crystal: Crystal) -> BondGraph:
         return bond_graph(crystal)
     except (MissingRadiusError, TessellationError):
         nothing = np.zeros(0, dtype=np.int64)
-        return BondGraph(nothing, nothing, np.zeros((0, 3), dtype=np.int64), np.zeros(0))
+        return BondGraph(nothing, nothing, np.zeros((0, 3), dtype=np.int64), np.zeros(0), None)
 
 
 def _around(

@@ -96,6 +96,10 @@ def test_rows_are_the_canonical_cell_and_its_graph(passes, rock_salt, kind):
         assert row["edge_target"] == graph.target.tolist()
         assert row["edge_image"] == graph.image.ravel().tolist()
         np.testing.assert_allclose(row["edge_length"], graph.length, rtol=1e-6)
+        if kind == "radius":
+            assert row["edge_area"] is graph.area is None
+        else:
+            np.testing.assert_allclose(row["edge_area"], graph.area, rtol=1e-6)
         moments = dict(zip(row["atomic_numbers"], row["magnetic_moments"], strict=True))
         assert sorted(moments.values()) == sorted(crystal.magnetic_moments)
 

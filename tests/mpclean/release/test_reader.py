@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,10 @@ import pytest
 import mpclean
 from mpclean import UserError
 from mpclean.release import writer
+from mpclean.release.layout import FORMAT_VERSION
 from mpclean.release.manifest import dump_manifest
-from mpclean.vocabulary.schema import LEDGER, PARTS, RELEASE
+from mpclean.vocabulary.checks import require
+from mpclean.vocabulary.schema import LEDGER, PARTS, RELEASE, SINCE_FORMAT
 
 
 def problems(folder):
@@ -26,6 +29,32 @@ def problems(folder):
 
 def files_of(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+FORMATS = sorted((Path(__file__).parent / "formats").iterdir())
+
+
+def test_there_is_a_release_of_every_older_format():
+    assert [folder.name for folder in FORMATS] == [f"v{n + 1}" for n in range(FORMAT_VERSION - 1)]
+    found = [mpclean.open_release(folder).manifest["format_version"] for folder in FORMATS]
+    assert found == list(range(1, FORMAT_VERSION))
+
+
+@pytest.mark.parametrize("folder", FORMATS, ids=lambda folder: folder.name)
+def test_an_older_release_is_read(folder):
+    """What it lacks is null where it is asked for, and stays away where it is not."""
+    release = mpclean.open_release(folder)
+    assert release.verify() == []
+    later = [name for name, since in SINCE_FORMAT.items() if since > release.manifest["format_version"]]
+    assert later
+    assert not set(later) & set(release.table().column_names)
+    rows = release.table(columns=list(RELEASE.names))
+    require(rows, RELEASE, "rows of an older release")
+    for name in RELEASE.names:
+        assert (rows[name].null_count == len(rows)) == (name in (*later, "is_hubbard", "magnetic_moments")), (
+            name
+        )
+    assert release.find(rows["material_id"][0].as_py()) is not None
 
 
 def test_intact(small_release, demo_release):

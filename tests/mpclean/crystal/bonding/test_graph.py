@@ -44,6 +44,34 @@ def supercell(crystal):
     return structure
 
 
+def test_areas_are_those_of_the_faces(crystal):
+    """Both directions of a bond have one face; pymatgen measures it as the sum of its triangles."""
+    found = bond_graph(crystal)
+    assert (found.area >= MIN_AREA).all()
+    area = dict(
+        zip(
+            zip(found.source.tolist(), found.target.tolist(), map(tuple, found.image.tolist()), strict=True),
+            found.area,
+            strict=True,
+        )
+    )
+    for (source, target, image), value in area.items():
+        assert area[target, source, tuple(-x for x in image)] == value
+    finder = IsayevNN(tol=0.5, cutoff=6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for atom in range(len(crystal)):
+            for neighbour in finder.get_nn_info(crystal.to_pymatgen(), atom):
+                bond = atom, neighbour["site_index"], tuple(map(int, neighbour["image"]))
+                if bond in area:
+                    np.testing.assert_allclose(area[bond], neighbour["poly_info"]["area"], rtol=1e-6)
+
+
+def test_the_faces_of_a_cube():
+    cube = Crystal(3.0 * np.eye(3), np.array([84], np.uint8), np.zeros((1, 3)))
+    np.testing.assert_allclose(bond_graph(cube).area, 6 * [9.0], rtol=1e-12)
+
+
 def test_bonds_are_isayevs(crystal):
     found = edges(bond_graph(crystal, min_area=0.0))
     assert found == pymatgen_edges(crystal.to_pymatgen())
