@@ -17,6 +17,26 @@ class UnfinishedError(UserError):
     """Work that came to no end for want of machines; the same command can go on with it."""
 
 
+class RecordError(UserError):
+    """A record or a crystal that cannot be read.
+
+    Attributes
+    ----------
+    reason
+        Why, in words that do not depend on the record: the reason in the ledger.
+    detail
+        What was found in this one.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
 def closest(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, suggest the nearest known one, and list them all.
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ecn.data.rows import open_release
 from ecn.inference.predict import PREDICTIONS, Predictor
-from mpclean.crystal.crystal import read_crystals
+from mpclean.crystal.reading import read_file
 from mpclean.errors import UserError
 from mpclean.pipeline.single import documents
 from mpclean.release.atomic import PARTIAL
@@ -42,7 +42,7 @@ def predict_input(predictor: Predictor, path: Path, part: str | None, workers: i
         The models.
     path
         The folder of a release; a snapshot that ``mpclean build --source`` recognises (Parquet, JSON
-        lines, CSV of Perov-5, extended XYZ, ...); or a structure file (`read_crystals`).
+        lines, CSV of Perov-5, extended XYZ, ...); or a structure file (`read_file`).
     part
         Of a release: "train", "validation" or "test"; all rows where it is None.
     workers
@@ -63,7 +63,11 @@ def predict_input(predictor: Predictor, path: Path, part: str | None, workers: i
         first = list(islice(batches, 2))  # for a single one, processes would take longer to start
         tables = predictor.predict_documents(chain(first, batches), workers if len(first) > 1 else 1)
     else:
-        tables = _unnamed(predictor.predict_documents(documents(read_crystals(path))))
+        entries = read_file(path)
+        if all(entry.problem for entry in entries):
+            raise UserError(f"{path}: {entries[0].problem}")
+        crystals = [entry.problem or entry.crystal for entry in entries]
+        tables = _unnamed(predictor.predict_documents(documents(crystals)))
     start, target = 0, predictor.goal.tasks[0].name
     for table in tables:
         begins = pc.and_(pc.equal(table["target"], target), pc.equal(table["site"].fill_null(0), 0))

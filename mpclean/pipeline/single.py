@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from mpclean.crystal.bonding import topology
 from mpclean.crystal.cells import CELL_TOLERANCE, pearson_symbols
 from mpclean.crystal.crystal import Crystal
+from mpclean.errors import RecordError
 from mpclean.pipeline.steps import Bonds, BondTask, PrepareTask, bond, prepare
 from mpclean.rules import RULES
 from mpclean.sources.base import batched_documents
@@ -178,16 +179,19 @@ def cell_problem(crystal: Crystal) -> str:
     return ""
 
 
-def documents(crystals: Sequence[Crystal]) -> Iterator[pa.RecordBatch]:
-    """Crystals as batches of `mpclean.sources.base.DOCUMENTS`, known by their numbers from 0.
+def documents(crystals: Sequence[Crystal | RecordError]) -> Iterator[pa.RecordBatch]:
+    """Write crystals as batches of `mpclean.sources.base.DOCUMENTS`, known by their numbers from 0.
 
     Parameters
     ----------
     crystals
-        In the order wanted.
+        In the order wanted; in the place of one that could not be read, why.
     """
     return batched_documents(
-        (f"crystal {number}", _document(number, crystal), None) for number, crystal in enumerate(crystals)
+        (f"crystal {number}", None, str(crystal))
+        if isinstance(crystal, RecordError)
+        else (f"crystal {number}", _document(number, crystal), None)
+        for number, crystal in enumerate(crystals)
     )
 
 

@@ -29,7 +29,8 @@ from mpclean.crystal.bonding import (
     topology,
 )
 from mpclean.crystal.cells import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
-from mpclean.crystal.crystal import Crystal, formula, reduced_formula
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.formula import formula, reduced_formula
 from mpclean.crystal.similarity.matching import first_equals
 from mpclean.sources.documents import read_documents
 from mpclean.vocabulary.schema import BONDED, COLUMNS, MATCHES, PREPARED

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -87,32 +87,3 @@ def batched_documents(
             ],
             schema=DOCUMENTS,
         )
-
-
-def structure_dict(
-    lattice: Any, symbols: list[str] | None, positions: list[Any] | None, moments: list[Any] | None
-) -> dict[str, Any]:
-    """A structure for a document, as pymatgen spells it, from the lists that other formats hold.
-
-    Nothing is checked here: what does not fit together is for `mpclean.sources.documents` to judge.
-
-    Parameters
-    ----------
-    lattice
-        (3, 3), A; rows are the cell vectors.
-    symbols
-        (n,) element symbols.
-    positions
-        (n, 3) Cartesian, A.
-    moments
-        (n,) magnetic moments, muB; none, or None, where they are not known.
-    """
-    sites = zip_longest(symbols or (), positions or (), moments or ())
-    return {
-        "lattice": {"matrix": lattice},
-        "sites": [
-            # Where lists are of different lengths there are sites without a species or a place.
-            {"species": symbol and [{"element": symbol}], "xyz": xyz, "properties": {"magmom": moment}}
-            for symbol, xyz, moment in sites
-        ],
-    }

@@ -2,28 +2,24 @@
 
 Reads summary documents of mp-api, legacy documents (nested as the database held them or
 flat as the legacy API delivered them, dotted keys included), entries of pymatgen, rows of
-LeMat-Bulk, and this project's own column names. A document that cannot be read becomes a
+OPTIMADE and LeMat-Bulk, and this project's own column names. A document that cannot be read becomes a
 record with a reason; nothing is raised and nothing is lost.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from itertools import permutations
 from typing import Any
 
-import numpy as np
-import orjson
 import pyarrow as pa
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from mpclean.crystal.crystal import Crystal, formula
-from mpclean.errors import UserError
-from mpclean.vocabulary.elements import ATOMIC_NUMBERS
+from mpclean.crystal.formula import formula
+from mpclean.crystal.reading import parse, read_structure
+from mpclean.crystal.reading.bookkeeping import require_composition
+from mpclean.crystal.reading.documents import OPTIMADE
+from mpclean.errors import RecordError
 from mpclean.vocabulary.ids import normalise_id
 from mpclean.vocabulary.schema import COLUMNS, RECORD, SOURCE_LABELS
 
@@ -53,27 +49,6 @@ _SPDX = {CC_BY: "CC-BY-4.0"}
 
 #: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
 _NOTHING = ("", "None", "none", "null", "nan", "NaN")
-
-#: Atoms nearer than this stand for one that was written twice, A; no bond is half as short as H-H, 0.74.
-MIN_DISTANCE = 0.1
-
-#: Shortest vector of a lattice, A; none is known below 1 A. A search for symmetry to 0.1 A does not end, and
-#: takes all memory, where a long cell repeats after 0.2 A.
-MIN_PERIOD = 0.5
-
-#: Cells beyond this are not looked at; the largest of the Materials Project has some 450 atoms.
-MAX_SITES = 2_000
-
-_ISOTOPES = {"D": 1, "T": 1}
-
-
-class RecordError(Exception):
-    """A record that cannot be read: a reason in fixed words, and what was found."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -108,15 +83,7 @@ def _row(location: str, document: bytes | None, problem: str | None) -> dict[str
 
 
 def _parse(document: bytes) -> dict[str, Any]:
-    """Parse JSON; `NaN` and `Infinity`, which Python writes and the standard forbids, are read too."""
-    try:
-        parsed = orjson.loads(document)
-    except orjson.JSONDecodeError:
-        try:
-            parsed = json.loads(document)
-            json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError) as error:
-            raise RecordError("document cannot be read", f"not JSON ({error})") from error
+    parsed = parse(document)
     if not isinstance(parsed, dict):
         raise RecordError(
             "document cannot be read", f"a {type(parsed).__name__} where a document was expected"
@@ -142,7 +109,14 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     licence = _find(document, _LICENCE_PATHS)
     row["licence"] = None if licence is None else _SPDX.get(str(licence), str(licence))
 
-    crystal = read_structure(document.get("structure"))
+    structure = document.get("structure")
+    # Rows of OPTIMADE are their own structures.
+    reading = read_structure(document if structure is None and document.keys() >= OPTIMADE else structure)
+    crystal = reading.crystal
+    row["note"] = "; ".join(reading.notes) or None
+    if document.get("@class") == "ComputedStructureEntry" and isinstance(document.get("composition"), dict):
+        # The energy of an entry is that of its composition, which may have been normalised without it.
+        require_composition(crystal, document["composition"])
     row["formula"] = formula(crystal.atomic_numbers)
     row["lattice"] = crystal.lattice.ravel()
     row["atomic_numbers"] = crystal.atomic_numbers
@@ -216,135 +190,3 @@ def _flag(name: str, value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     raise RecordError("label is not true or false", f"{name} = {value!r:.60}")
-
-
-def read_structure(structure: Any) -> Crystal:
-    """A crystal from a pymatgen dict, the same as a JSON string, or CIF text.
-
-    Parameters
-    ----------
-    structure
-        The value of a document's ``structure``. Sites stand at their fractional coordinates
-        ``abc``, or at the Cartesian ``xyz``, A, where the first one has no others.
-
-    Returns
-    -------
-    The crystal in the source's own cell; magnetic moments where every site has one.
-
-    Raises
-    ------
-    RecordError
-        If it is missing, malformed, disordered, not finite, without atoms or volume, or if atoms
-        coincide.
-    """
-    if structure is None or structure == "":
-        raise RecordError("no structure")
-    if isinstance(structure, str):
-        if not structure.lstrip().startswith("{"):
-            return _check(_read_cif(structure))
-        structure = _parse(structure.encode())
-    try:
-        lattice = np.array(structure["lattice"]["matrix"], dtype=np.float64)
-        sites = structure["sites"]
-        atomic_numbers = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
-        frac_coords = _frac_coords(sites, lattice)
-        moments = [_moment(site.get("properties")) for site in sites]
-    except RecordError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise RecordError("structure is malformed", f"{type(error).__name__}: {error}") from error
-    if lattice.shape != (3, 3) or frac_coords.shape != (len(atomic_numbers), 3):
-        raise RecordError(
-            "structure is malformed" if len(atomic_numbers) else "no atoms",
-            f"lattice of shape {lattice.shape}, coordinates of shape {frac_coords.shape}",
-        )
-    known = np.array(moments, dtype=np.float64)
-    return _check(Crystal(lattice, atomic_numbers, frac_coords, known if np.isfinite(known).all() else None))
-
-
-def _frac_coords(sites: list[dict[str, Any]], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
-    if sites and "abc" not in sites[0]:
-        positions = np.array([site["xyz"] for site in sites], dtype=np.float64)
-        return np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
-    return np.array([site["abc"] for site in sites], dtype=np.float64)
-
-
-def _moment(properties: Any) -> float:
-    """The magnetic moment of a site; not a number where it has none, or one along no axis."""
-    moment = (properties or {}).get("magmom")
-    try:
-        return float(moment) if isinstance(moment, int | float) else math.nan
-    except OverflowError:
-        return math.nan
-
-
-def _atomic_number(species: list[dict[str, Any]]) -> int:
-    if len(species) != 1 or not abs(species[0].get("occu", 1) - 1) <= 1e-6:
-        raise RecordError("partial occupancies", ", ".join(f"{s['element']}{s.get('occu')}" for s in species))
-    symbol = species[0]["element"]
-    number = ATOMIC_NUMBERS.get(symbol) or _ISOTOPES.get(symbol)
-    if number is None:
-        raise RecordError("unknown element", repr(symbol))
-    return number
-
-
-def _read_cif(text: str) -> Crystal:
-    import warnings
-
-    from pymatgen.io.cif import CifParser
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # rounding of coordinates, which we do not want
-            structures = CifParser.from_str(text, frac_tolerance=0).parse_structures(primitive=False)
-    except Exception as error:  # the parser raises whatever a text makes it raise
-        raise RecordError("structure is malformed", f"CIF: {error}") from error
-    try:
-        return Crystal.from_pymatgen(structures[0])
-    except UserError as error:
-        reason = "unknown element" if structures[0].is_ordered else "partial occupancies"
-        raise RecordError(reason, str(error)) from error
-
-
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # of absurd cells, which are found out
-def _check(crystal: Crystal) -> Crystal:
-    if not len(crystal):
-        raise RecordError("no atoms")
-    if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.frac_coords).all()):
-        raise RecordError("coordinates are not finite")
-    if len(crystal) > MAX_SITES:
-        raise RecordError("too many atoms", f"{len(crystal)} atoms, at most {MAX_SITES} are looked at")
-    edges = np.linalg.norm(crystal.lattice, axis=1)
-    if crystal.volume <= 1e-6 * edges.prod() or crystal.volume < 0.1 * len(crystal):
-        raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
-    if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
-        raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
-    shortest = _shortest_vector(crystal.lattice)
-    if shortest < MIN_PERIOD:
-        raise RecordError("atoms coincide", f"every atom and an image of it are {shortest:.3g} A apart")
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
-    inside = crystal.frac_coords % 1.0 % 1.0  # the first one rounds -1e-17 to 1
-    near = cKDTree(inside, boxsize=1.0).query_pairs(
-        MIN_DISTANCE / heights.min(), p=np.inf, output_type="ndarray"
-    )
-    apart = inside[near[:, 0]] - inside[near[:, 1]]
-    distance = np.linalg.norm((apart - np.rint(apart)) @ crystal.lattice, axis=1)
-    if distance.min(initial=np.inf) < MIN_DISTANCE:
-        first, second = near[distance.argmin()]
-        raise RecordError("atoms coincide", f"sites {first} and {second} are {distance.min():.3g} A apart")
-    return crystal
-
-
-def _shortest_vector(lattice: NDArray[np.float64]) -> float:
-    """Length of about the shortest vector of a lattice, A: of three that no pair makes shorter.
-
-    Its volume is above a millionth of that of a box with its edges, so this ends after a few rounds.
-    """
-    vectors = lattice.copy()
-    for _ in range(100):
-        before = vectors.copy()
-        for i, j in permutations(range(3), 2):
-            vectors[i] -= np.rint(vectors[i] @ vectors[j] / (vectors[j] @ vectors[j])) * vectors[j]
-        if np.array_equal(vectors, before):
-            break
-    return float(np.linalg.norm(vectors, axis=1).min())

@@ -143,7 +143,10 @@ def _survey(records: Source, functional: str) -> tuple[dict[int, str], dict[int,
         elif problem := other_functional(known.get("run_type"), functional):
             problems[position] = problem
         elif candidate := _candidate(position, known):
-            candidates.append(candidate)
+            # Where one was normalised without the other, nobody knows what the energy is per: it is no
+            # reference for others, and the reader of the document says so.
+            if _is_of_its_structure(candidate, known):
+                candidates.append(candidate)
         else:
             problems[position] = UNREADABLE
     taken: dict[str, _Candidate] = {}
@@ -168,6 +171,15 @@ def _candidate(position: int, known: dict[str, Any]) -> _Candidate | None:
     # An entry without an id is a record of its own, and `mpclean.sources.documents` says what it lacks.
     material_id = normalise_id(str(known.get("material_id") or f"entry {position}"))
     return _Candidate(position, material_id, with_u, correction != 0.0 or not with_u, energy)
+
+
+def _is_of_its_structure(candidate: _Candidate, known: dict[str, Any]) -> bool:
+    """Whether the composition of the energy has as many atoms as the structure, where it can be told."""
+    try:
+        n_sites = len(known["structure"]["sites"])
+    except (KeyError, TypeError):
+        return True
+    return math.isclose(candidate.energy.composition.num_atoms, n_sites, rel_tol=1e-6)
 
 
 def _formation_energies(taken: Iterable[_Candidate]) -> dict[int, float]:

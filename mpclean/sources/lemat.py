@@ -2,10 +2,10 @@
 
 LeMat-Bulk (huggingface.co/datasets/LeMaterial/LeMat-Bulk) collects calculations of the Materials
 Project, Alexandria and OQMD. Read are the crystal (`lattice_vectors`
-and `cartesian_site_positions`, A; `species_at_sites`), `magnetic_moments` and
-`total_magnetization`, muB, `band_gap_indirect`, eV, and `space_group_it_number` where the table
-has them. Its energies are total energies, so formation energies are null; `dos_ef` is a density
-of states and no Fermi energy.
+and `cartesian_site_positions`, A; `species_at_sites`, `species`, `dimension_types` and `nsites`),
+`magnetic_moments` and `total_magnetization`, muB, `band_gap_indirect`, eV, and
+`space_group_it_number` where the table has them. Its energies are total energies, so formation
+energies are null; `dos_ef` is a density of states and no Fermi energy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mpclean.errors import UserError
-from mpclean.sources.base import Identity, Source, batched_documents, structure_dict
+from mpclean.sources.base import Identity, Source, batched_documents
 from mpclean.sources.files import find_files
 from mpclean.sources.records import open_records
 from mpclean.vocabulary.functionals import DEFAULT_FUNCTIONAL, other_functional
@@ -75,13 +75,4 @@ def _documents(records: Source, functional: str) -> Iterator[tuple[str, bytes | 
         ):
             row: dict[str, Any] = json.loads(document)
             problem = other_functional(row.get("functional"), functional)
-            yield location, json.dumps(row | {"structure": _structure(row)}).encode(), problem
-
-
-def _structure(row: dict[str, Any]) -> dict[str, Any]:
-    return structure_dict(
-        row.get("lattice_vectors"),
-        row.get("species_at_sites"),
-        row.get("cartesian_site_positions"),
-        row.get("magnetic_moments"),
-    )
+            yield location, document, problem

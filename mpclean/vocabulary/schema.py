@@ -263,6 +263,7 @@ _DEFINITIONS = (
     ),
     Column("correction_scheme", pa.string(), "", "scheme that corrected the energy, as the source says it"),
     Column("licence", pa.string(), "", "licence that the record itself states, by its SPDX name where known"),
+    Column("note", pa.string(), "", "what was read otherwise than it was written, as deuterium is"),
     Column("date", pa.string(), "", "day that the source says the record is from, as in 2015-03-08"),
     Column("heat_all", pa.float64(), "eV per cell", "heat of formation (Perov-5)", (-500.0, 500.0)),
     Column("heat_ref", pa.float64(), "eV per cell", "the same, reference phases (Perov-5)", (-500.0, 500.0)),
@@ -330,7 +331,7 @@ TARGETS = ("formation_energy_per_atom", "efermi", "magnetization_per_atom", "ban
 SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap", "id_prop")
 
 #: Words that only some sources state of a record; a release has those that its source has.
-SOURCE_WORDS = ("run_type", "correction_scheme", "database_version", "licence", "date")
+SOURCE_WORDS = ("run_type", "correction_scheme", "database_version", "licence", "date", "note")
 
 _LABELS = (*TARGETS, "is_insulator", "is_hubbard", *SOURCE_LABELS, *SOURCE_WORDS)
 

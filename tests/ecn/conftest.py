@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from ecn.cli import main
 from mpclean.crystal.bonding import bond_graph
-from mpclean.crystal.crystal import Crystal, formula
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.formula import formula
 from mpclean.release.manifest import dump_manifest
 from mpclean.release.seal import describe_files
 from mpclean.vocabulary.schema import RELEASE

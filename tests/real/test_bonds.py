@@ -16,7 +16,7 @@ from mpclean.crystal.bonding.graph import MIN_AREA
 from mpclean.crystal.bonding.voronoi import wrap
 from mpclean.crystal.cells import primitive_cell
 from mpclean.crystal.crystal import Crystal
-from mpclean.sources.documents import read_structure
+from mpclean.crystal.reading import read_structure
 from mpclean.sources.perov5 import open_perov5
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_edges_equal_pymatgen_on_mp_records(data: Path) -> None:
     table = pq.read_table(data / "mp_records.parquet", columns=["structure"])
     order = np.random.default_rng(7).permutation(table.num_rows)
     crystals = (
-        primitive_cell(read_structure(orjson.loads(table["structure"][int(row)].as_py()))).crystal
+        primitive_cell(read_structure(orjson.loads(table["structure"][int(row)].as_py())).crystal).crystal
         for row in order
     )
     assert_same_edges((crystal for crystal in crystals if len(crystal) <= 50), wanted=300)
@@ -81,5 +81,7 @@ def test_edges_equal_pymatgen_on_mp_records(data: Path) -> None:
 
 def test_edges_equal_pymatgen_on_perov5(data: Path) -> None:
     batch = next(open_perov5(data / "perov_5").batches())
-    crystals = (read_structure(orjson.loads(text)["structure"]) for text in batch["document"].to_pylist())
+    crystals = (
+        read_structure(orjson.loads(text)["structure"]).crystal for text in batch["document"].to_pylist()
+    )
     assert_same_edges(crystals, wanted=100)

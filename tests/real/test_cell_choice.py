@@ -19,7 +19,7 @@ from ecn.testing import cell_choice_spread
 from mpclean.crystal.bravais import BRAVAIS_TYPES, bravais_type
 from mpclean.crystal.cells import PrimitiveCell, pearson_symbols, primitive_cell
 from mpclean.crystal.crystal import Crystal
-from mpclean.sources.documents import read_structure
+from mpclean.crystal.reading import read_structure
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def table(data: Path) -> pa.Table:
 
 
 def read(records: pa.Table) -> Iterator[Crystal]:
-    return (read_structure(orjson.loads(text.as_py())) for text in records["structure"])
+    return (read_structure(orjson.loads(text.as_py())).crystal for text in records["structure"])
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,9 @@ def test_on_canonical_cells_the_spread_is_rounding(crystals, predictor, name, op
 def test_perovskites_too_by_the_network_of_their_space_group(data, predictor):
     """Distorted as they are: Perov-5 has no other Bravais types than cP, tP and oP."""
     perovskites = (
-        pd.read_csv(data / "perov_5" / "test.csv.gz", nrows=200)["cif"].map(read_structure).to_list()
+        pd.read_csv(data / "perov_5" / "test.csv.gz", nrows=200)["cif"]
+        .map(lambda cif: read_structure(cif).crystal)
+        .to_list()
     )
     spread = relative_spread("prototype", {}, perovskites, predictor)
     print(f"prototype: largest spread {spread.max():.1e} of the deviation between crystals")

@@ -10,8 +10,8 @@ import pytest
 from ecn.testing import equivalent_cells
 from mpclean.crystal.cells import primitive_cell
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.reading import read_structure
 from mpclean.crystal.similarity.prototypes import prototype
-from mpclean.sources.documents import read_structure
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def crystals(data: Path) -> list[Crystal]:
     chosen = []
     for text, number in zip(*(column.to_pylist() for column in records.columns), strict=True):
         if left[number]:
-            cell = primitive_cell(read_structure(orjson.loads(text))).crystal
+            cell = primitive_cell(read_structure(orjson.loads(text)).crystal).crystal
             if len(cell) <= MAX_ATOMS:
                 left[number] -= 1
                 chosen.append(cell)

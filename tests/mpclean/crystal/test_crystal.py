@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Element, Lattice, Structure
 
-from mpclean.crystal.crystal import Crystal, formula, read_crystals, reduced_formula
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.formula import formula, reduced_formula
 from mpclean.errors import UserError
 from mpclean.vocabulary.elements import ATOMIC_NUMBERS, SYMBOLS
 
@@ -91,7 +92,7 @@ def test_oxidation_states_are_elements():
 
 def test_disordered_structure():
     structure = Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]])
-    with pytest.raises(UserError, match="partial occupancies; order the structure first"):
+    with pytest.raises(UserError, match=r"partial occupancies: site 0: Fe 0\.5, Ni 0\.5; order"):
         Crystal.from_pymatgen(structure)
 
 
@@ -136,43 +137,11 @@ def test_from_row(crystal, moments):
 
 def test_ase_slab_is_not_periodic(crystal):
     atoms = Atoms("FeO", cell=crystal.lattice, positions=np.zeros((2, 3)), pbc=(True, True, False))
-    with pytest.raises(UserError, match="FeO: not periodic in three directions"):
+    with pytest.raises(UserError, match="not periodic in three directions: pbc = "):
         Crystal.from_ase(atoms)
-
-
-@pytest.mark.parametrize("name", ["salt.cif", "POSCAR", "salt.json", "salt.extxyz"])
-def test_read_crystals(crystal, tmp_path, name):
-    path = tmp_path / name
-    if name.endswith("xyz"):
-        Atoms("FeO", cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True).write(path)
-    else:
-        crystal.to_pymatgen().to(filename=str(path))
-    (again,) = read_crystals(path)
-    assert sorted(again.atomic_numbers.tolist()) == [8, 26]
-    assert again.volume == pytest.approx(crystal.volume, rel=1e-4)
-
-
-def test_read_crystals_names_the_file(tmp_path):
-    with pytest.raises(UserError, match=r"none\.cif: no such file"):
-        read_crystals(tmp_path / "none.cif")
-    (tmp_path / "bad.cif").write_text("nothing here")
-    with pytest.raises(UserError, match=r"bad\.cif: not a crystal structure"):
-        read_crystals(tmp_path / "bad.cif")
-    disordered = Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]])
-    disordered.to(filename=str(tmp_path / "half.cif"))
-    with pytest.raises(UserError, match=r"half\.cif: .*partial occupancies"):
-        read_crystals(tmp_path / "half.cif")
-
-
-def test_a_file_without_crystals(tmp_path):
-    (tmp_path / "empty.md").write_text("# no crystals here\n\nbut text\n")
-    with pytest.raises(UserError, match=r"empty\.md: "):
-        read_crystals(tmp_path / "empty.md")
-    with pytest.raises(UserError, match="a folder, name its files"):
-        read_crystals(tmp_path)
 
 
 @pytest.mark.parametrize("other", ["NaCl.cif", {"lattice": 1}])
 def test_what_is_no_structure(other):
-    with pytest.raises(UserError, match="where a periodic pymatgen Structure was expected"):
+    with pytest.raises(UserError, match="where a periodic Structure of pymatgen, Atoms of ASE"):
         Crystal.from_pymatgen(other)

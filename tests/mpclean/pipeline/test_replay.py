@@ -148,7 +148,7 @@ def test_source_formula_counts_what_the_source_wrote(
     published_salts, rock_salt, structure_dict, write_lines, tmp_path
 ):
     """The conventional cell of mp-3 meets its twin by the primitive cell's formula only."""
-    crystal = mpclean.sources.documents.read_structure(rock_salt(2)["structure"])
+    crystal = mpclean.crystal.reading.read_structure(rock_salt(2)["structure"]).crystal
     conventional = crystal.to_pymatgen() * [2, 1, 1]
     symbols = [site.specie.symbol for site in conventional]
     doubled = structure_dict(conventional.lattice.matrix, symbols, conventional.frac_coords)

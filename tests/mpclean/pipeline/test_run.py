@@ -22,12 +22,13 @@ from pymatgen.core import Lattice
 import mpclean
 from mpclean import UserError
 from mpclean.crystal.bonding import TessellationError, radius_graph
+from mpclean.crystal.reading import read_structure
 from mpclean.crystal.similarity import matching
 from mpclean.pipeline import passes
 from mpclean.pipeline import run as pipeline
 from mpclean.pipeline import steps as work
 from mpclean.sources import base, records
-from mpclean.sources.documents import read_documents, read_structure
+from mpclean.sources.documents import read_documents
 from mpclean.sources.records import open_records
 from mpclean.sources.versions import find_version, known_versions
 from mpclean.splits import shuffled
@@ -312,7 +313,7 @@ def perov_5(rock_salt, tmp_path):
     """Three files of the benchmark with rows of one crystal; the cell of row 8 is made to order."""
 
     def write(edge):
-        structure = read_structure(rock_salt(0)["structure"]).to_pymatgen()
+        structure = read_structure(rock_salt(0)["structure"]).crystal.to_pymatgen()
         normal, other = structure.copy(), structure.copy()
         other.lattice = Lattice.orthorhombic(edge, edge, 5.0)
         folder = tmp_path / "perov_5"

@@ -10,9 +10,9 @@ import spglib
 
 from mpclean.crystal.bonding import bond_graph, radius_graph
 from mpclean.crystal.cells import canonical_cell
+from mpclean.crystal.reading import read_structure
 from mpclean.pipeline.steps import Bonds, BondTask, MatchTask, PrepareTask, bond, lost_group, match, prepare
 from mpclean.sources import DOCUMENTS
-from mpclean.sources.documents import read_structure
 from mpclean.vocabulary.schema import BONDED, MATCHED, MATCHES, PREPARED
 
 
@@ -85,7 +85,7 @@ def test_rows_are_the_canonical_cell_and_its_graph(passes, rock_salt, kind):
     assert found.schema == BONDED
     assert found["position"].to_pylist() == keys["position"].to_pylist() == rows["position"].to_pylist()
     for document, row in zip(documents, rows.to_pylist(), strict=True):
-        cell = canonical_cell(read_structure(document["structure"]))
+        cell = canonical_cell(read_structure(document["structure"]).crystal)
         crystal = cell.crystal
         graph = radius_graph(crystal, 4.0) if kind == "radius" else bond_graph(crystal)
         assert row["bravais_lattice"] == cell.bravais_lattice == "cF"

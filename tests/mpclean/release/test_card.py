@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 import mpclean
+from mpclean.crystal.reading import read_structure
 from mpclean.release.splitting import add_split
-from mpclean.sources.documents import read_structure
 from mpclean.vocabulary.schema import PARTS, TARGETS
 
 
@@ -60,7 +60,7 @@ def test_it_shows_a_configuration_that_has_rows(demo_release, rock_salt, write_l
 
 def test_a_licence_that_nobody_states_is_not_made_up(rock_salt, tmp_path):
     for n in range(10):
-        crystal = read_structure(rock_salt(n)["structure"])
+        crystal = read_structure(rock_salt(n)["structure"]).crystal
         crystal.to_pymatgen().to_file(str(tmp_path / f"salt-{n}.cif"))
     (tmp_path / "id_prop.csv").write_text("".join(f"salt-{n},{n}\n" for n in range(10)))
     head, body = split_card(mpclean.build(source=tmp_path, out=tmp_path / "release", workers=1))

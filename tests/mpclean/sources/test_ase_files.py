@@ -12,8 +12,9 @@ import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from mpclean.crystal.reading.facts import NOT_PERIODIC
 from mpclean.errors import UserError
-from mpclean.sources.ase_files import NOT_PERIODIC, is_ase, open_ase
+from mpclean.sources.ase_files import is_ase, open_ase
 from mpclean.sources.documents import read_documents
 
 
@@ -84,7 +85,7 @@ def test_molecules_and_layers_are_left_out(tmp_path, name):
     rows = read(write(tmp_path / name, salt(), molecule("H2O"), layer))
     assert [row["reason"] for row in rows] == [None, NOT_PERIODIC, NOT_PERIODIC]
     assert [row["material_id"] for row in rows] == ["salts-1", "salts-2", "mp-2"]
-    assert rows[2]["detail"] == f"{name}, frame 3"
+    assert rows[2]["detail"] == f"{name}, frame 3: pbc = [True, True, False]"
 
 
 def frames(tmp_path):
@@ -99,8 +100,12 @@ def frames(tmp_path):
             [None, "structure is malformed", None],
             "frame 2",
         ),
-        (lambda t: [*t[:6], "Na 0 0\n", *t[7:]], [None, "document cannot be read", None], "frame 2: frame"),
-        (lambda t: [*t[:6], "Qq 0 0 0\n", *t[7:]], [None, "document cannot be read", None], "Qq"),
+        (
+            lambda t: [*t[:6], "Na 0 0\n", *t[7:]],
+            [None, "document cannot be read", None],
+            "malformed: ASE: could not assign",
+        ),
+        (lambda t: [*t[:6], "Qq 0 0 0\n", *t[7:]], [None, "unknown element", None], "frame 2: 'Qq'"),
         (
             lambda t: [*t[:5], "Properties=a:b:c\n", *t[6:]],
             [None, "document cannot be read", None],
@@ -108,7 +113,7 @@ def frames(tmp_path):
         ),
         (lambda t: [*t[:5], "no cell\n", *t[6:]], [None, NOT_PERIODIC, None], "frame 2"),
         (lambda t: [*t[:6], "Na nan 0 0\n", *t[7:]], [None, "coordinates are not finite", None], "frame 2"),
-        (lambda t: t[:-1], [None, None, "document cannot be read"], "frame 3: frame cannot be read"),
+        (lambda t: t[:-1], [None, None, "document cannot be read"], "Frame has 1 atoms, expected 2"),
         (lambda t: [*t[:4], "0\n", "\n", *t[4:]], [None, NOT_PERIODIC, None, None], "frame 2"),
         (lambda t: [*t[:4], "-1\n", *t[4:]], [None, "document cannot be read", None, None], "frame 2"),
         (lambda t: [*t[:4], "\n", *t[4:], "\n", "\n"], [None, None, None], ""),

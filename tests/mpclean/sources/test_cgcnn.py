@@ -3,16 +3,17 @@
 import pytest
 
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.reading import read_structure
 from mpclean.errors import UserError
 from mpclean.sources.cgcnn import NO_FILE, NO_LINE, is_cgcnn, open_cgcnn
-from mpclean.sources.documents import read_documents, read_structure
+from mpclean.sources.documents import read_documents
 
 
 @pytest.fixture
 def folder(tmp_path, rock_salt):
     """Three lines with their files."""
     for number in range(3):
-        crystal: Crystal = read_structure(rock_salt(number)["structure"])
+        crystal: Crystal = read_structure(rock_salt(number)["structure"]).crystal
         crystal.to_pymatgen().to_file(str(tmp_path / f"salt-{number}.cif"))
     (tmp_path / "id_prop.csv").write_text("salt-1,-1.5\nsalt-0,2\nsalt-2,1e-3\n")
     (tmp_path / "atom_init.json").write_text("{}")

@@ -11,7 +11,8 @@ import pytest
 from mpclean.crystal.bonding.graph import bond_graph
 from mpclean.crystal.bonding.topology import topology
 from mpclean.crystal.cells import primitive_cell
-from mpclean.crystal.crystal import Crystal, formula
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.formula import formula
 from mpclean.sources import demo
 from mpclean.sources.demo import COUNTS, DEFECTS, PROTOTYPES, decorate, labels, open_demo, recell
 from mpclean.sources.documents import read_documents

@@ -12,15 +12,15 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
+from mpclean.crystal.reading import read_structure
 from mpclean.errors import UserError
 from mpclean.sources import SOURCES, Identity, Kind, Source, open_source, recognise
-from mpclean.sources.documents import read_structure
 
 N = 24  # as many as a random split needs to have three parts
 
 
 def salts(rock_salt):
-    return {f"salt-{n}": read_structure(rock_salt(n)["structure"]).to_pymatgen() for n in range(N)}
+    return {f"salt-{n}": read_structure(rock_salt(n)["structure"]).crystal.to_pymatgen() for n in range(N)}
 
 
 def entries(folder, rock_salt):

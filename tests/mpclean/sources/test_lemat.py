@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mpclean.sources.documents import read_documents, read_structure
+from mpclean.crystal.reading import read_structure
+from mpclean.sources.documents import read_documents
 from mpclean.sources.lemat import is_lemat, open_lemat
 
 _MATRIX = pa.list_(pa.list_(pa.float64()))
@@ -43,7 +44,7 @@ def row(rock_salt):
 
     def row(number, **changes):
         document = rock_salt(number)
-        crystal = read_structure(document["structure"])
+        crystal = read_structure(document["structure"]).crystal
         return {
             "immutable_id": f"agm{number:09d}",
             "lattice_vectors": crystal.lattice.tolist(),
@@ -79,7 +80,7 @@ def read(path, **options):
 
 def test_a_row(tmp_path, row, rock_salt):
     (found,) = read(write(tmp_path / "train.parquet", row(5)))
-    crystal = read_structure(rock_salt(5)["structure"])
+    crystal = read_structure(rock_salt(5)["structure"]).crystal
     assert found["reason"] is None
     assert found["material_id"] == "agm000000005"
     assert found["lattice"] == crystal.lattice.ravel().tolist()

@@ -7,7 +7,8 @@ import pytest
 from pymatgen.core import Structure
 from pymatgen.io.vasp import Poscar
 
-from mpclean.crystal.crystal import Crystal, read_crystals
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.reading import read_file
 from mpclean.release.export.structure_files import cif
 
 # pymatgen says that it rounds 0.3333333333 to 1/3.
@@ -48,5 +49,5 @@ def test_poscar(exported, same_arrays):
         same_arrays(read.lattice.matrix, numbers, read.frac_coords, crystal)
         assert poscar.comment == labels["material_id"]
         assert Structure.from_file(path) == read
-    (again,) = read_crystals(path)
+    (again,) = (entry.crystal for entry in read_file(path))
     same_arrays(again.lattice, again.atomic_numbers, again.frac_coords, crystal)
