@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +18,9 @@ from mpclean.vocabulary.schema import DOCUMENTS
 #: Documents in a batch: large enough for a worker to be busy for seconds, small enough to
 #: hold many in memory.
 BATCH_SIZE = 256
+
+#: A batch ends early beyond this many bytes, which 256 documents of the Materials Project do not reach.
+BATCH_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,20 @@ def batched_documents(
     documents: Iterable[tuple[str, bytes | None, str | None]],
 ) -> Iterator[pa.RecordBatch]:
     """Collect ``(location, document, problem)`` into batches of `DOCUMENTS`."""
-    rows = iter(documents)
-    while chunk := list(islice(rows, BATCH_SIZE)):
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.array(column, field.type)
-                for column, field in zip(zip(*chunk, strict=True), DOCUMENTS, strict=True)
-            ],
-            schema=DOCUMENTS,
-        )
+    rows: list[tuple[str, bytes | None, str | None]] = []
+    size = 0
+    for row in documents:
+        rows.append(row)
+        size += len(row[1] or b"")
+        if len(rows) == BATCH_SIZE or size > BATCH_BYTES:
+            yield _batch(rows)
+            rows, size = [], 0
+    if rows:
+        yield _batch(rows)
+
+
+def _batch(rows: list[tuple[str, bytes | None, str | None]]) -> pa.RecordBatch:
+    columns = zip(zip(*rows, strict=True), DOCUMENTS, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(values, field.type) for values, field in columns], schema=DOCUMENTS
+    )

@@ -1,48 +1,70 @@
-"""The files of a snapshot: found, checked, hashed and opened, packed or not."""
+"""The files of a snapshot: found, checked, hashed, opened and bounded, packed or not, in any encoding."""
 
 from __future__ import annotations
 
-import gzip
+import codecs
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from mpclean.crystal.reading.packed import PACKINGS, decode, open_packed, plain_name
 from mpclean.errors import UserError
 
+#: Largest document, unpacked, in bytes: a cell of 2,000 atoms with all that its source says of it takes one
+#: sixteenth. Python's objects take some twenty times the bytes that they are read from, so this is what
+#: keeps a worker far below 1 GiB.
+MAX_DOCUMENT = 16 << 20
+
+#: Largest file, unpacked, that is read as a whole, in bytes.
+MAX_WHOLE = 64 << 20
+
 # What is recognised before a path is taken for documents; `mpclean.sources.SOURCES` has them all.
-_OTHERS = "also .xyz, .extxyz and .db of ASE, and a folder of CIF files with id_prop.csv"
+_OTHERS = (
+    "also .db of ASE, structure files (CIF, POSCAR, extended XYZ), a folder of them, and one with id_prop.csv"
+)
+
+# UTF-32 begins with the same bytes as UTF-16, so it is looked for first.
+_WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class BoundError(ValueError):
+    """A file says more of a record than any sane one does; tested before it is unpacked."""
 
 
 def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
-    """The files of a snapshot: a file, or those of a folder in the order of their names.
+    """Find the files of a snapshot: a file, or those of a folder in the order of their names.
 
     Parameters
     ----------
     path
         A file, or a folder, which is searched to any depth.
     endings
-        What the names of the files may end in, each with or without ``.gz``.
+        What the names of the files may end in, in any case, each also packed.
 
     Raises
     ------
     UserError
         If the path does not exist, holds no such file, or one that is empty or unreadable.
     """
+    packed = f"{', '.join(endings)} (or these + {', '.join(PACKINGS)})"
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.is_file() and ending(file, endings)]
         if not files:
             raise UserError(
-                f"{path}: no file in this folder ends in {', '.join(endings)} (or these + .gz), and it is no "
-                f"other kind of source; {_OTHERS}"
+                f"{path}: no file in this folder ends in {packed}, and it is no other kind of source; "
+                f"{_OTHERS}"
             )
     elif not path.exists():
         raise UserError(f"{path}: no such file or folder")
     elif not ending(path, endings):
-        raise UserError(
-            f"{path}: not a kind of file that is read here; known are {', '.join(endings)} (or these + .gz); "
-            f"{_OTHERS}"
-        )
+        raise UserError(f"{path}: not a kind of file that is read here; known are {packed}; {_OTHERS}")
     else:
         files = [path]
     for file in files:
@@ -61,13 +83,13 @@ def has_files(path: Path, endings: Sequence[str]) -> bool:
 
 
 def ending(file: Path, endings: Sequence[str]) -> str | None:
-    """Which of the endings the name of a file has, with or without ``.gz``; None for none."""
-    name = file.name.lower().removesuffix(".gz")
+    """Return which of the endings the name of a file has, packed or not; None for none."""
+    name = plain_name(file)
     return next((end for end in endings if name.endswith(end)), None)
 
 
 def files_sha256(files: list[Path]) -> str:
-    """Hash of the bytes of one file, or of the hashes of several in order."""
+    """Hash the bytes of one file, or the hashes of several in order."""
     digests = []
     for file in files:
         with file.open("rb") as handle:
@@ -76,5 +98,91 @@ def files_sha256(files: list[Path]) -> str:
 
 
 def open_file(file: Path) -> IO[bytes]:
-    """A file opened for reading, unpacked where its name ends in ``.gz``."""
-    return gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[return-value]
+    """Open a file of text for reading, unpacked, as UTF-8 without a mark, whatever its own mark says."""
+    raw = io.BufferedReader(_Raw(open_packed(file)))
+    start = raw.peek(4)[:4]
+    if start.startswith(codecs.BOM_UTF8):
+        raw.read(len(codecs.BOM_UTF8))
+    encoding = next((name for mark, name in _WIDE.items() if start.startswith(mark)), None)
+    return raw if encoding is None else io.BufferedReader(_Recoded(raw, encoding))
+
+
+def read_text(file: Path, limit: int = MAX_WHOLE) -> str:
+    """Read a file of text as a whole.
+
+    Parameters
+    ----------
+    file
+        Packed or not; UTF-8, or what a byte-order mark says.
+    limit
+        Largest size, unpacked, in bytes.
+
+    Raises
+    ------
+    UserError
+        If it cannot be unpacked, is larger, or is no text.
+    """
+    with open_packed(file) as handle:
+        try:
+            data = handle.read(limit + 1)
+        except (OSError, EOFError, ValueError) as error:
+            raise UserError(f"{file}: damaged, it cannot be unpacked ({error}); fetch it again") from error
+    if len(data) > limit:
+        raise UserError(f"{file}: larger than {limit >> 20} MiB unpacked, which is more than such a file has")
+    try:
+        return decode(data)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file}: neither UTF-8 nor UTF-16 with a mark ({error}); save it as UTF-8"
+        ) from error
+
+
+class _Raw(io.RawIOBase):
+    """A file that some library opened, as `io.BufferedReader` wants it: so all can be peeked into."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """Whether it can be read: always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read some bytes."""
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file too."""
+        self._file.close()
+        super().close()
+
+
+class _Recoded(io.RawIOBase):
+    """Text of another encoding, read as the bytes of UTF-8."""
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._pending = b""
+
+    def readable(self) -> bool:
+        """Whether it can be read: always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read some bytes."""
+        while not self._pending:
+            data = self._file.read(len(buffer))
+            self._pending = self._decoder.decode(data, final=not data).encode()
+            if not data:
+                break
+        piece, self._pending = self._pending[: len(buffer)], self._pending[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Close the file too."""
+        self._file.close()
+        super().close()

@@ -1,12 +1,13 @@
-"""Snapshots of documents: Parquet, JSON lines, JSON or YAML, gzipped or not, a file or a folder."""
+"""Snapshots of documents: Parquet, JSON lines, JSON or YAML, packed or not, a file or a folder."""
 
 from __future__ import annotations
 
 import json
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,15 +15,42 @@ import yaml
 
 from mpclean.errors import UserError
 from mpclean.sources.base import Identity, Source, batched_documents
-from mpclean.sources.files import ending, files_sha256, find_files, open_file
+from mpclean.sources.files import (
+    MAX_DOCUMENT,
+    MAX_WHOLE,
+    BoundError,
+    ending,
+    files_sha256,
+    find_files,
+    open_file,
+    read_text,
+)
+from mpclean.sources.json_stream import json_documents
 
 _Document = tuple[str, bytes | None, str | None]
 _Placed = tuple[str, bytes]  # a place in a file, and the document there
 
-#: Endings of the files that are read, each with or without ``.gz`` (Parquet without).
+#: Endings of the files that are read, each also packed (Parquet by itself only).
 ENDINGS = (".parquet", ".jsonl", ".ndjson", ".json", ".yaml", ".yml")
 
-_CHUNK = 1 << 20
+#: Most items of a list in a record of Parquet: the coordinates of 2,000 atoms, or their bonds, take a tenth.
+MAX_ITEMS = 100_000
+
+#: Largest file of YAML, unpacked, in bytes, and the most values in it. Its parser makes some 100,000 values a
+#: second, and half a kilobyte of each; the largest documents of the Materials Project have a twentieth.
+MAX_YAML = 16 << 20
+MAX_YAML_NODES = 500_000
+
+# What stands before or between values in YAML.
+_YAML_MARKS = ("\n", ",", "[", "{")
+
+#: Largest unpacked size of a column over its packed one; structures as JSON are packed to a tenth.
+MAX_RATIO = 500
+
+# Rows that are read at a time, and where a dictionary is larger than writers make it.
+_ROWS = 1024
+_FEW_ROWS = 16
+_DICTIONARY = 2 << 20
 
 
 def open_records(path: Path) -> Source:
@@ -88,18 +116,21 @@ _DAMAGE = (
     TypeError,
     RecursionError,
     zlib.error,
+    lzma.LZMAError,
     yaml.YAMLError,
     pa.ArrowException,
 )
 
 
 def _documents(file: Path, name: str) -> Iterator[_Document]:
-    """The documents of a file; locations begin with the name that the file has in its snapshot."""
+    """Yield the documents of a file; locations begin with the name that the file has in its snapshot."""
     end = ending(file, ENDINGS) or ""
-    reader = {".parquet": _parquet, ".json": _json, ".yaml": _yaml, ".yml": _yaml}.get(end, _lines)
+    reader = _READERS[end]
     try:
         for place, document in reader(file):
             yield f"{name}, {place}", document, None
+    except BoundError as error:
+        raise UserError(f"{file}: {error}; nothing of it is read") from error
     except _DAMAGE as error:
         message = " ".join(str(error).split())
         raise UserError(f"{file}: damaged or not {end[1:]} ({message:.200}); fetch it again") from error
@@ -107,91 +138,109 @@ def _documents(file: Path, name: str) -> Iterator[_Document]:
 
 def _dump(value: Any) -> bytes:
     # The standard library's writer keeps infinities, which are to be seen for what they are.
-    return json.dumps(value, default=str).encode()
+    return json.dumps(value, default=_text).encode()
+
+
+def _text(value: Any) -> str:
+    """Write what JSON has no form for: bytes are text as they are, not the text of a literal of Python."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _parquet(file: Path) -> Iterator[_Placed]:
     row = 0
-    for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
-        for document in batch.to_pylist():
-            yield f"row {row}", _dump(document)
-            row += 1
+    with pq.ParquetFile(file) as table:
+        rows = _rows_at_a_time(table.metadata)
+        for batch in table.iter_batches(batch_size=rows):
+            for document in batch.to_pylist():
+                yield f"row {row}", _dump(document)
+                row += 1
+
+
+def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
+    """Look at what the columns unpack to, before they are unpacked; how many rows can be held at once.
+
+    Raises
+    ------
+    BoundError
+        If a few bytes stand for lists or texts longer than any sane record has.
+    """
+    rows = _ROWS
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        n = max(group.num_rows, 1)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            size, where = column.total_uncompressed_size, f"row group {number}, {column.path_in_schema}"
+            if column.num_values > MAX_ITEMS * n:
+                raise BoundError(
+                    f"{where}: {column.num_values:,} items in {n:,} rows, at most {MAX_ITEMS:,} each"
+                )
+            if size > MAX_DOCUMENT * n or size > max(MAX_WHOLE, MAX_RATIO * column.total_compressed_size):
+                raise BoundError(
+                    f"{where}: {column.total_compressed_size:,} bytes unpack to {size:,} in {n:,} rows"
+                )
+            if column.has_dictionary_page and size > _DICTIONARY:
+                # Rows of a few bytes each may all be the longest word of the dictionary.
+                rows = _FEW_ROWS
+    return rows
 
 
 def _lines(file: Path) -> Iterator[_Placed]:
     with open_file(file) as handle:
-        for number, line in enumerate(handle, start=1):
+        number = 0
+        while line := handle.readline(MAX_DOCUMENT + 1):
+            number += 1
+            if len(line) > MAX_DOCUMENT:
+                raise BoundError(f"line {number} is longer than {MAX_DOCUMENT >> 20} MiB")
             if line.strip():
                 yield f"line {number}", line
 
 
 def _yaml(file: Path) -> Iterator[_Placed]:
-    with open_file(file) as handle:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        entry = 0
-        for value in yaml.load_all(handle, Loader=loader):
-            for document in value if isinstance(value, list) else [value]:
-                yield f"entry {entry}", _dump(_text_keys(document))
-                entry += 1
+    text = read_text(file, MAX_YAML)
+    if sum(map(text.count, _YAML_MARKS)) > MAX_YAML_NODES:
+        raise BoundError(f"more than {MAX_YAML_NODES:,} values; write documents as JSON lines")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    entry = 0
+    for value in yaml.load_all(text, Loader=loader):
+        if (size := _written_out(value, {})) > MAX_YAML_NODES:
+            raise BoundError(f"aliases make {size:.2g} values of it, at most {MAX_YAML_NODES:,} are read")
+        for document in value if isinstance(value, list) else [value]:
+            yield f"entry {entry}", _dump(_text_keys(document))
+            entry += 1
+
+
+def _written_out(value: Any, known: dict[int, int]) -> int:
+    """Count the values that a value is made of, each as often as aliases repeat it."""
+    if not isinstance(value, dict | list):
+        return 1
+    if known.get(id(value)) == 0:
+        raise BoundError("an alias stands for what it is in")
+    if id(value) not in known:
+        known[id(value)] = 0  # while it is being counted
+        items = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_written_out(item, known) for item in items)
+    return known[id(value)]
 
 
 def _text_keys(value: Any) -> Any:
-    """The same with keys as text: YAML has dates and numbers as keys, JSON has not."""
+    """Write keys as text: YAML has dates and numbers as keys, JSON has not."""
     if isinstance(value, dict):
         return {str(key): _text_keys(entry) for key, entry in value.items()}
     return [_text_keys(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _json(file: Path) -> Iterator[_Placed]:
-    """One document, an object with a list of them under ``data``, or a list, which is streamed."""
-    with open_file(file) as raw:
-        first = raw.read(1)
-        while first.isspace():
-            first = raw.read(1)
-        if first == b"[":
-            for entry, document in enumerate(_elements(raw)):
-                yield f"entry {entry}", document
-            return
-        whole = json.loads(first + raw.read())
-    documents = whole["data"] if isinstance(whole, dict) and isinstance(whole.get("data"), list) else [whole]
-    for entry, document in enumerate(documents):
-        yield f"entry {entry}", _dump(document)
+    with open_file(file) as handle:
+        for entry, document in enumerate(json_documents(handle)):
+            yield f"entry {entry}", document
 
 
-def _elements(raw: IO[bytes]) -> Iterator[bytes]:
-    """The elements of a JSON list whose opening bracket has been read, one by one."""
-    decoder = json.JSONDecoder()
-    text, at_end = "", False
-    pending = b""
-    while True:
-        text = text.lstrip(" \t\r\n,")
-        if text.startswith("]"):
-            return
-        try:
-            value, stop = decoder.raw_decode(text)
-            # A number could go on in the next chunk; documents, lists and strings end by themselves.
-            if at_end or isinstance(value, dict | list | str):
-                yield _dump(value)
-                text = text[stop:]
-                continue
-        except json.JSONDecodeError:
-            if at_end:
-                raise
-        chunk = raw.read(max(_CHUNK, len(text)))
-        at_end = not chunk
-        pending += chunk
-        piece, pending = _decode(pending, at_end)
-        text += piece
-        if at_end and not text.strip():
-            raise EOFError("the list does not end")
-
-
-def _decode(pending: bytes, at_end: bool) -> tuple[str, bytes]:
-    """Decode all but the bytes of a character that is cut at the end of a chunk."""
-    for cut in range(4):
-        try:
-            return pending[: len(pending) - cut].decode("utf-8"), pending[len(pending) - cut :]
-        except UnicodeDecodeError:
-            if at_end or cut == 3:
-                raise
-    raise AssertionError
+_READERS: dict[str, Callable[[Path], Iterator[_Placed]]] = {
+    ".parquet": _parquet,
+    ".jsonl": _lines,
+    ".ndjson": _lines,
+    ".json": _json,
+    ".yaml": _yaml,
+    ".yml": _yaml,
+}

@@ -1,8 +1,12 @@
 """Snapshots in every form, whole and damaged."""
 
+import bz2
 import gzip
 import hashlib
+import io
 import json
+import lzma
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +14,7 @@ import pytest
 import yaml
 
 from mpclean.errors import UserError
-from mpclean.sources import DOCUMENTS, records
+from mpclean.sources import DOCUMENTS, base, json_stream, records
 from mpclean.sources.base import BATCH_SIZE
 from mpclean.sources.records import open_records
 
@@ -87,7 +91,7 @@ def test_one_document_is_a_snapshot(tmp_path):
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_json_lists_are_streamed_in_chunks_of_any_size(tmp_path, monkeypatch, chunk):
     """Chunks end within characters, numbers and strings."""
-    monkeypatch.setattr(records, "_CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
     entries = [*DOCUMENTS_IN, 12345, -1.5e-7, "]Å€😀[", None, True, [1, [2]], {}]
     path = write(tmp_path / "docs.json", json.dumps(entries, ensure_ascii=False))
     assert read(path)[1] == entries
@@ -167,9 +171,9 @@ PACKED = gzip.compress(as_jsonl(DOCUMENTS_IN * 50).encode())
         ("docs.json", b'{"a": "\xff"}', "damaged or not json"),
         ("docs.json", b"   ", "damaged or not json"),
         ("docs.yaml", b"a: [1\nb: 2", "damaged or not yaml"),
-        ("docs.yaml", b"a: \xff", "damaged or not yaml"),
+        ("docs.yaml", b"a: \xff", "neither UTF-8 nor UTF-16"),
         ("docs.yaml", b"!!python/object/apply:os.getcwd []", "damaged or not yaml"),
-        ("docs.yaml", b"&a [*a]", "damaged or not yaml"),
+        ("docs.yaml", b"&a [*a]", "an alias stands for what it is in"),
     ],
 )
 def test_bad_file_is_one_line_that_names_it(tmp_path, name, raw, says):
@@ -234,3 +238,101 @@ def test_one_empty_file_of_a_folder(tmp_path):
     (tmp_path / "b.jsonl").touch()
     with pytest.raises(UserError, match=r"b\.jsonl: the file is empty"):
         open_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        pytest.param(("", bytes), id="plain"),
+        pytest.param((".gz", gzip.compress), id="gzip"),
+        pytest.param((".bz2", bz2.compress), id="bzip2"),
+        pytest.param((".xz", lzma.compress), id="xz"),
+        pytest.param((".zst", lambda raw: pa.compress(raw, "zstd", asbytes=True)), id="zstd"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", FORMS)
+def test_every_packing_and_encoding(tmp_path, name, encoding, pack):
+    ending, compress = pack
+    (tmp_path / (name + ending)).write_bytes(compress(FORMS[name](DOCUMENTS_IN).encode(encoding)))
+    assert read(tmp_path / (name + ending))[1] == DOCUMENTS_IN
+
+
+def test_documents_are_handed_on_as_they_are_written(tmp_path):
+    """Numbers that are ids are text to come: 7E10 is not 70000000000.0."""
+    text = '[{"material_id": 7E10}, {"material_id": 1.50}]'
+    (batch,) = open_records(write(tmp_path / "docs.json", text)).batches()
+    assert [d.as_py() for d in batch["document"]] == [b'{"material_id": 7E10}', b'{"material_id": 1.50}']
+
+
+def test_ids_of_parquet_that_are_bytes_or_words_of_a_dictionary(tmp_path):
+    ids = pa.array(["0012", "12", "7E10"])
+    for column in (ids.cast(pa.binary()), ids.dictionary_encode(), ids.cast(pa.large_string())):
+        pq.write_table(pa.table({"material_id": column}), tmp_path / "docs.parquet")
+        assert [d["material_id"] for d in read(tmp_path / "docs.parquet")[1]] == ["0012", "12", "7E10"]
+
+
+def test_several_documents_in_one_json_are_pointed_to_lines(tmp_path):
+    with pytest.raises(UserError, match=r"several documents, a line each, are \.jsonl"):
+        read(write(tmp_path / "docs.json", as_jsonl(DOCUMENTS_IN)))
+
+
+def test_a_damaged_entry_of_a_list_is_a_document_that_cannot_be_read(tmp_path):
+    path = write(tmp_path / "docs.json", '[{"a": 1}, {"a" 2}, {"a": 3}]')
+    (batch,) = open_records(path).batches()
+    assert [d.as_py() for d in batch["document"]] == [b'{"a": 1}', b'{"a" 2}', b'{"a": 3}']
+
+
+def test_large_documents_make_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "BATCH_BYTES", 30)
+    path = write(tmp_path / "docs.jsonl", as_jsonl([{"material_id": str(i)} for i in range(5)]))
+    assert [batch.num_rows for batch in open_records(path).batches()] == [2, 2, 1]
+
+
+def _aliases(levels: int) -> str:
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, levels))]
+    return "\n".join(lines)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()
+
+
+# Each unpacks to what is larger than the bound, which is made small here: the bound is what is tested.
+# benchmarks/attacks_sources.py has them at full size, with their time and memory.
+BOMBS = {
+    "line.jsonl": (b'{"a": "' + b"x" * 3000 + b'"}', "line 1 is longer"),
+    "zeros.jsonl.gz": (gzip.compress(bytes(5000)), "line 1 is longer"),
+    "zeros.json.gz": (gzip.compress(bytes(5000)), "a document is larger"),
+    "deep.json": (b"[" * 5000, "a document is larger"),
+    "string.json": (b'["' + b"x" * 5000, "a document is larger"),
+    "object.json": (json.dumps({f"k{n}": n for n in range(1000)}).encode(), "a document is larger"),
+    "aliases.yaml": (_aliases(30).encode(), "aliases make"),
+    "many.yaml": (b"- 1\n" * 20_000, "more than 5,000 values"),
+    "list.parquet": (_parquet(pa.table({"a": [[0] * 40_000]})), "items in 1 rows"),
+    "text.parquet": (_parquet(pa.table({"a": ["x" * 50_000]})), "unpack to"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_with_its_cause(tmp_path, monkeypatch, name):
+    for module in (records, json_stream):
+        monkeypatch.setattr(module, "MAX_DOCUMENT", 2000)
+    monkeypatch.setattr(json_stream, "_CHUNK", 100)
+    monkeypatch.setattr(records, "MAX_ITEMS", 10_000)
+    monkeypatch.setattr(records, "MAX_YAML_NODES", 5_000)
+    content, says = BOMBS[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}: .*{says}") as caught:
+        read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_that_begins_with_null_is_read_in_one_go(tmp_path):
+    """Each null was once looked for to the end of the file."""
+    path = write(tmp_path / "docs.json", "[" + "null," * 100_000 + "{}]")
+    began = time.process_time()
+    assert sum(batch.num_rows for batch in open_records(path).batches()) == 100_001
+    assert time.process_time() - began < 10
