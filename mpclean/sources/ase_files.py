@@ -91,11 +91,15 @@ def _documents(file: Path, name: str) -> Iterator[_Document]:
     frames = _xyz(file) if ending(file, (".extxyz", ".xyz")) else _database(file)
     try:
         for number, read in frames:
-            place = f"{name}, frame {number}"
+            place, frame_id = f"{name}, frame {number}", f"{stem}-{number}"
             try:
-                document = _document(read(), f"{stem}-{number}")
+                document = _document(read(), frame_id)
             except RecordError as error:
-                yield place, None, str(error)
+                yield (
+                    f"{place}: {error.detail}",
+                    json.dumps({"immutable_id": frame_id}).encode(),
+                    error.reason,
+                )
             else:
                 yield place, document, None
     except Exception as error:  # ASE raises whatever a file makes it raise

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 
+from mpclean.crystal.reading import written_in
 from mpclean.errors import UserError
 from mpclean.sources.base import Identity, Source, batched_documents
 from mpclean.sources.files import files_sha256, find_files
@@ -35,8 +36,9 @@ def is_cgcnn(path: Path) -> bool:
 def open_cgcnn(folder: Path) -> Source:
     """A folder of CIF files with their table.
 
-    Its records are the lines of the table, then the CIF files that it does not name. Other
-    files are not read, `atom_init.json` among them.
+    Its records are the lines of the table, then the CIF files that it does not name. A file of several
+    blocks is a record for each, ``id:block``, without the value. Other files are not read,
+    `atom_init.json` among them.
 
     Parameters
     ----------
@@ -64,7 +66,6 @@ def open_cgcnn(folder: Path) -> Source:
             citation="unknown: the format states no origin",
         ),
         batches=lambda: batched_documents(_documents(lines, structures)),
-        n_documents=len(lines) + len(structures.keys() - {row[0] for _, row in lines}),
     )
 
 
@@ -88,10 +89,24 @@ def _documents(lines: list[tuple[int, list[str]]], structures: dict[str, Path]) 
         elif (path := structures.get(row[0])) is None:
             yield place, orjson.dumps({"material_id": row[0], "id_prop": row[1]}), NO_FILE
         else:
-            # Names of authors in other encodings make a file no less readable.
-            cif = path.read_text(encoding="utf-8", errors="replace")
-            document = {"material_id": row[0], "structure": cif, "id_prop": row[1]}
-            yield f"{place}, {path.name}", orjson.dumps(document), None
+            yield from _crystals(f"{place}, {path.name}", path, row[0], row[1])
     for material_id, path in structures.items():
         if material_id not in named:
             yield path.name, orjson.dumps({"material_id": material_id}), NO_LINE
+
+
+def _crystals(place: str, path: Path, material_id: str, value: str) -> Iterator[_Document]:
+    """Yield the documents of a file: one, or one for each block, ``id:block``."""
+    written = written_in(path)
+    for one in written:
+        document = {"material_id": material_id + one.suffix, "structure": one.structure}
+        where = f"{place}, {one.place}".removesuffix(", ")
+        if one.problem is not None:
+            yield f"{where}: {one.problem.detail}", orjson.dumps(document), one.problem.reason
+            continue
+        if len(written) == 1:
+            document["id_prop"] = value
+        else:  # which of them the value is of, nobody knows
+            many = f"its file has {len(written)} crystals"
+            document["note"] = f"value {value} of {material_id} not used: {many}"
+        yield where, orjson.dumps(document), None

@@ -113,7 +113,8 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     # Rows of OPTIMADE are their own structures.
     reading = read_structure(document if structure is None and document.keys() >= OPTIMADE else structure)
     crystal = reading.crystal
-    row["note"] = "; ".join(reading.notes) or None
+    said = document.get("note")
+    row["note"] = "; ".join([*((said,) if isinstance(said, str) else ()), *reading.notes]) or None
     if document.get("@class") == "ComputedStructureEntry" and isinstance(document.get("composition"), dict):
         # The energy of an entry is that of its composition, which may have been normalised without it.
         require_composition(crystal, document["composition"])

@@ -263,7 +263,7 @@ _DEFINITIONS = (
     ),
     Column("correction_scheme", pa.string(), "", "scheme that corrected the energy, as the source says it"),
     Column("licence", pa.string(), "", "licence that the record itself states, by its SPDX name where known"),
-    Column("note", pa.string(), "", "what was read otherwise than it was written, as deuterium is"),
+    Column("note", pa.string(), "", "what its source or its reader says of the record, as of deuterium"),
     Column("date", pa.string(), "", "day that the source says the record is from, as in 2015-03-08"),
     Column("heat_all", pa.float64(), "eV per cell", "heat of formation (Perov-5)", (-500.0, 500.0)),
     Column("heat_ref", pa.float64(), "eV per cell", "the same, reference phases (Perov-5)", (-500.0, 500.0)),

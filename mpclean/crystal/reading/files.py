@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mpclean.crystal.crystal import Crystal
-from mpclean.crystal.reading.bookkeeping import require_volume
-from mpclean.crystal.reading.cif import cif_blocks, read_block
+from mpclean.crystal.reading.cif import cif_blocks
 from mpclean.crystal.reading.documents import parse, read_structure
 from mpclean.crystal.reading.extxyz import frame_texts, read_frame
-from mpclean.crystal.reading.facts import MALFORMED, UNKNOWN_ELEMENT, Reading, element, require_full
-from mpclean.crystal.reading.objects import read_object
+from mpclean.crystal.reading.facts import (
+    MALFORMED,
+    NO_STRUCTURE,
+    UNKNOWN_ELEMENT,
+    Reading,
+    element,
+    require_full,
+)
+from mpclean.crystal.reading.objects import atoms_document
 from mpclean.crystal.reading.packed import decode, open_packed, plain_name
 from mpclean.crystal.reading.parsers import heard
 from mpclean.errors import RecordError, UserError
@@ -61,8 +68,29 @@ class Entry:
         return self.reading.crystal
 
 
-# The crystals of a text: place and suffix of each, and how to read it.
-_Parts = list[tuple[str, str, Callable[[], Reading]]]
+@dataclass(frozen=True)
+class Written:
+    """One of the crystals of a file as it is written there, for `read_structure`.
+
+    Attributes
+    ----------
+    place, suffix
+        As `Entry` has them.
+    structure
+        A value of a document: CIF text, or a dict as pymatgen or OPTIMADE has it. None where there is a
+        problem.
+    problem
+        Why it has none.
+    """
+
+    place: str
+    suffix: str
+    structure: Any
+    problem: RecordError | None = None
+
+
+# The crystals of a file: place and suffix of each, and how to get at what is written.
+_Parts = list[tuple[str, str, Callable[[], Any]]]
 
 
 def is_structure_file(path: Path) -> bool:
@@ -82,32 +110,50 @@ def read_file(path: Path) -> list[Entry]:
 
     Returns
     -------
-    One entry for each block, frame or image, in the order of the file. Blocks of a CIF without a cell
-    and sites hold no crystal; they count where there is nothing else.
+    One entry for each block, frame or image, in the order of the file; one with the problem where the
+    file as a whole cannot be read. Blocks of a CIF without a cell and sites hold no crystal; they count
+    where there is nothing else.
 
     Raises
     ------
     UserError
-        If the file is missing, or as a whole no structure file.
+        If there is no such file.
+    """
+    return [_entry(written) for written in written_in(path)]
+
+
+def _entry(written: Written) -> Entry:
+    if written.problem is not None:
+        return Entry(written.place, written.suffix, None, written.problem)
+    try:
+        return Entry(written.place, written.suffix, read_structure(written.structure))
+    except RecordError as error:
+        return Entry(written.place, written.suffix, None, error)
+
+
+def written_in(path: Path) -> list[Written]:
+    """Take a structure file apart into its crystals, which are documents for `read_structure` to judge.
+
+    Parameters and errors are those of `read_file`.
     """
     if not path.is_file():
         raise UserError(f"{path}: " + ("a folder, name its files" if path.is_dir() else "no such file"))
     try:
         parts = _parts(path)
     except RecordError as error:
-        raise UserError(f"{path}: not a crystal structure that can be read here ({error})") from error
+        return [Written("", "", None, error)]
     if not parts:
-        raise UserError(f"{path}: holds no crystal structure")
+        return [Written("", "", None, RecordError(NO_STRUCTURE, "no crystal in this file"))]
     if len(parts) == 1:
-        parts = [("", "", read) for _, _, read in parts]
-    return [_entry(*part) for part in parts]
+        parts = [("", "", write) for _, _, write in parts]
+    return [_written(*part) for part in parts]
 
 
-def _entry(place: str, suffix: str, read: Callable[[], Reading]) -> Entry:
+def _written(place: str, suffix: str, write: Callable[[], Any]) -> Written:
     try:
-        return Entry(place, suffix, read())
+        return Written(place, suffix, write())
     except RecordError as error:
-        return Entry(place, suffix, None, error)
+        return Written(place, suffix, None, error)
 
 
 def _parts(path: Path) -> _Parts:
@@ -116,48 +162,48 @@ def _parts(path: Path) -> _Parts:
         # Names of authors in other encodings make a file no less readable.
         blocks = cif_blocks(_text(path, lenient=True))
         chosen = [block for block in blocks if block.holds_crystal] or blocks
-        return [
-            (f"block {block.name}", f":{block.name}", lambda text=block.text: read_block(text))  # type: ignore[misc]
-            for block in chosen
-        ]
+        return [(f"block {one.name}", f":{one.name}", partial(_identity, one.text)) for one in chosen]
     if name.endswith((".xyz", ".extxyz")):
-        return _numbered(
-            lambda text=text: read_structure(read_frame(text).structure)  # type: ignore[misc]
-            for text in _frames(path)
-        )
+        return _numbered(partial(_structure_of_frame, text) for text in _frames(path))
     if name.endswith(".json"):
         document = parse(_text(path).encode())
         documents = document if isinstance(document, list) else [document]
-        return _numbered(lambda one=one: read_structure(_structure(one)) for one in documents)  # type: ignore[misc]
+        return _numbered(partial(_structure_of_document, one) for one in documents)
     if name.endswith(".res"):
-        text = _text(path)
-        return [("", "", lambda: read_res(text))]
+        return [("", "", partial(res_document, _text(path)))]
     if _is_poscar(name):
-        text = _text(path)
-        return [("", "", lambda: read_poscar(text))]
+        return [("", "", partial(poscar_document, _text(path)))]
     with heard("ASE"):
         from ase.io import read
 
         images = read(path, index=":")
-    return _numbered(lambda atoms=atoms: read_object(atoms) for atoms in images)  # type: ignore[misc]
+    return _numbered(partial(atoms_document, atoms) for atoms in images)
 
 
 def _is_poscar(name: str) -> bool:
     return name.endswith(".vasp") or "poscar" in name or "contcar" in name
 
 
-def _numbered(readers: Iterable[Callable[[], Reading]]) -> _Parts:
-    return [(f"frame {number}", f"-{number}", read) for number, read in enumerate(readers, start=1)]
+def _numbered(parts: Iterable[Callable[[], Any]]) -> _Parts:
+    return [(f"frame {number}", f"-{number}", write) for number, write in enumerate(parts, start=1)]
 
 
-def _structure(document: Any) -> Any:
+def _identity(structure: Any) -> Any:
+    return structure
+
+
+def _structure_of_frame(text: str) -> Any:
+    return read_frame(text).structure
+
+
+def _structure_of_document(document: Any) -> Any:
     """Return what holds the structure: a document of its own, or one that has it under its name."""
     return document["structure"] if isinstance(document, dict) and "structure" in document else document
 
 
-def _frames(path: Path) -> Iterator[str]:
+def _frames(path: Path) -> list[str]:
     with heard("extended XYZ"):
-        yield from frame_texts(io.StringIO(_text(path)))
+        return list(frame_texts(io.StringIO(_text(path))))
 
 
 def _text(path: Path, lenient: bool = False) -> str:
@@ -173,8 +219,8 @@ def _text(path: Path, lenient: bool = False) -> str:
             return data.decode("utf-8", errors="replace")
 
 
-def read_poscar(text: str) -> Reading:
-    """Read a POSCAR of VASP 5 or later, which names its elements in the sixth line.
+def poscar_document(text: str) -> dict[str, Any]:
+    """Write a POSCAR of VASP 5 or later, which names its elements in the sixth line, as pymatgen does.
 
     Raises
     ------
@@ -198,7 +244,7 @@ def read_poscar(text: str) -> Reading:
         after = lines[8 + selective + len(structure) :][:1]
     if after and _is_coordinates(after[0]):
         raise RecordError(MALFORMED, f"POSCAR: more coordinates than the {len(structure)} atoms of line 7")
-    return read_object(structure)
+    return structure.as_dict()
 
 
 def _is_coordinates(line: str) -> bool:
@@ -208,8 +254,8 @@ def _is_coordinates(line: str) -> bool:
         return False
 
 
-def read_res(text: str) -> Reading:
-    """Read a RES file as AIRSS writes it: all atoms of the cell, no symmetry.
+def res_document(text: str) -> dict[str, Any]:
+    """Write a RES file of AIRSS, which lists all atoms of the cell and no symmetry, as pymatgen does.
 
     Raises
     ------
@@ -238,8 +284,7 @@ def read_res(text: str) -> Reading:
                 # SHELX adds 10 to what is not to be refined.
                 require_full({label: value - 10.0 if value > 10.0 else value}, label)
     with heard("RES"):
-        structure = ResIO.structure_from_str(text)
-    reading = read_object(structure)
+        document = ResIO.structure_from_str(text).as_dict()
     if volume is not None:
-        require_volume(reading.crystal, volume)
-    return reading
+        document["lattice"]["volume"] = volume  # what the file says, for the reader to hold the cell against
+    return document

@@ -22,9 +22,7 @@ def folder(tmp_path, rock_salt):
 
 def read(folder):
     source = open_cgcnn(folder)
-    rows = [row for batch in source.batches() for row in read_documents(batch).to_pylist()]
-    assert len(rows) == source.n_documents
-    return rows
+    return [row for batch in source.batches() for row in read_documents(batch).to_pylist()]
 
 
 def test_lines_in_their_order(folder):
@@ -127,3 +125,15 @@ def test_recognised(folder, tmp_path_factory):
     assert is_cgcnn(folder)
     assert not is_cgcnn(folder / "id_prop.csv")
     assert not is_cgcnn(tmp_path_factory.mktemp("empty"))
+
+
+def test_every_block_of_a_file_is_a_record(folder):
+    text = (folder / "salt-1.cif").read_text()
+    blocks = [text.replace("data_MgS", f"data_{name}") for name in ("first", "second")]
+    (folder / "salt-1.cif").write_text(blocks[0] + blocks[1].replace("_cell_length_a", "_cell_length_d"))
+    rows = read(folder)
+    assert [row["material_id"] for row in rows] == ["salt-1:first", "salt-1:second", "salt-0", "salt-2"]
+    assert [row["reason"] for row in rows] == [None, "structure is malformed", None, None]
+    assert rows[0]["id_prop"] is None
+    assert rows[0]["note"] == "value -1.5 of salt-1 not used: its file has 2 crystals"
+    assert rows[1]["detail"] == "id_prop.csv, line 1, salt-1.cif, block second: CIF: no _cell_length_a"
