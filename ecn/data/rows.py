@@ -85,11 +85,11 @@ class Dataset:
 def rows_of(output: Tensor, batch: CrystalBatch, *, per_site: bool) -> Tensor:
     """The output of a model for a batch in the shape of labels, (R, T); see `Dataset.labels`.
 
-    A model per site has a number for every copy of an atom in the cells of the supercell; the row of the
-    atom is their mean.
+    A model per site has a number for every copy of a node in the cells of the supercell; the row of an
+    atom is the mean of its node's.
     """
     if per_site:
-        return output.unflatten(0, (batch.n_atoms, -1)).mean(1, keepdim=True)
+        return output.unflatten(0, (batch.n_nodes, -1)).mean(1, keepdim=True)[batch.atom_node]
     return output.unflatten(0, (batch.n_crystals, -1)) if output.ndim == 1 else output
 
 

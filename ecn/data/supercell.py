@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,15 +23,12 @@ from torch import Tensor
 from ecn.data.batch import CrystalBatch
 from ecn.symmetry.sharing import CellPattern, cell_differences
 
-#: Bonds of lengths within this are equally long, A: what float32 resolves.
-SAME_LENGTH = 1e-6
-
 
 @dataclass(frozen=True, kw_only=True)
 class ColouredGraph:
     """Bonds and self-loops of a batch, sorted by colour.
 
-    E counts the bonds of the primitive cells and one self-loop per atom; each stands for
+    E counts the bonds of the primitive cells and one self-loop per node; each stands for
     `copies` consecutive edges of the graph, which share its length and its colour.
     """
 
@@ -44,9 +40,8 @@ class ColouredGraph:
     """(E,) float32, in A; 0 for a self-loop."""
     bond: Tensor
     """(E,) int64, place of the bond in the batch; -1 for a self-loop."""
-    count: Tensor
-    """(E,), how many messages it carries: int64, the bonds that it stands for, 1 but in a graph that is
-    `merged`; less where messages fade with the length."""
+    weight: Tensor
+    """(E,) float, messages that it carries, see `ecn.data.batch.CrystalBatch`; 1 for a self-loop."""
     bounds: tuple[int, ...]
     """C + 1 offsets into E: colour k has ``bounds[k]`` to ``bounds[k + 1]``."""
     copies: int
@@ -67,39 +62,9 @@ class ColouredGraph:
             target=self.target,
             length=self.length.repeat_interleave(self.copies),
             bond=self.bond.repeat_interleave(self.copies),
-            count=self.count.repeat_interleave(self.copies),
+            weight=self.weight.repeat_interleave(self.copies),
             bounds=tuple(self.copies * bound for bound in self.bounds),
             copies=1,
-        )
-
-    def merged(self) -> ColouredGraph:
-        """The same graph with one edge for all those that say the same, which counts for each of them.
-
-        In symmetric crystals many bonds of an atom lead to images of one other, equally long: their
-        messages are equal wherever nothing but nodes, length and colour enters. Lengths are equal to
-        `SAME_LENGTH`; the shortest stands for the others.
-        """
-        source, target = self.source[:: self.copies], self.target[:: self.copies]
-        colour = torch.repeat_interleave(torch.tensor(self.bounds).diff()).to(source.device)
-        n_nodes = 1 + source.max()
-        _, pair = torch.unique((colour * n_nodes + target) * n_nodes + source, return_inverse=True)
-        step = (self.length.double() / SAME_LENGTH).round().long()
-        _, place, times = torch.unique(
-            pair * (1 + step.max()) + step, return_inverse=True, return_counts=True
-        )
-        first = torch.full_like(times, len(place)).scatter_reduce(
-            0, place, torch.arange(len(place), device=place.device), "amin"
-        )
-        nodes = (self.copies * first[:, None] + torch.arange(self.copies, device=first.device)).flatten()
-        counts = torch.bincount(colour[first], minlength=len(self.bounds) - 1)
-        return ColouredGraph(
-            source=self.source[nodes],
-            target=self.target[nodes],
-            length=self.length.new_full(times.shape, torch.inf).scatter_reduce(0, place, self.length, "amin"),
-            bond=self.bond[first],
-            count=times.new_zeros(times.shape).index_add(0, place, self.count),
-            bounds=(0, *torch.cumsum(counts, 0).tolist()),
-            copies=self.copies,
         )
 
 
@@ -160,93 +125,90 @@ def node_colours(side: int) -> Tensor:
     return table
 
 
-class Edges(NamedTuple):
-    """Bonds of a batch and a self-loop of length zero at every atom, E in all."""
-
-    source: Tensor
-    """(E,) int64, atom that it leaves."""
-    target: Tensor
-    """(E,) int64, atom that it enters."""
-    bond: Tensor
-    """(E,) int64, place of the bond in the batch; -1 for a self-loop."""
-    image: Tensor
-    """(E, 3) int64, unit cell of the target relative to the source's."""
-    length: Tensor
-    """(E,), in A."""
-
-
-def with_self_loops(batch: CrystalBatch) -> Edges:
-    """The bonds of a batch after one self-loop per atom (section A.4)."""
-    atoms = torch.arange(batch.n_atoms, device=batch.edge_source.device)
-    bonds = torch.arange(len(batch.edge_source), device=atoms.device)
-    return Edges(
-        source=torch.cat([atoms, batch.edge_source]),
-        target=torch.cat([atoms, batch.edge_target]),
-        bond=torch.cat([torch.full_like(atoms, -1), bonds]),
-        image=torch.cat([atoms.new_zeros(batch.n_atoms, 3), batch.edge_image]),
-        length=torch.cat([batch.edge_length.new_zeros(batch.n_atoms), batch.edge_length]),
-    )
-
-
-def coloured_graph(
-    edges: Edges, colour: Tensor, n_colours: int, *, side: int, quotient: bool
-) -> ColouredGraph:
-    """Put edges of primitive cells on the supercell or on its quotient, sorted by colour.
+def bond_colours(batch: CrystalBatch, colours: Tensor, side: int) -> Tensor:
+    """Find the colour of every bond of primitive cells.
 
     Parameters
     ----------
-    edges
-        E edges between the atoms of primitive cells.
-    colour
-        Shape (E,), int64.
+    batch
+        Crystals with E bonds in all, not reduced: in a reduced graph equal ends need not be one atom.
+    colours
+        As `edge_colours` or `node_colours` give them: one pattern for all crystals, or one for
+        each of `mpclean.crystal.bravais.BRAVAIS_TYPES`.
+    side
+        Side m of the supercell, in unit cells.
+
+    Returns
+    -------
+    Tensor of shape (E,), int64.
+    """
+    row = batch.bravais_lattice[batch.crystal[batch.edge_target]] if len(colours) > 1 else 0
+    differ = (batch.edge_source != batch.edge_target).long()
+    return colours[row, cell_difference(batch.edge_image, side), differ]
+
+
+def loop_colours(batch: CrystalBatch, colours: Tensor) -> Tensor:
+    """Find the colour of the self-loop of every node, (n,) int64; parameters as for `bond_colours`."""
+    row = batch.bravais_lattice[batch.crystal] if len(colours) > 1 else torch.zeros_like(batch.crystal)
+    return colours[row, 0, 0]
+
+
+def coloured_graph(
+    batch: CrystalBatch,
+    bond_colour: Tensor,
+    loop_colour: Tensor,
+    n_colours: int,
+    *,
+    side: int,
+    quotient: bool,
+) -> ColouredGraph:
+    """Put bonds, and a self-loop at every node (section A.4), on the supercell or on its quotient.
+
+    Parameters
+    ----------
+    batch
+        Crystals with n nodes and E bonds in all.
+    bond_colour, loop_colour
+        Shapes (E,) and (n,), int64.
     n_colours
         Number of colours C.
     side
         Side m of the supercell, in unit cells.
     quotient
-        One node per atom instead of m^3.
+        One node per node of the primitive cell instead of m^3.
+
+    Returns
+    -------
+    The graph on the batch's device, sorted by colour, with n + E edges.
     """
+    nodes = torch.arange(batch.n_nodes, device=batch.edge_source.device)
+    bonds = torch.arange(len(batch.edge_source), device=nodes.device)
+    colour = torch.cat([loop_colour, bond_colour])
+    target = torch.cat([nodes, batch.edge_target])
     # Within a colour by target: neighbouring edges then add to neighbouring rows.
-    order = torch.argsort(colour * (1 + edges.target.max()) + edges.target)
-    counts = torch.bincount(colour, minlength=n_colours)
-    source, target = edges.source[order], edges.target[order]
+    order = torch.argsort(colour * batch.n_nodes + target)
+    source, target = torch.cat([nodes, batch.edge_source])[order], target[order]
     if not quotient:
+        image = torch.cat([batch.edge_image.new_zeros(batch.n_nodes, 3), batch.edge_image])[order]
         differences = torch.from_numpy(cell_differences(side)).to(order.device)
         into = torch.arange(side**3, device=order.device)
-        out_of = differences[cell_difference(edges.image[order], side)]  # target's cell minus R mod m
+        out_of = differences[cell_difference(image, side)]  # target's cell minus R mod m
         source = (side**3 * source[:, None] + out_of).flatten()
         target = (side**3 * target[:, None] + into).flatten()
+    length, weight = batch.edge_length, batch.edge_weight
+    counts = torch.bincount(colour, minlength=n_colours)
     return ColouredGraph(
         source=source,
         target=target,
-        length=edges.length[order],
-        bond=edges.bond[order],
-        count=torch.ones_like(order),
+        length=torch.cat([length.new_zeros(batch.n_nodes), length])[order],
+        bond=torch.cat([torch.full_like(nodes, -1), bonds])[order],
+        weight=torch.cat([weight.new_ones(batch.n_nodes), weight])[order],
         bounds=(0, *torch.cumsum(counts, 0).tolist()),
         copies=1 if quotient else side**3,
     )
 
 
 def cell_graph(batch: CrystalBatch, colours: Tensor, *, side: int = 2, quotient: bool) -> ColouredGraph:
-    """The graph of a batch under a cell group, on the supercell or on its quotient.
-
-    Parameters
-    ----------
-    batch
-        Crystals as primitive cells.
-    colours
-        As `edge_colours` or `node_colours` give them: one pattern for all crystals, or one for
-        each of `mpclean.crystal.bravais.BRAVAIS_TYPES`.
-    side
-        Side m of the supercell, in unit cells.
-    quotient
-        One node per atom instead of m^3.
-
-    Returns
-    -------
-    The graph on the batch's device.
-    """
-    edges = with_self_loops(batch)
-    row = batch.bravais_lattice[batch.crystal[edges.target]] if len(colours) > 1 else 0
-    colour = colours[row, cell_difference(edges.image, side), (edges.source != edges.target).long()]
-    return coloured_graph(edges, colour, 1 + int(colours.max()), side=side, quotient=quotient)
+    """Make the graph of crystals as read under a cell group; parameters as of the functions it calls."""
+    bonds, loops = bond_colours(batch, colours, side), loop_colours(batch, colours)
+    return coloured_graph(batch, bonds, loops, 1 + int(colours.max()), side=side, quotient=quotient)

@@ -34,45 +34,68 @@ _LIST_COLUMNS = (
 )
 
 #: Columns of a release that `crystal_tensors` reads.
-CRYSTAL_COLUMNS = (*_LIST_COLUMNS, "bravais_lattice", "is_hubbard")
+CRYSTAL_COLUMNS = (*_LIST_COLUMNS, "edge_area", "bravais_lattice", "is_hubbard")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrystalTensors:
-    """K crystals with n atoms and E directed bonds in all.
+    """K crystals with a atoms, n nodes and E directed bonds in all, as small as their values allow.
 
-    Crystal k has the atoms ``atom_start[k]`` to ``atom_start[k + 1]``, its bonds likewise.
+    The tensors are those of `ecn.data.batch.CrystalBatch`, which says what each of them means. Crystal k
+    has the nodes ``node_start[k]`` to ``node_start[k + 1]``, its atoms and bonds likewise.
     """
 
     atom_start: Tensor
-    """(K + 1,) int64."""
+    """(K + 1,) int64, where the atoms of a crystal begin."""
+    node_start: Tensor
+    """(K + 1,) int64, where its nodes begin: those of the atoms unless reduced."""
     edge_start: Tensor
-    """(K + 1,) int64."""
+    """(K + 1,) int64, where its bonds begin."""
+    atom_node: Tensor
+    """(a,) int16, numbered from 0 in every crystal, as the ends of bonds are."""
     atomic_numbers: Tensor
     """(n,) uint8."""
+    node_size: Tensor
+    """(n,) int16."""
     edge_source: Tensor
-    """(E,) int16, numbered from 0 in every crystal."""
+    """(E,) int16."""
     edge_target: Tensor
-    """(E,) int16, numbered from 0 in every crystal."""
+    """(E,) int16."""
     edge_image: Tensor
-    """(E, 3) int8, unit cell of the target relative to the source's."""
+    """(E, 3) int8."""
     edge_length: Tensor
     """(E,) float32, in A."""
+    edge_area: Tensor
+    """(E,) float32, in A^2."""
+    edge_weight: Tensor
+    """(E,) float32."""
     lattice: Tensor
-    """(K, 3, 3) float32, rows a1, a2, a3, in A."""
+    """(K, 3, 3) float32, in A."""
     frac_coords: Tensor
     """(n, 3) float32."""
     bravais_lattice: Tensor
-    """(K,) uint8, place in `mpclean.crystal.bravais.BRAVAIS_TYPES`."""
+    """(K,) uint8."""
     is_hubbard: Tensor
-    """(K,) int8, -1 where it is not known."""
+    """(K,) int8."""
+    node_label: Tensor | None = None
+    """(n,) int32."""
+    edge_label: Tensor | None = None
+    """(E,) int32."""
 
     def __len__(self) -> int:
         return len(self.atom_start) - 1
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> CrystalTensors:
-        """The same crystals on another device, and their real numbers in another precision."""
-        return CrystalTensors(**{f.name: moved(getattr(self, f.name), device, dtype) for f in fields(self)})
+        """Bring the crystals to another device, and their real numbers to another precision."""
+        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        there = {name: x for name, x in tensors.items() if x is not None}
+        return CrystalTensors(**{name: moved(tensor, device, dtype) for name, tensor in there.items()})
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the tensors take, in bytes."""
+        tensors = (getattr(self, f.name) for f in fields(self))
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
     def batch(self, index: Tensor) -> CrystalBatch:
         """Gather crystals.
@@ -82,33 +105,41 @@ class CrystalTensors:
         index
             Shape (B,), int64, on the device of the tensors; in the order wanted.
         """
-        atoms, crystal = ranges(self.atom_start, index)
+        nodes, crystal = ranges(self.node_start, index)
+        atoms, atom_crystal = ranges(self.atom_start, index)
         edges, edge_crystal = ranges(self.edge_start, index)
-        sizes = self.atom_start[index + 1] - self.atom_start[index]
-        first_atom = (torch.cumsum(sizes, 0) - sizes)[edge_crystal]
+        sizes = self.node_start[index + 1] - self.node_start[index]
+        first_node = torch.cumsum(sizes, 0) - sizes
+        of_edge = first_node[edge_crystal]
         return CrystalBatch(
-            atomic_numbers=self.atomic_numbers[atoms].long(),
+            atomic_numbers=self.atomic_numbers[nodes].long(),
             crystal=crystal,
-            edge_source=self.edge_source[edges] + first_atom,
-            edge_target=self.edge_target[edges] + first_atom,
+            node_size=self.node_size[nodes].long(),
+            atom_node=self.atom_node[atoms] + first_node[atom_crystal],
+            edge_source=self.edge_source[edges] + of_edge,
+            edge_target=self.edge_target[edges] + of_edge,
             edge_image=self.edge_image[edges],
             edge_length=self.edge_length[edges],
+            edge_area=self.edge_area[edges],
+            edge_weight=self.edge_weight[edges],
             lattice=self.lattice[index],
-            frac_coords=self.frac_coords[atoms],
+            frac_coords=self.frac_coords[nodes],
             bravais_lattice=self.bravais_lattice[index].long(),
             is_hubbard=self.is_hubbard[index],
             n_crystals=len(index),
+            node_label=None if self.node_label is None else self.node_label[nodes].long(),
+            edge_label=None if self.edge_label is None else self.edge_label[edges].long(),
         )
 
     def passes(self, index: Tensor, max_edges: int) -> list[Tensor]:
-        """Split a batch into consecutive parts of nearly equal numbers of bonds and atoms.
+        """Split a batch into consecutive parts of nearly equal numbers of bonds and nodes.
 
         Parameters
         ----------
         index
             Shape (B,), int64.
         max_edges
-            Bonds and atoms that a part should have at most; a crystal is never split.
+            Bonds and nodes that a part should have at most; a crystal is never split.
 
         Returns
         -------
@@ -123,14 +154,14 @@ class CrystalTensors:
         return [p for p in torch.split(index, counts) if len(p)]
 
     def fill(self, index: Tensor, max_edges: int) -> Iterator[Tensor]:
-        """Split crystals into consecutive batches, each filled up to a number of bonds and atoms.
+        """Split crystals into consecutive batches, each filled up to a number of bonds and nodes.
 
         Parameters
         ----------
         index
             Shape (B,), int64.
         max_edges
-            Bonds and atoms of a batch at most; a crystal that has more is a batch of its own.
+            Bonds and nodes of a batch at most; a crystal that has more is a batch of its own.
 
         Yields
         ------
@@ -145,13 +176,13 @@ class CrystalTensors:
             start = stop
 
     def _work(self, index: Tensor) -> Tensor:
-        """Bonds and atoms of crystals: what their passes cost."""
-        starts = self.atom_start + self.edge_start
+        """Count bonds and nodes of crystals: what their passes cost."""
+        starts = self.node_start + self.edge_start
         return starts[index + 1] - starts[index]
 
 
 def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
-    """Rows of a release as flat tensors, straight from the buffers of the Arrow lists.
+    """Read rows of a release as flat tensors, straight from the buffers of the Arrow lists.
 
     Parameters
     ----------
@@ -174,7 +205,7 @@ def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
     refuse_rows(any_per_row(beyond, n_atoms), table, f"{origin}: an element outside H to Lr")
     bravais = pc.index_in(table.column("bravais_lattice"), value_set=pa.array(BRAVAIS_TYPES))
     hubbard = pc.fill_null(table.column("is_hubbard").cast(pa.int8()), -1)
-    return CrystalTensors(
+    return _as_read(
         atom_start=_starts(n_atoms),
         edge_start=_starts(n_edges),
         atomic_numbers=torch.from_numpy(flat["atomic_numbers"].astype(np.uint8)),
@@ -186,11 +217,12 @@ def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
         frac_coords=torch.from_numpy(flat["frac_coords"].astype(np.float32).reshape(-1, 3)),
         bravais_lattice=torch.from_numpy(bravais.to_numpy().astype(np.uint8)),
         is_hubbard=torch.from_numpy(hubbard.to_numpy().astype(np.int8)),
+        edge_area=_areas(table.column("edge_area"), n_edges),
     )
 
 
 def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTensors:
-    """Canonical cells with their bonds, from structures rather than from a release.
+    """Put canonical cells with their bonds into tensors, from structures rather than from a release.
 
     Parameters
     ----------
@@ -206,7 +238,7 @@ def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTen
         return torch.from_numpy(np.concatenate(parts).astype(dtype))
 
     types = [BRAVAIS_TYPES.index(cell.bravais_lattice) for cell, _ in cells]
-    return CrystalTensors(
+    return _as_read(
         atom_start=starts([c.atomic_numbers for c in crystals]),
         edge_start=starts([g.source for g in graphs]),
         atomic_numbers=joined([c.atomic_numbers for c in crystals], np.uint8),
@@ -218,6 +250,30 @@ def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTen
         frac_coords=joined([c.frac_coords for c in crystals], np.float32),
         bravais_lattice=torch.tensor(types, dtype=torch.uint8),
         is_hubbard=torch.full((len(cells),), -1, dtype=torch.int8),
+        edge_area=joined(
+            [np.full(len(g.source), np.inf) if g.area is None else g.area for g in graphs], np.float32
+        ),
+    )
+
+
+def _areas(column: pa.ChunkedArray, n_edges: NDArray[np.int64]) -> Tensor:
+    """Read the areas of faces; infinite in rows that have none, of a radius or of an older release."""
+    areas = np.full(int(n_edges.sum()), np.inf, dtype=np.float32)
+    areas[np.repeat(column.is_valid().to_numpy(), n_edges)] = pc.list_flatten(column).to_numpy()
+    return torch.from_numpy(areas)
+
+
+def _as_read(*, atom_start: Tensor, edge_length: Tensor, **tensors: Tensor) -> CrystalTensors:
+    """Complete crystals whose nodes are their atoms, and whose bonds carry a message each."""
+    sizes = atom_start.diff()
+    return CrystalTensors(
+        atom_start=atom_start,
+        node_start=atom_start,
+        atom_node=(torch.arange(int(atom_start[-1])) - atom_start[:-1].repeat_interleave(sizes)).short(),
+        node_size=torch.ones(int(atom_start[-1]), dtype=torch.int16),
+        edge_length=edge_length,
+        edge_weight=torch.ones_like(edge_length),
+        **tensors,
     )
 
 

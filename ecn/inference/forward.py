@@ -127,4 +127,5 @@ def predict_rows(
     model: CrystalModel, crystals: CrystalTensors, max_edges: int, index: Tensor | None, per_site: bool
 ) -> Tensor:
     """Compute the outputs of a model in the shape of labels, (R, T); see `ecn.data.rows.rows_of`."""
+    crystals = model.prepare(crystals)
     return outputs(lambda batch: rows_of(model(batch), batch, per_site=per_site), crystals, max_edges, index)

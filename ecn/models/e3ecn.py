@@ -42,10 +42,18 @@ class E3ECN(ECN):
     def _layers(self, patterns: tuple[CellPattern, ...]) -> list[nn.Module]:
         if not patterns:
             raise ValueError("group S8n has no colours of cells; choose another for e3ecn")
-        if self.config.envelope is not None:
-            raise ValueError("atoms move by edges that do not fade; leave envelope null for e3ecn")
+        if any(
+            value is not None
+            for value in (self.config.envelope, self.config.fade_area, self.config.fade_length)
+        ):
+            raise ValueError(
+                "atoms move by edges that do not fade; leave envelope, fade_area and fade_length null"
+            )
         last = self.config.n_layers - 1
         return [E3Layer(patterns, self.config, moves=k < last) for k in range(self.config.n_layers)]
+
+    def labels(self, batch: CrystalBatch) -> None:
+        """Merge nothing: copies of an edge, and equivalent atoms, differ by their displacements."""
 
     def on_graph(self, x: Tensor, graph: ColouredGraph, batch: CrystalBatch) -> Tensor:
         """Everything after the embedding; see `ECN.on_graph`."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ecn.data.batch import CrystalBatch
-from ecn.data.supercell import ColouredGraph, cell_graph, edge_colours, node_colours
-from ecn.models.base import CrystalModel
+from ecn.data.supercell import (
+    ColouredGraph,
+    bond_colours,
+    cell_difference,
+    coloured_graph,
+    edge_colours,
+    loop_colours,
+    node_colours,
+)
+from ecn.models.base import CrystalModel, ModelConfig
 from ecn.models.features import (
     N_COLUMNS,
     N_ELEMENTS,
@@ -24,8 +32,8 @@ from ecn.models.features import (
 from ecn.models.layers import (
     ColouredMessagePassing,
     EquivariantLayer,
+    MessageFunction,
     NodeFunction,
-    message_function,
     mlp,
     pool,
 )
@@ -36,7 +44,7 @@ from mpclean.errors import UserError
 
 
 @dataclass(frozen=True)
-class ECNConfig:
+class ECNConfig(ModelConfig):
     """Options of `ECN`; the defaults are the published ones."""
 
     group: str = "S8"
@@ -75,8 +83,6 @@ class ECNConfig:
     """How nodes become a crystal; the sum is for extensive targets (section 7)."""
     per_site: bool = False
     """One number for every node of the supercell (or of the quotient), none for the crystal."""
-    n_outputs: int = 1
-    """Numbers for every crystal, one for each target."""
 
 
 class ECN(CrystalModel):
@@ -91,7 +97,8 @@ class ECN(CrystalModel):
     With ``symmetry_breaking`` off the one-hot of the cell is left out, so the first linear
     map has 103 inputs instead of 111. The features of an atom's copies in all cells then
     coincide, and the network runs on the quotient graph with one node per atom: the same
-    numbers at a fraction of the cost (`ecn.data.supercell`).
+    numbers at a fraction of the cost (`ecn.data.supercell`). So do those of atoms that it cannot
+    tell apart, of which one is computed (`ecn.data.reduction`).
 
     ``group="S8n"`` is a message passing network: one plain function for edges between
     different nodes, one for edges from a node to itself.
@@ -135,6 +142,7 @@ class ECN(CrystalModel):
         patterns = cell_patterns(config.group, config.side)
         colours = edge_colours(patterns) if patterns else node_colours(config.side)
         self.register_buffer("colours", colours, persistent=False)
+        self.n_cells, self.n_colours = n_cells, 1 + int(colours.max())
         self.layers = nn.ModuleList(self._layers(patterns))
         self.node_head = mlp(config.width, config.width, config.width)
         self.crystal_head = mlp(config.width, config.width, config.n_outputs)
@@ -156,7 +164,7 @@ class ECN(CrystalModel):
         return [
             ColouredMessagePassing(
                 (
-                    message_function(config.width, config.n_centres, config.hidden_width)
+                    MessageFunction(config.width, config.n_centres, config.hidden_width)
                     for _ in ("itself", "others")
                 ),
                 [NodeFunction(config.width, config.dropout)],
@@ -201,12 +209,43 @@ class ECN(CrystalModel):
             )
         return batch.is_hubbard.clamp(min=0)
 
+    def labels(self, batch: CrystalBatch) -> tuple[Tensor, Tensor] | None:
+        """Tell nodes apart by their elements, and bonds by their colours.
+
+        On the supercell a node has a choice of cells that equivalent atoms do not share, so every atom has
+        a label of its own, and bonds are equal only if they come from one cell.
+        """
+        colour = bond_colours(batch, self.colours, self.config.side)
+        if not self.config.symmetry_breaking:
+            return batch.atomic_numbers, colour
+        nodes = torch.arange(batch.n_nodes, device=colour.device)
+        return nodes, colour * self.n_cells + cell_difference(batch.edge_image, self.config.side)
+
+    def edge_weights(self, batch: CrystalBatch) -> Tensor:
+        """Let messages fade with `ECNConfig.envelope` as well; see `CrystalModel.edge_weights`."""
+        weight = super().edge_weights(batch)
+        if self.config.envelope is None:
+            return weight
+        return weight * envelope(batch.edge_length, self.config.envelope)
+
     def graph(self, batch: CrystalBatch, *, quotient: bool) -> ColouredGraph:
-        """The graph of a batch, with the colours of the group; see `ecn.data.supercell.cell_graph`."""
-        return cell_graph(batch, self.colours, side=self.config.side, quotient=quotient)
+        """Make the graph of a batch, with the colours of the group; see `ecn.data.supercell.cell_graph`."""
+        if batch.edge_label is None:
+            colour = bond_colours(batch, self.colours, self.config.side)
+        else:
+            colour = batch.edge_label // (self.n_cells if self.config.symmetry_breaking else 1)
+        return coloured_graph(
+            batch,
+            colour,
+            loop_colours(batch, self.colours),
+            self.n_colours,
+            side=self.config.side,
+            quotient=quotient,
+        )
 
     def forward(self, batch: CrystalBatch) -> Tensor:
         """Predict one number for every crystal of a batch, (B,), or for every node."""
+        batch = self.labelled(batch)
         graph = self.graph(batch, quotient=not self.config.symmetry_breaking)
         return self.on_graph(self.embed(batch), graph, batch)
 
@@ -226,11 +265,6 @@ class ECN(CrystalModel):
         -------
         Tensor of shape (B,), or (copies * n,) with `per_site`.
         """
-        graph = graph.merged()
-        if self.config.envelope is not None:
-            graph = replace(
-                graph, count=graph.count * envelope(graph.length.to(x.dtype), self.config.envelope)
-            )
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
             x = layer(x, e, graph)
@@ -240,7 +274,7 @@ class ECN(CrystalModel):
         """The heads, from nodes of shape (copies * n, width); see `on_graph`."""
         x = self.node_head(x)
         if not self.config.per_site:
-            x = pool(x.unflatten(0, (batch.n_atoms, -1)).mean(1), batch, self.config.pooling)
+            x = pool(x.unflatten(0, (batch.n_nodes, -1)).mean(1), batch, self.config.pooling)
         return self.crystal_head(x).squeeze(-1)
 
 

@@ -11,6 +11,10 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from ecn.data.batch import CrystalBatch
+from mpclean.crystal.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH
+from mpclean.crystal.bonding.radii import COVALENT_RADII
+
 #: Elements that the one-hot encoding knows: hydrogen to lawrencium.
 N_ELEMENTS = 103
 
@@ -106,6 +110,37 @@ def envelope(distance: Tensor, stop: float) -> Tensor:
     """
     x = (distance / stop).clamp(max=1.0)
     return 1.0 + x**6 * (-28.0 + x * (48.0 - 21.0 * x))
+
+
+def smooth_step(x: Tensor) -> Tensor:
+    """Rise from 0 to 1 as x does, ``6 x^5 - 15 x^4 + 10 x^3``, with two vanishing derivatives at both ends.
+
+    Source: Perlin, *Improving noise*, SIGGRAPH 2002.
+
+    Parameters
+    ----------
+    x
+        Any shape; 0 below 0 and 1 above 1, infinity too.
+    """
+    x = x.clamp(0.0, 1.0)
+    return x**3 * (10.0 + x * (6.0 * x - 15.0))
+
+
+def longest_bond(batch: CrystalBatch) -> Tensor:
+    """Find how long the bonds of a batch might be: the radii of the two atoms and a margin, up to a cutoff.
+
+    Parameters
+    ----------
+    batch
+        Crystals with E bonds, as a release has them, see `mpclean.crystal.bonding.bond_graph`.
+
+    Returns
+    -------
+    Tensor of shape (E,), in A.
+    """
+    radius = torch.from_numpy(COVALENT_RADII).to(batch.edge_length)
+    ends = [radius[batch.atomic_numbers[end]] for end in (batch.edge_source, batch.edge_target)]
+    return (torch.stack(ends).sum(0) + BOND_TOLERANCE).clamp(max=MAX_BOND_LENGTH)
 
 
 class GaussianBasis(nn.Module):

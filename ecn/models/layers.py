@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class ColouredMessagePassing(nn.Module):
     Parameters
     ----------
     edge_functions
-        One module per colour of the edges, from (E, 2 * channels + edge channels) to messages.
+        One module per colour of the edges, called as `MessageFunction` is.
     node_functions
         One module per colour of the nodes, from (N, message + node channels) to nodes.
     """
@@ -88,12 +88,7 @@ class ColouredMessagePassing(nn.Module):
         for colour, function in enumerate(self.edge_functions):
             places = graph.places(colour, colour + 1)
             if places.start < places.stop:
-                edges = graph.edges(places)
-                target, source = graph.target[edges], graph.source[edges]
-                along = e[places].repeat_interleave(graph.copies, dim=0)
-                message = function(torch.cat([x[target], x[source], along], dim=1))
-                count = graph.count[places].repeat_interleave(graph.copies)[:, None]
-                sums.append((target, count * message))
+                sums.append((graph.target[graph.edges(places)], function(x, e, graph, places)))
         target, messages = (torch.cat(part) for part in zip(*sums, strict=True))
         m = x.new_zeros(len(x), messages.shape[1]).index_add(0, target, messages.to(x.dtype))
         inputs = torch.cat([m, x], dim=1)
@@ -104,8 +99,14 @@ class ColouredMessagePassing(nn.Module):
         return torch.cat(outputs)[torch.argsort(nodes)]
 
 
-def message_function(node_width: int, edge_width: int, hidden_width: int | None = None) -> nn.Sequential:
+class MessageFunction(nn.ModuleList):
     """A plain function of an edge: two linear maps, swish after both, and the gate.
+
+    ::
+
+        m_ij = weight gate(swish(W2 swish(W1 [x_i; x_j; e_ij] + b1) + b2))
+
+    W1 is applied to x_i and x_j once per node, before they are gathered.
 
     Parameters
     ----------
@@ -114,14 +115,68 @@ def message_function(node_width: int, edge_width: int, hidden_width: int | None 
     edge_width
         Channels of the edges.
     hidden_width
-        Channels between the maps; as many as of the nodes if left out.
+        Channels between the maps; as many as of the nodes if None.
     """
-    hidden_width = hidden_width or node_width
-    return nn.Sequential(
-        *(nn.Linear(2 * node_width + edge_width, hidden_width), nn.SiLU()),
-        *(nn.Linear(hidden_width, node_width), nn.SiLU()),
-        Gate(node_width),
-    )
+
+    def __init__(self, node_width: int, edge_width: int, hidden_width: int | None = None) -> None:
+        hidden_width = hidden_width or node_width
+        first = nn.Linear(2 * node_width + edge_width, hidden_width)
+        # The activations hold no weights, but give the maps the places they have in checkpoints.
+        super().__init__([first, nn.SiLU(), nn.Linear(hidden_width, node_width), nn.SiLU(), Gate(node_width)])
+        self.sizes = (node_width, node_width, edge_width)
+
+    def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph, places: slice) -> Tensor:
+        """Compute messages.
+
+        Parameters
+        ----------
+        x
+            Nodes, shape (N, node_width).
+        e
+            Bonds, shape (E, edge_width).
+        graph
+            The edges.
+        places
+            Those of the E bonds to go along.
+
+        Returns
+        -------
+        Tensor of shape (edges, node_width), times the weights of the edges.
+        """
+        first, second, gate = (cast(nn.Linear, self[k]) for k in (0, 2, 4))
+        into, out_of, along = first.weight.split(self.sizes, dim=1)
+        nodes = linear(x, into, first.bias), linear(x, out_of)
+        v = gather(*nodes, linear(e[places], along), graph, places)
+        parameters = second.weight, second.bias, gate.weight, gate.bias
+        return GatedMessage.apply(v, *parameters, weights(graph, places, v.dtype))
+
+
+def gather(x_into: Tensor, x_out_of: Tensor, along: Tensor, graph: ColouredGraph, places: slice) -> Tensor:
+    """Sum what an edge has of its target, its source and its bond.
+
+    Parameters
+    ----------
+    x_into, x_out_of
+        Nodes, shape (N, channels), as targets and as sources.
+    along
+        Shape (bonds, channels).
+    graph, places
+        The edges, and which of its bonds.
+
+    Returns
+    -------
+    Tensor of shape (copies * bonds, channels).
+    """
+    edges = graph.edges(places)
+    v = x_into.index_select(0, graph.target[edges]).add_(x_out_of.index_select(0, graph.source[edges]))
+    if graph.copies == 1:
+        return v.add_(along)
+    return (v.unflatten(0, (-1, graph.copies)) + along[:, None]).flatten(0, 1)
+
+
+def weights(graph: ColouredGraph, places: slice, dtype: torch.dtype) -> Tensor:
+    """Messages that the edges of some bonds carry, shape (copies * bonds, 1)."""
+    return graph.weight[places].repeat_interleave(graph.copies)[:, None].to(dtype)
 
 
 class NodeFunction(nn.Module):
@@ -283,7 +338,7 @@ class EdgeFunction(nn.Module):
 
         Yields
         ------
-        Colour d of the cells, edges of the graph, and their messages times their counts, shape
+        Colour d of the cells, edges of the graph, and their messages times their weights, shape
         (edges, node_width).
         """
         sizes = (self.node_width, self.node_width, self.edge_width)
@@ -302,16 +357,13 @@ class EdgeFunction(nn.Module):
                 if mix is None:
                     counts = self.get_buffer(f"counts{k}")
                     mix = torch.einsum("dsk,koi->dosi", counts, weight2).flatten(2)
-                edges = graph.edges(places)
-                target, source = graph.target[edges], graph.source[edges]
-                v = x_into.index_select(0, target).add_(x_out_of.index_select(0, source))
-                v = (v.unflatten(0, (-1, graph.copies)) + linear(e[places], along)[:, None]).flatten(0, 1)
+                v = gather(x_into, x_out_of, linear(e[places], along), graph, places)
                 if len(self.patterns) > 1:
                     slots = v.unflatten(1, (self.n_slots, -1))
                     v = torch.einsum("sk,eki->esi", self.get_buffer(f"tie{k}"), slots).flatten(1)
-                count = graph.count[places].repeat_interleave(graph.copies)[:, None].to(v.dtype)
                 parameters = mix[d], self.bias2, self.gate.weight, self.gate.bias
-                yield first + d, edges, GatedMessage.apply(v, *parameters, count)
+                message = GatedMessage.apply(v, *parameters, weights(graph, places, v.dtype))
+                yield first + d, graph.edges(places), message
             first += pattern.n_colours
 
     def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph, *, same_atom: bool) -> Tensor:
@@ -378,12 +430,12 @@ def mlp(n_inputs: int, width: int, n_outputs: int) -> nn.Sequential:
 
 
 def pool(x: Tensor, batch: CrystalBatch, how: str = "mean") -> Tensor:
-    """Mean or sum over the atoms of every crystal.
+    """Take the mean or the sum over the atoms of every crystal.
 
     Parameters
     ----------
     x
-        Shape (n, channels), a row for every atom.
+        Shape (n, channels), a row for every node, which counts for the atoms that it stands for.
     batch
         The B crystals they belong to.
     how
@@ -393,7 +445,8 @@ def pool(x: Tensor, batch: CrystalBatch, how: str = "mean") -> Tensor:
     -------
     Tensor of shape (B, channels).
     """
-    total = x.new_zeros(batch.n_crystals, x.shape[1]).index_add(0, batch.crystal, x)
+    size = batch.node_size[:, None].to(x.dtype)
+    total = x.new_zeros(batch.n_crystals, x.shape[1]).index_add(0, batch.crystal, size * x)
     if how == "sum":
         return total
-    return total / torch.bincount(batch.crystal, minlength=batch.n_crystals)[:, None]
+    return total / x.new_zeros(batch.n_crystals, 1).index_add(0, batch.crystal, size)

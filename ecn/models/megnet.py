@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import MetaLayer
-from torch_geometric.nn.aggr import Set2Set
+from torch.nn.functional import linear
 from torch_geometric.nn.models.schnet import ShiftedSoftplus
-from torch_geometric.utils import scatter
+from torch_geometric.utils import softmax
 
 from ecn.data.batch import CrystalBatch
-from ecn.models.base import CrystalModel
+from ecn.models.base import CrystalModel, ModelConfig
 from ecn.models.features import N_ELEMENTS, GaussianBasis
 
 #: Rounds of attention in the readout.
@@ -22,7 +22,7 @@ _READOUT_STEPS = 3
 
 
 @dataclass(frozen=True)
-class MEGNetConfig:
+class MEGNetConfig(ModelConfig):
     """Options of `MEGNet`; the defaults are those of its authors."""
 
     width: int = 32
@@ -36,8 +36,6 @@ class MEGNetConfig:
     """Centre of the last Gaussian, in A."""
     basis_width: float = 0.5
     """Width of the Gaussians, in A."""
-    n_outputs: int = 1
-    """Numbers for every crystal, one for each target."""
 
 
 class MEGNet(CrystalModel):
@@ -54,9 +52,8 @@ class MEGNet(CrystalModel):
     around what follows them) and ``ln(e^t / 2 + 1 / 2)`` after every linear map of theirs. Then
     ``y = mlp [Set2Set of L x; Set2Set of L e; u]``.
 
-    From PyTorch Geometric: `torch_geometric.nn.MetaLayer`, which calls the three updates in
-    turn, and `torch_geometric.nn.aggr.Set2Set`, whose LSTM has a weight and a bias more than
-    the authors' (for its own output, which its input contains as well). The state begins as
+    The readout is `torch_geometric.nn.aggr.Set2Set` with rows that count, whose LSTM has a weight and a
+    bias more than the authors' (for its own output, which its input contains as well). The state begins as
     two zeros, there being nothing to put in: the first dense layer makes its bias of them,
     which is all that this network has of that layer. Neighbours are the bonds of the release
     where the authors take all atoms within 4 A.
@@ -87,15 +84,53 @@ class MEGNet(CrystalModel):
 
     def forward(self, batch: CrystalBatch) -> Tensor:
         """Predict one number for every crystal of a batch, shape (B,), or several."""
+        batch = self.labelled(batch)
         x = self.site(self.embedding(batch.atomic_numbers - 1))
         e = self.bond(self.basis(batch.edge_length))
         u = self.state(self.state_bias.expand(batch.n_crystals, -1))
-        bonds = torch.stack([batch.edge_source, batch.edge_target])
+        graph = _Bonds.of(batch, x.dtype)
         for block in self.blocks:
-            x, e, u = block(x, e, u, bonds, batch.crystal)
-        sites = self.site_readout(x, batch.crystal, batch.n_crystals)
-        edges = self.bond_readout(e, batch.crystal[batch.edge_source], batch.n_crystals)
+            x, e, u = block(x, e, u, graph)
+        sites = self.site_readout(x, graph.site_crystal, graph.n_sites, batch.n_crystals)
+        edges = self.bond_readout(e, graph.bond_crystal, graph.n_bonds, batch.n_crystals)
         return self.head(torch.cat([sites, edges, u], dim=1)).squeeze(-1)
+
+    def labels(self, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
+        """Tell nodes apart by their elements, and bonds by nothing but length and ends."""
+        return batch.atomic_numbers, torch.zeros_like(batch.edge_source)
+
+
+class _Bonds(NamedTuple):
+    """Who belongs to whom, and how many each stands for."""
+
+    source: Tensor
+    """(E,) int64, node that a bond leaves."""
+    target: Tensor
+    """(E,) int64, node that it enters."""
+    into: Tensor
+    """(E,), bonds into one atom of its target that it stands for."""
+    n_bonds: Tensor
+    """(E,), bonds of the crystal that it stands for."""
+    n_sites: Tensor
+    """(n,), atoms that a node stands for."""
+    bond_crystal: Tensor
+    """(E,) int64."""
+    site_crystal: Tensor
+    """(n,) int64."""
+
+    @classmethod
+    def of(cls, batch: CrystalBatch, dtype: torch.dtype) -> _Bonds:
+        """Take them from a batch."""
+        into, sizes = batch.edge_weight.to(dtype), batch.node_size.to(dtype)
+        return cls(
+            batch.edge_source,
+            batch.edge_target,
+            into,
+            into * sizes[batch.edge_target],
+            sizes,
+            batch.crystal[batch.edge_target],
+            batch.crystal,
+        )
 
 
 class _Block(nn.Module):
@@ -106,13 +141,21 @@ class _Block(nn.Module):
         self.dense = nn.ModuleList(
             _mlp(width, 2 * width, width) if dense else nn.Identity() for _ in range(3)
         )
-        self.layer = MetaLayer(_BondUpdate(width), _SiteUpdate(width), _StateUpdate(width))
+        # Under the names that `torch_geometric.nn.MetaLayer` gives the three updates.
+        self.layer = nn.ModuleDict(
+            {
+                "edge_model": _BondUpdate(width),
+                "node_model": _SiteUpdate(width),
+                "global_model": _StateUpdate(width),
+            }
+        )
 
-    def forward(
-        self, x: Tensor, e: Tensor, u: Tensor, bonds: Tensor, crystal: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, e: Tensor, u: Tensor, graph: _Bonds) -> tuple[Tensor, Tensor, Tensor]:
         site, bond, state = self.dense
-        dx, de, du = self.layer(site(x), bonds, bond(e), state(u), crystal)
+        dx, de, du = site(x), bond(e), state(u)
+        de = self.layer["edge_model"](dx, de, du, graph)
+        dx = self.layer["node_model"](dx, de, du, graph)
+        du = self.layer["global_model"](dx, de, du, graph)
         return x + dx, e + de, u + du
 
 
@@ -121,8 +164,12 @@ class _BondUpdate(nn.Module):
         super().__init__()
         self.mlp = _mlp(4 * width, 2 * width, 2 * width, width)
 
-    def forward(self, source: Tensor, target: Tensor, e: Tensor, u: Tensor, crystal: Tensor) -> Tensor:
-        return self.mlp(torch.cat([source, target, e, u[crystal]], dim=1))
+    def forward(self, x: Tensor, e: Tensor, u: Tensor, graph: _Bonds) -> Tensor:
+        first = cast(nn.Linear, self.mlp[0])  # applied to atoms and states before they are gathered
+        source, target, bond, state = first.weight.chunk(4, dim=1)
+        v = linear(e, bond, first.bias).add_(linear(u, state)[graph.bond_crystal])
+        v = v.add_(linear(x, source)[graph.source]).add_(linear(x, target)[graph.target])
+        return self.mlp[1:](v)
 
 
 class _SiteUpdate(nn.Module):
@@ -130,9 +177,9 @@ class _SiteUpdate(nn.Module):
         super().__init__()
         self.mlp = _mlp(3 * width, 2 * width, 2 * width, width)
 
-    def forward(self, x: Tensor, bonds: Tensor, e: Tensor, u: Tensor, crystal: Tensor) -> Tensor:
-        into = scatter(e, bonds[1], dim_size=len(x), reduce="mean")
-        return self.mlp(torch.cat([into, x, u[crystal]], dim=1))
+    def forward(self, x: Tensor, e: Tensor, u: Tensor, graph: _Bonds) -> Tensor:
+        into = _mean(e, graph.target, graph.into, len(x))
+        return self.mlp(torch.cat([into, x, u[graph.site_crystal]], dim=1))
 
 
 class _StateUpdate(nn.Module):
@@ -140,10 +187,17 @@ class _StateUpdate(nn.Module):
         super().__init__()
         self.mlp = _mlp(3 * width, 2 * width, 2 * width, width)
 
-    def forward(self, x: Tensor, bonds: Tensor, e: Tensor, u: Tensor, crystal: Tensor) -> Tensor:
-        of_bonds = scatter(e, crystal[bonds[0]], dim_size=len(u), reduce="mean")
-        of_sites = scatter(x, crystal, dim_size=len(u), reduce="mean")
+    def forward(self, x: Tensor, e: Tensor, u: Tensor, graph: _Bonds) -> Tensor:
+        of_bonds = _mean(e, graph.bond_crystal, graph.n_bonds, len(u))
+        of_sites = _mean(x, graph.site_crystal, graph.n_sites, len(u))
         return self.mlp(torch.cat([of_bonds, of_sites, u], dim=1))
+
+
+def _mean(x: Tensor, index: Tensor, count: Tensor, size: int) -> Tensor:
+    """Take the means of rows by an index, each row counted; 0 where there is none."""
+    total = x.new_zeros(size, x.shape[1]).index_add(0, index, count[:, None] * x)
+    n = count.new_zeros(size).index_add(0, index, count)
+    return total / torch.where(n > 0.0, n, 1.0)[:, None]
 
 
 class _Readout(nn.Module):
@@ -152,10 +206,29 @@ class _Readout(nn.Module):
     def __init__(self, width: int, n_channels: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, n_channels)
-        self.attention = Set2Set(n_channels, _READOUT_STEPS)
+        self.attention = _CountedSet2Set(n_channels)
 
-    def forward(self, x: Tensor, crystal: Tensor, n_crystals: int) -> Tensor:
-        return self.attention(self.linear(x), crystal, dim_size=n_crystals)
+    def forward(self, x: Tensor, crystal: Tensor, count: Tensor, n_crystals: int) -> Tensor:
+        return self.attention(self.linear(x), crystal, count, n_crystals)
+
+
+class _CountedSet2Set(nn.Module):
+    """Set2Set in which a row is attended to as often as it counts; its LSTM has PyTorch Geometric's name."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2 * n_channels, n_channels)
+
+    def forward(self, x: Tensor, index: Tensor, count: Tensor, n_sets: int) -> Tensor:
+        q_star, state = x.new_zeros(n_sets, 2 * x.shape[1]), None
+        log_count = count.log()[:, None]
+        for _ in range(_READOUT_STEPS):
+            q, state = self.lstm(q_star[None], state)
+            score = (x * q[0][index]).sum(1, keepdim=True) + log_count
+            share = softmax(score, index, num_nodes=n_sets)
+            read = x.new_zeros(n_sets, x.shape[1]).index_add(0, index, share * x)
+            q_star = torch.cat([q[0], read], dim=1)
+        return q_star
 
 
 def _mlp(*sizes: int) -> nn.Sequential:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import permutations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ecn.data.batch import CrystalBatch
-from ecn.data.supercell import cell_difference, coloured_graph, with_self_loops
-from ecn.models.base import CrystalModel
+from ecn.data.supercell import cell_difference, coloured_graph
+from ecn.models.base import CrystalModel, ModelConfig
 from ecn.models.features import N_ELEMENTS, GaussianBasis, element_one_hot
-from ecn.models.layers import ColouredMessagePassing, NodeFunction, message_function, mlp, pool
+from ecn.models.layers import ColouredMessagePassing, MessageFunction, NodeFunction, mlp, pool
 from ecn.symmetry.spacegroup import PROTOTYPES, site_pattern
 from mpclean.errors import UserError
 
@@ -21,7 +22,7 @@ MAX_SITES = 6
 
 
 @dataclass(frozen=True)
-class PrototypeConfig:
+class PrototypeConfig(ModelConfig):
     """Options of `PrototypeECN`; those it shares with `ecn.models.ecn.ECN` have the same defaults."""
 
     prototype: str = "perovskite"
@@ -38,8 +39,6 @@ class PrototypeConfig:
     """Centre of the last Gaussian, in A."""
     basis_width: float = 0.6
     """Width of the Gaussians, in A."""
-    n_outputs: int = 1
-    """Numbers for every crystal, one for each target."""
 
 
 class PrototypeECN(CrystalModel):
@@ -66,6 +65,7 @@ class PrototypeECN(CrystalModel):
     config: PrototypeConfig
     site_colours: Tensor
     edge_colours: Tensor
+    loop_colours: Tensor
     sites: Tensor
     permutations: Tensor
 
@@ -80,6 +80,9 @@ class PrototypeECN(CrystalModel):
         self.register_buffer("permutations", orders, persistent=False)
         positions = torch.from_numpy(PROTOTYPES[config.prototype].frac_coords)
         self.register_buffer("sites", positions.to(torch.get_default_dtype()), persistent=False)
+        first = np.unique(pattern.site_colours, return_index=True)[1]
+        loops = torch.from_numpy(pattern.edge_colours[0, first, first])
+        self.register_buffer("loop_colours", loops, persistent=False)
         self.n_edge_colours = 1 + int(pattern.edge_colours.max())
         self.n_site_colours = 1 + int(pattern.site_colours.max())
         self.site = nn.Linear(N_ELEMENTS, config.width)
@@ -87,7 +90,7 @@ class PrototypeECN(CrystalModel):
         self.bond = nn.Linear(config.n_centres, config.n_centres)
         self.layers = nn.ModuleList(
             ColouredMessagePassing(
-                (message_function(config.width, config.n_centres) for _ in range(self.n_edge_colours)),
+                (MessageFunction(config.width, config.n_centres) for _ in range(self.n_edge_colours)),
                 (NodeFunction(config.width) for _ in range(self.n_site_colours)),
             )
             for _ in range(config.n_layers)
@@ -103,18 +106,34 @@ class PrototypeECN(CrystalModel):
         UserError
             If a crystal has another number of atoms than the prototype.
         """
-        site, cell = self.assign(batch)
-        edges = with_self_loops(batch)
-        edges = edges._replace(image=edges.image + cell[edges.target] - cell[edges.source])
-        difference = cell_difference(edges.image, self.config.side)
-        colour = self.edge_colours[difference, site[edges.target], site[edges.source]]
-        graph = coloured_graph(edges, colour, self.n_edge_colours, side=self.config.side, quotient=True)
-        graph = graph.merged()
+        batch = self.labelled(batch)
+        assert batch.node_label is not None
+        assert batch.edge_label is not None
+        colour = batch.node_label % self.n_site_colours
+        graph = coloured_graph(
+            batch,
+            batch.edge_label,
+            self.loop_colours[colour],
+            self.n_edge_colours,
+            side=self.config.side,
+            quotient=True,
+        )
         x = self.site(element_one_hot(batch.atomic_numbers, self.site.weight.dtype))
         e = self.bond(self.basis(graph.length))
         for layer in self.layers:
-            x = layer(x, e, graph, self.site_colours[site])
+            x = layer(x, e, graph, colour)
         return self.crystal_head(pool(self.node_head(x), batch)).squeeze(-1)
+
+    def labels(self, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
+        """Tell nodes apart by their elements and sites, and bonds by their colours.
+
+        Positions say nothing more once they have put every atom on its site.
+        """
+        site, cell = self.assign(batch)
+        image = batch.edge_image + cell[batch.edge_target] - cell[batch.edge_source]
+        difference = cell_difference(image, self.config.side)
+        colour = self.edge_colours[difference, site[batch.edge_target], site[batch.edge_source]]
+        return batch.atomic_numbers * self.n_site_colours + self.site_colours[site], colour
 
     def assign(self, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
         """The site of every atom, and the cell of the prototype's lattice that it lies in.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.models.schnet import InteractionBlock, ShiftedSoftplus
 
 from ecn.data.batch import CrystalBatch
-from ecn.models.base import CrystalModel
+from ecn.models.base import CrystalModel, ModelConfig
 from ecn.models.features import N_ELEMENTS, GaussianBasis
 from ecn.models.layers import pool
 
 
 @dataclass(frozen=True)
-class SchNetConfig:
+class SchNetConfig(ModelConfig):
     """Options of `SchNet`; the defaults are those of its authors, up to the cutoff."""
 
     width: int = 64
@@ -28,8 +30,6 @@ class SchNetConfig:
     """Gaussians that distances are expanded on: one every 0.1 A."""
     basis_width: float = 10**-0.5
     """Width of the Gaussians, ``gamma^(-1/2)`` with gamma = 10 / A^2, in A."""
-    n_outputs: int = 1
-    """Numbers for every crystal, one for each target."""
 
 
 class SchNet(CrystalModel):
@@ -42,7 +42,7 @@ class SchNet(CrystalModel):
         x_i <- x_i + L ssp(L sum_j W_ij * L x_j)
         y    = mean over atoms of L ssp(L x_i)
 
-    The interaction block is that of `torch_geometric.nn.models.SchNet`, with the filters of
+    The interaction block has the weights of that of `torch_geometric.nn.models.SchNet`, with the filters of
     the authors' program: smoothly cut off, and without a nonlinearity at their end. Atoms
     interact along the bonds of the release where the authors take all pairs within the cutoff.
 
@@ -67,14 +67,24 @@ class SchNet(CrystalModel):
 
     def forward(self, batch: CrystalBatch) -> Tensor:
         """Predict one number for every crystal of a batch, shape (B,), or several."""
+        batch = self.labelled(batch)
         x = self.embedding(batch.atomic_numbers - 1)
         # The cosine would rise again beyond the cutoff.
         length = batch.edge_length.to(x.dtype).clamp(max=self.config.cutoff)
         e = self.basis(length)
-        bonds = torch.stack([batch.edge_source, batch.edge_target])
-        for interaction in self.interactions:
-            x = x + interaction(x, bonds, length, e)
+        passed = (
+            0.5 * batch.edge_weight.to(x.dtype) * (1.0 + torch.cos(torch.pi / self.config.cutoff * length))
+        )
+        for block in cast(Iterable[InteractionBlock], self.interactions):
+            filters = passed[:, None] * block.conv.nn(e)
+            message = filters * block.conv.lin1(x).index_select(0, batch.edge_source)
+            total = message.new_zeros(len(x), message.shape[1]).index_add(0, batch.edge_target, message)
+            x = x + block.lin(block.act(block.conv.lin2(total)))
         return pool(self.head(x), batch).squeeze(-1)
+
+    def labels(self, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
+        """Tell nodes apart by their elements, and bonds by nothing but length and ends."""
+        return batch.atomic_numbers, torch.zeros_like(batch.edge_source)
 
 
 def _interaction(config: SchNetConfig) -> InteractionBlock:

@@ -39,10 +39,14 @@ def random_batch(
     return CrystalBatch(
         atomic_numbers=torch.from_numpy(rng.integers(1, 104, size=len(crystal))),
         crystal=torch.from_numpy(crystal),
+        node_size=torch.ones(len(crystal), dtype=torch.int64),
+        atom_node=torch.arange(len(crystal)),
         edge_source=torch.from_numpy(np.concatenate([source, target])),
         edge_target=torch.from_numpy(np.concatenate([target, source])),
         edge_image=torch.from_numpy(np.concatenate([image, -image]).astype(np.int8)),
         edge_length=torch.from_numpy(np.tile(length, 2)).to(dtype),
+        edge_area=torch.from_numpy(np.tile(rng.uniform(0.0, 3.0, size=len(length)), 2)).to(dtype),
+        edge_weight=torch.ones(2 * len(length), dtype=dtype),
         lattice=torch.from_numpy(rng.normal(0.0, 4.0, size=(len(sizes), 3, 3))).to(dtype),
         frac_coords=torch.from_numpy(rng.uniform(size=(len(crystal), 3))).to(dtype),
         bravais_lattice=torch.from_numpy(rng.integers(len(BRAVAIS_TYPES), size=len(sizes))),
@@ -75,24 +79,26 @@ def perovskite_batch(seed: int = 0, n: int = 3, dtype: torch.dtype = torch.float
 
 
 def crystals_of(batch: CrystalBatch) -> list[CrystalBatch]:
-    """Every crystal of a batch as a batch of its own."""
+    """Take a batch apart into batches of one crystal."""
     found = []
     for k in range(batch.n_crystals):
-        atoms = batch.crystal == k
-        bonds = atoms[batch.edge_source]
-        first = int(atoms.nonzero()[0])
+        nodes, atoms = batch.crystal == k, batch.crystal[batch.atom_node] == k
+        bonds = nodes[batch.edge_source]
+        first = int(nodes.nonzero()[0])
+        of_nodes = ("atomic_numbers", "node_size", "frac_coords")
+        of_bonds = ("edge_image", "edge_length", "edge_area", "edge_weight")
         found.append(
-            CrystalBatch(
-                atomic_numbers=batch.atomic_numbers[atoms],
-                crystal=torch.zeros(int(atoms.sum()), dtype=torch.int64),
+            batch._replace(
+                **{name: getattr(batch, name)[nodes] for name in of_nodes},
+                **{name: getattr(batch, name)[bonds] for name in of_bonds},
+                **{
+                    name: getattr(batch, name)[k : k + 1]
+                    for name in ("lattice", "bravais_lattice", "is_hubbard")
+                },
+                crystal=torch.zeros(int(nodes.sum()), dtype=torch.int64),
+                atom_node=batch.atom_node[atoms] - first,
                 edge_source=batch.edge_source[bonds] - first,
                 edge_target=batch.edge_target[bonds] - first,
-                edge_image=batch.edge_image[bonds],
-                edge_length=batch.edge_length[bonds],
-                lattice=batch.lattice[k : k + 1],
-                frac_coords=batch.frac_coords[atoms],
-                bravais_lattice=batch.bravais_lattice[k : k + 1],
-                is_hubbard=batch.is_hubbard[k : k + 1],
                 n_crystals=1,
             )
         )

@@ -77,7 +77,7 @@ def permuted_graph(
         target=target[order],
         length=own.length[order],
         bond=own.bond[order],
-        count=own.count[order],
+        weight=own.weight[order],
         bounds=(0, *torch.cumsum(counts, 0).tolist()),
         copies=1,
     )

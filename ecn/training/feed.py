@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import psutil
 import torch
@@ -31,13 +31,23 @@ class Feed:
         Where to read.
     device, dtype
         Where the rows go, and their real numbers' precision.
+    prepare
+        What is done once with crystals as read, see `ecn.models.base.CrystalModel.prepare`.
     streamed
         Whether to read them anew for every epoch, instead of once.
     """
 
-    def __init__(self, rows: Rows, device: torch.device, dtype: torch.dtype, *, streamed: bool) -> None:
-        self.rows, self.device, self.dtype = rows, device, dtype
-        self.resident = None if streamed else rows.read().to(device, dtype)
+    def __init__(
+        self,
+        rows: Rows,
+        device: torch.device,
+        dtype: torch.dtype,
+        prepare: Callable[[CrystalTensors], CrystalTensors],
+        *,
+        streamed: bool,
+    ) -> None:
+        self.rows, self.device, self.dtype, self.prepare = rows, device, dtype, prepare
+        self.resident = None if streamed else self._read()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,8 +68,12 @@ class Feed:
             yield self.resident, _order(len(self.resident), generator).to(self.device)
             return
         for groups in _order(len(self.rows.groups), generator).split(SHUFFLED_GROUPS):
-            block = self.rows.read(groups.tolist())
-            yield block.to(self.device, self.dtype), _order(len(block), generator).to(self.device)
+            block = self._read(groups.tolist())
+            yield block, _order(len(block), generator).to(self.device)
+
+    def _read(self, groups: Iterable[int] | None = None) -> Dataset:
+        rows = self.rows.read(groups).to("cpu", self.dtype)
+        return replace(rows, crystals=self.prepare(rows.crystals)).to(self.device)
 
 
 def _order(n: int, generator: Generator | None) -> Tensor:
@@ -83,13 +97,9 @@ def must_stream(
         GiB that they may take; half of what is free on the device by default.
     """
     first = rows.read([0])
-    estimate = _n_bytes(first.crystals.to("cpu", dtype)) / len(first) * n_rows
+    estimate = first.crystals.to("cpu", dtype).nbytes / len(first) * n_rows
     available = limit * 2**30 if limit is not None else _SHARE * _free_bytes(device)
     return estimate > available
-
-
-def _n_bytes(crystals: CrystalTensors) -> int:
-    return sum(getattr(crystals, field.name).nbytes for field in fields(crystals))
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -285,7 +285,10 @@ def _train(
     if state is not None:
         way_out = f"go on where there is more, or train a new run and {way_out}"
     with memory_of(fabric.device, way_out):
-        feeds = [Feed(rows, fabric.device, dtype, streamed=streamed) for rows in (train, validation)]
+        feeds = [
+            Feed(rows, fabric.device, dtype, network.prepare, streamed=streamed)
+            for rows in (train, validation)
+        ]
     loop = Loop(fabric, network, goal, preset, *feeds, seed=config.seed, time_limit=config.time_limit)
     if state is not None:
         try:

@@ -101,6 +101,7 @@ def test_all_permutations_of_nodes_have_no_cells():
         small(group="S8n")
 
 
-def test_edges_by_which_atoms_move_do_not_fade():
-    with pytest.raises(ValueError, match="leave envelope null"):
-        small(envelope=5.0)
+@pytest.mark.parametrize("options", [{"envelope": 5.0}, {"fade_area": 0.1}, {"fade_length": 0.5}], ids=str)
+def test_edges_by_which_atoms_move_do_not_fade(options):
+    with pytest.raises(ValueError, match="leave envelope, fade_area and fade_length null"):
+        small(**options)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from ecn.data.supercell import ColouredGraph
 from ecn.data.tensors import cell_tensors
 from ecn.models import build
 from ecn.models.ecn import ECN, ECNConfig
@@ -71,33 +70,6 @@ def test_the_quotient_tells_colours_apart():
     assert (model(batch) - model(moved)).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("options", [{"group": g} for g in ("S8", "S8n", "aP", "lattice")], ids=str)
-@pytest.mark.parametrize("symmetry_breaking", [False, True])
-def test_bonds_that_say_the_same_are_gone_through_once(options, symmetry_breaking, perovskite, monkeypatch):
-    model = small(symmetry_breaking=symmetry_breaking, **options)
-    edges = []
-    merged = ColouredGraph.merged
-
-    def watched(graph):
-        found = merged(graph)
-        edges.append((len(found.length), len(graph.length)))
-        return found
-
-    def outputs_and_gradients():
-        model.zero_grad()
-        output = model(perovskite)
-        output.sum().backward()
-        return [output.detach(), *(p.grad.clone() for p in model.parameters())]
-
-    monkeypatch.setattr(ColouredGraph, "merged", watched)
-    once = outputs_and_gradients()
-    monkeypatch.setattr(ColouredGraph, "merged", lambda graph: graph)
-    torch.testing.assert_close(once, outputs_and_gradients(), rtol=1e-9, atol=1e-9)
-    ((few, many),) = edges
-    # Under P1bar, and on the supercell, bonds to images in other cells are not the same.
-    assert few < many or symmetry_breaking or options["group"] == "aP"
-
-
 def test_the_embedding_is_linear_in_both_one_hots():
     model, batch = small(), random_batch()
     elements = torch.nn.functional.one_hot(batch.atomic_numbers - 1, 103).double()
@@ -152,6 +124,10 @@ def test_sums_grow_with_the_crystal_and_means_do_not():
         edge_target=torch.cat([batch.edge_target, batch.edge_target + 3]),
         edge_image=batch.edge_image.repeat(2, 1),
         edge_length=batch.edge_length.repeat(2),
+        edge_area=batch.edge_area.repeat(2),
+        edge_weight=batch.edge_weight.repeat(2),
+        node_size=batch.node_size.repeat(2),
+        atom_node=torch.arange(6),
         frac_coords=batch.frac_coords.repeat(2, 1),
     )
     mean, total = small(), small(pooling="sum")
@@ -203,14 +179,7 @@ def test_a_bond_that_becomes_too_long_for_the_envelope_changes_nothing_at_once(g
     model, batch = small(group=group, symmetry_breaking=symmetry_breaking, envelope=5.0), random_batch()
     kept = torch.ones(len(batch.edge_length), dtype=torch.bool)
     kept[[0, len(kept) // 2]] = False  # both directions of the first bond
-    without = model(
-        batch._replace(
-            **{
-                f"edge_{name}": getattr(batch, f"edge_{name}")[kept]
-                for name in ("source", "target", "image", "length")
-            }
-        )
-    )
+    without = model(batch.with_bonds(kept))
 
     def change(length):
         """What the bond is worth at some length."""
@@ -244,6 +213,8 @@ def simple_cubic():
         edge_target=here,
         edge_image=steps,
         edge_length=torch.full((6,), 2.5),
+        edge_area=torch.full((6,), torch.inf),
+        edge_weight=torch.ones(6),
         lattice=2.5 * torch.eye(3)[None],
         bravais_lattice=torch.tensor([BRAVAIS_TYPES.index("cP")]),
     )

@@ -14,8 +14,8 @@ from ecn.models.layers import (
     EquivariantLayer,
     Gate,
     GatedMessage,
+    MessageFunction,
     NodeFunction,
-    message_function,
     pool,
 )
 from ecn.symmetry.groups import cell_group, group_elements, regular_action, translations
@@ -143,7 +143,7 @@ def itself_or_another(source, target):
 
 
 def plain_layer():
-    return ColouredMessagePassing((message_function(NODES, EDGES) for _ in range(2)), [NodeFunction(NODES)])
+    return ColouredMessagePassing((MessageFunction(NODES, EDGES) for _ in range(2)), [NodeFunction(NODES)])
 
 
 def test_under_s8n_the_layer_is_a_message_passing_network():
@@ -160,7 +160,8 @@ def test_under_s8n_the_layer_is_a_message_passing_network():
     length_of = e.repeat_interleave(8, dim=0)
     for edge, (j, i) in enumerate(zip(own_graph.source.tolist(), own_graph.target.tolist(), strict=True)):
         v = torch.cat([x[i], x[j], length_of[edge]])
-        expected[i] += (own if i == j else others)(v[None])[0]
+        first, _, second, _, gate = own if i == j else others
+        expected[i] += gate(silu(second(silu(first(v[None])))))[0]
     found = layer(x, e, graph)
     torch.testing.assert_close(found, layer.node_functions[0](torch.cat([expected, x], dim=1)))
 
@@ -176,7 +177,7 @@ def complete_graph(colour):
         target=target[order],
         length=torch.ones(n * n),
         bond=torch.arange(n * n),
-        count=torch.ones(n * n, dtype=torch.int64),
+        weight=torch.ones(n * n),
         bounds=(0, *torch.cumsum(torch.bincount(found), 0).tolist()),
         copies=1,
     )
@@ -185,8 +186,8 @@ def complete_graph(colour):
 class OfTheSource(torch.nn.Linear):
     """A linear function of x_j alone."""
 
-    def forward(self, v):
-        return super().forward(v[:, NODES : 2 * NODES])
+    def forward(self, x, e, graph, places):
+        return super().forward(x[graph.source[places]])
 
 
 class Messages(torch.nn.Module):
@@ -293,7 +294,7 @@ def test_node_functions_go_by_colour():
     graph = complete_graph(np.zeros((6, 6), np.int64))
     x, colour = torch.randn(6, NODES), torch.tensor([2, 0, 1, 0, 2, 2])
     found = layer(x, torch.zeros(36, EDGES), graph, colour)
-    m = layer.edge_functions[0](torch.cat([x, x], dim=1)).sum(0)
+    m = (x @ layer.edge_functions[0].weight.T + layer.edge_functions[0].bias).sum(0)
     for i in range(6):
         torch.testing.assert_close(found[i], functions[colour[i]](torch.cat([m, x[i]])))
 

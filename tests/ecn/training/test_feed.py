@@ -37,7 +37,7 @@ def grouped(make_release, rows, reseal):
 @pytest.fixture
 def streamed(grouped):
     rows = find_rows(open_release(grouped), "train", [task("formation_energy")])
-    return Feed(rows, CPU, torch.float32, streamed=True)
+    return Feed(rows, CPU, torch.float32, lambda crystals: crystals, streamed=True)
 
 
 def ids(blocks):
