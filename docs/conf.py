@@ -120,7 +120,7 @@ def pages():
         table(
             ("rule", "stays what is", "what it does"),
             [
-                (f"`{name}`", rule.title, first_line(sys.modules[rule.apply.__module__].__doc__))
+                (f"`{name}`", rule().title, first_line(sys.modules[rule.__module__].__doc__))
                 for name, rule in RULES.items()
             ],
         ),

@@ -66,11 +66,19 @@ def main() -> None:
     "a folder of lists of ids.  [default: published where there is one, else random]",
 )
 @click.option(
-    "--dedup",
-    metavar="key|structure",
-    help="Of records with equal formula and space group, drop all but the lowest in energy, as the paper "
-    "does, or only those with equal structures.  [default: key]",
+    "--rules",
+    metavar="NAME,NAME",
+    help="Rules in their order, after record.  [default: those of the version]",
 )
+@click.option(
+    "--rule",
+    "parameters",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Parameter of a rule, repeatable: max_atoms=50, dimensionality=3, or dedup=structure, to exclude "
+    "equal structures only.",
+)
+@click.option("--plan", metavar="FILE", help="Rules and their parameters from a TOML file.")
 @click.option(
     "--min-area", type=click.FloatRange(min=0), metavar="A2", help="Smallest Voronoi face of a bond, A^2."
 )
@@ -95,7 +103,7 @@ def main() -> None:
 )
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
 @one_line_errors
-def build(min_area: float | None, **options: Any) -> None:
+def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...], **options: Any) -> None:
     """Build a release from a source."""
     from mpclean.pipeline.run import build
     from mpclean.release.tables import (
@@ -109,10 +117,13 @@ def build(min_area: float | None, **options: Any) -> None:
         split_rows,
         target_rows,
     )
+    from mpclean.rules.choice import parse_value
 
     if min_area is not None:
         options["min_area"] = min_area
-    release = build(**options)
+    if rules is not None:
+        options["rules"] = [name.strip() for name in rules.split(",") if name.strip()]
+    release = build(rule=dict(map(parse_value, parameters)), **options)
     for rows in (funnel_rows, split_rows, target_rows):
         click.echo(render(rows(release.manifest)) + "\n")
     if (merges := merge_rows(release.manifest))[1]:

@@ -30,6 +30,7 @@ from mpclean.pipeline import executor as engine
 from mpclean.pipeline.single import ExamineTask, documents, examine, judge_release
 from mpclean.pipeline.steps import Bonds
 from mpclean.release.reader import Release
+from mpclean.rules.choice import remade
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.schema import RELEASE
 
@@ -118,7 +119,7 @@ class Predictor:
                     "averaged; give runs of one target and one kind of release"
                 )
         self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
-        self.rules = tuple(rules["rules"])
+        self.rules = remade(rules["rules"], rules.get("rule_parameters"))
         self.synthetic = any(member.config.release["synthetic"] for member in members)
 
     def predict(self, structures: Iterable[Structure | Crystal | Atoms]) -> list[Prediction]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MIN_ROWS = 2
 
 #: Entries of a release's manifest that say how a crystal became a graph, and by which rules it stayed.
-_FEATURISER = ("bonds", "min_area", "cutoff", "rules")
+_FEATURISER = ("bonds", "min_area", "cutoff", "rules", "rule_parameters")
 
 #: Entries of a run's configuration, and settings of its training, that may differ when it is resumed.
 _MAY_DIFFER = ("packages", "format_version", "max_edges")

@@ -91,7 +91,7 @@ class Outcome:
         Records that the rule ``duplicate`` would keep with the formula of the source's own cell; None
         without that rule.
     duplicates
-        What each way of ``--dedup`` would exclude (`mpclean.release.tables.merge_statistics`); None
+        What each ``dedup`` of that rule would exclude (`mpclean.release.tables.merge_statistics`); None
         without that rule.
     replay
         The build against the published list (`mpclean.pipeline.replay.compare`); None without one.

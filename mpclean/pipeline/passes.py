@@ -7,7 +7,7 @@ batch that has its file is not worked on again (`mpclean.pipeline.resume`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from mpclean.pipeline.steps import (
 )
 from mpclean.rules.duplicate import tied
 from mpclean.sources import Source
-from mpclean.vocabulary.schema import BONDS, KEY, MATCHED, MATCHES
+from mpclean.vocabulary.schema import MATCHED, MATCHES, schema
 
 #: Groups of records that are compared in structure in one task: mostly pairs, a dozen a second, and minutes
 #: for each at worst.
@@ -110,9 +110,9 @@ class Passes:
                 bar.update(batch.num_rows)
         self._prepared.end()
 
-    def keys(self) -> pa.Table:
-        """What the rules need to know of every record, `KEY`, in the order of the source."""
-        return _table(self._prepared, KEY)
+    def keys(self, columns: Iterable[str]) -> pa.Table:
+        """What rules need to know of every record: columns of `PREPARED`, in the order of the source."""
+        return _table(self._prepared, schema(*columns))
 
     def stated(self) -> tuple[list[str], dict[str, Any]]:
         """What records state themselves.
@@ -149,7 +149,7 @@ class Passes:
         Parameters
         ----------
         keys
-            Table with the columns of `KEY`, in the order of the source.
+            Table with ``position`` and ``spacegroup_number``, in the order of the source.
         """
         hashes = np.empty(len(keys), dtype=np.int64)  # of formulas, which would take three times as much
         begin = 0
@@ -166,7 +166,8 @@ class Passes:
         Parameters
         ----------
         keys
-            Table with the columns of `KEY`, in the order of the source.
+            Table with the columns of `mpclean.rules.duplicate.Duplicate` that `PREPARED` has, in the order
+            of the source.
 
         Returns
         -------
@@ -221,18 +222,21 @@ class Passes:
         ]
         return _join(parts).take(pa.array(np.argsort(order)))
 
-    def bond(self, keys: pa.Table) -> pa.Table:
-        """Third pass: bonds of the records that are left.
+    def bond(self, keys: pa.Table, columns: Iterable[str]) -> pa.Table:
+        """Third pass: bonds of the records that are still kept.
 
         Parameters
         ----------
         keys
-            Table with the columns of `KEY`, in the order of the source.
+            Table of keys with ``position``, in the order of the source.
+        columns
+            Columns of `BONDED` that rules need to know.
 
         Returns
         -------
-        The keys, their reasons replaced by the columns of `BONDS`.
+        The keys with these columns; ``reason`` and ``detail`` are those of the bonds now.
         """
+        wanted = dict.fromkeys(["position", "reason", "detail", *columns])
         numbers: deque[int] = deque()
         with tqdm(total=keys.num_rows, desc="bonding", unit=" crystals", disable=None) as bar:
 
@@ -248,12 +252,12 @@ class Passes:
             for batch in run(bond, tasks(), self._workers, rescue):
                 self._bonded.write(numbers.popleft(), batch)
                 bar.update(batch.num_rows)
-        bonds = _table(self._bonded, BONDS)
+        bonds = _table(self._bonded, schema(*wanted))
         assert bonds["position"].equals(keys["position"]), "the bonds are not those of the records"
-        kept = keys.drop_columns(["reason", "detail"])
-        for name in BONDS.names[1:]:
-            kept = kept.append_column(name, bonds[name])
-        return kept
+        keys = keys.select([name for name in keys.column_names if name == "position" or name not in wanted])
+        for name in bonds.column_names[1:]:
+            keys = keys.append_column(name, bonds[name])
+        return keys
 
     def bonded(self, positions: pa.ChunkedArray, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Rows of the second pass at sorted positions, batch by batch, or some columns of them."""
@@ -292,15 +296,15 @@ def _join(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.concat_batches(batches)
 
 
-def _table(files: BatchFiles, schema: pa.Schema) -> pa.Table:
+def _table(files: BatchFiles, columns: pa.Schema) -> pa.Table:
     """Some columns of all batches, in pieces large enough to cost little beside what is in them."""
     pieces, batches = [], []
     for number in files:
-        batches.append(files.read(number, schema.names))
+        batches.append(files.read(number, columns.names))
         if len(batches) == _IN_A_PIECE:
             pieces.append(pa.concat_batches(batches))
             batches = []
-    return pa.Table.from_batches([*pieces, *batches], schema=schema)
+    return pa.Table.from_batches([*pieces, *batches], schema=columns)
 
 
 def _by_batch(files: BatchFiles, positions: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:

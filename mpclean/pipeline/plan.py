@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,11 +12,12 @@ import pyarrow as pa
 
 from mpclean.errors import UserError
 from mpclean.pipeline.steps import Bonds
+from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import is_release
-from mpclean.rules.duplicate import DEDUP
+from mpclean.rules import Rule
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.sources.downloads import fetch
-from mpclean.sources.versions import Version, find_version
+from mpclean.sources.versions import Version
 from mpclean.splits import read_split
 
 #: Longest edge of a graph of all neighbours within a radius, A (Perov-5).
@@ -38,8 +40,8 @@ class Plan:
         Folder of the release.
     bonds
         How bonds are found.
-    dedup
-        Name of `mpclean.rules.duplicate.DEDUP`: what the rule ``duplicate`` compares.
+    rules
+        In the order in which they run, with their parameters.
     split
         ``random``, or a table of `mpclean.vocabulary.schema.SPLIT` with words for where it came from.
     drift
@@ -55,7 +57,7 @@ class Plan:
     origin: str
     out: Path
     bonds: Bonds
-    dedup: str
+    rules: tuple[Rule, ...]
     split: tuple[pa.Table, str] | None
     drift: bool
     limit: int | None
@@ -65,15 +67,21 @@ class Plan:
         """What the work on crystals depends on; not what comes after it, nor who does it, nor where."""
         others = ("source", "origin", "out", "split", "workers")
         own = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in others}
-        return own | {"identity": self.source.identity, "parameters": dict(self.source.parameters)}
+        # A rule of another package is no part of our code, which `mpclean.pipeline.resume` looks at.
+        code = [file_sha256(Path(inspect.getfile(type(rule)))) for rule in self.rules]
+        return own | {
+            "identity": self.source.identity,
+            "parameters": dict(self.source.parameters),
+            "code": code,
+        }
 
 
 def make_plan(
-    version_name: str | None,
+    version: Version,
     source: str | Path | None,
     out: str | Path | None,
     split: str | Path | None,
-    dedup: str | None,
+    rules: tuple[Rule, ...],
     min_area: float,
     workers: int | str,
     limit: int | None,
@@ -87,13 +95,8 @@ def make_plan(
     UserError
         If the wishes contradict one another, or the source cannot be opened.
     """
-    version = find_version(version_name)
     if not 0.0 <= min_area < math.inf:
         raise UserError(f"--min-area {min_area}: an area in A^2, 0 or more, is needed")
-    if dedup is not None and dedup not in DEDUP:
-        raise UserError(f"--dedup {dedup}: unknown; known are {', '.join(DEDUP)}")
-    if dedup is not None and "duplicate" not in version.rules:
-        raise UserError(f"--dedup {dedup}: version {version.name} is built without the rule duplicate")
     if out is None:
         if version.release is None:
             raise UserError("a build without --version needs --out DIR, which also names the release")
@@ -132,7 +135,7 @@ def make_plan(
         origin=str(source or opened.identity.name),
         out=Path(out),
         bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
-        dedup=dedup or "key",
+        rules=rules,
         split=_chosen_split(split, opened, version),
         drift=drift,
         limit=limit,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,12 +21,17 @@ from mpclean.pipeline.writing import write_release
 from mpclean.release.atomic import move_into_place, require_free, staging_folder
 from mpclean.release.reader import Release, open_release
 from mpclean.release.tables import merge_statistics, target_statistics
-from mpclean.rules import RULES
+from mpclean.rules import Rule
 from mpclean.rules.base import partition
-from mpclean.rules.duplicate import DEDUP
+from mpclean.rules.choice import FIRST, choose, read_plan
+from mpclean.rules.duplicate import Dedup, Duplicate
+from mpclean.sources.versions import find_version
 from mpclean.splits import published, shuffled
 from mpclean.splits.base import FRACTIONS, SEED
-from mpclean.vocabulary.schema import MATCHES, SOURCE_LABELS, SOURCE_WORDS, TARGETS
+from mpclean.vocabulary.schema import BONDED, PREPARED, SOURCE_LABELS, SOURCE_WORDS, TARGETS
+
+#: Key columns that are there whatever the rules read.
+_ALWAYS = ("position", "material_id", "nsites", "reason", "detail")
 
 #: Columns of labels that are read at a time.
 _AT_A_TIME = 4
@@ -36,7 +42,9 @@ def build(
     source: str | Path | None = None,
     out: str | Path | None = None,
     split: str | Path | None = None,
-    dedup: str | None = None,
+    rules: Sequence[str] | None = None,
+    rule: Mapping[str, Any] | None = None,
+    plan: str | Path | None = None,
     min_area: float = MIN_AREA,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -60,9 +68,15 @@ def build(
     split
         ``random``, ``published``, or the path of a split. By default published where the
         source brings a split or the version has published lists, else random.
-    dedup
-        What makes records duplicates: ``key``, equal formula and space group as in the paper, or
-        ``structure``, equal structures besides; ``key`` by default.
+    rules
+        Names of rules in the order in which they run, after ``record``, which always does; those of the
+        version by default.
+    rule
+        Parameters of rules by name, as ``{"max_atoms": 100}`` or, where two rules have one of that name,
+        ``{"size.max_atoms": 100}``.
+    plan
+        Path of a TOML file with rules and parameters (`mpclean.rules.choice.read_plan`); what `rule` says
+        as well counts more.
     min_area
         Smallest Voronoi face that makes a bond, A^2.
     workers
@@ -98,15 +112,21 @@ def build(
             "--workers are processes of this machine and --scheduler is another; give one of them"
         )
     who = scheduler or workers or usable_cores()
-    plan = make_plan(version, source, out, split, dedup, min_area, who, limit, allow_version_drift, options)
-    with staging_folder(plan.out) as folder:
-        require_free(plan.out, force)
-        with unfinished(plan.out, plan.facts(), folder) as batches:
-            passes = Passes(batches, plan.source, plan.bonds, plan.limit, plan.workers)
-            write_release(plan, passes, folder / "release", judge(plan, passes))
-            _require_still_free(plan.out, force)
-            move_into_place(folder / "release", plan.out)
-    return open_release(plan.out)
+    if plan is not None and rules is not None:
+        raise UserError("--plan and --rules both name rules; give one of them")
+    known = find_version(version)
+    chosen = choose(
+        known.rules if rules is None else rules, rule or {}, read_plan(Path(plan)) if plan else None
+    )
+    made = make_plan(known, source, out, split, chosen, min_area, who, limit, allow_version_drift, options)
+    with staging_folder(made.out) as folder:
+        require_free(made.out, force)
+        with unfinished(made.out, made.facts(), folder) as batches:
+            passes = Passes(batches, made.source, made.bonds, made.limit, made.workers)
+            write_release(made, passes, folder / "release", judge(made, passes))
+            _require_still_free(made.out, force)
+            move_into_place(folder / "release", made.out)
+    return open_release(made.out)
 
 
 def _require_still_free(out: Path, force: bool) -> None:
@@ -126,33 +146,35 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
         If no record is kept.
     """
     passes.prepare(None if plan.drift else plan.version.require)
-    keys = passes.keys()
+    keys = passes.keys(_key_columns(plan.rules))
     stated_versions, spacegroups = passes.stated()
     stages = [Stage("records", "records read", keys.num_rows)]
     by_source_formula = duplicates = None
     ledger = []
-    rules = [DEDUP[plan.dedup] if name == "duplicate" else RULES[name] for name in plan.version.rules]
-    bonded = False
-    for rule in rules:
-        if rule.needs_bonds and not bonded:
-            keys, bonded = passes.bond(keys), True
-        if rule.needs_matches:
-            by_source_formula = passes.distinct_by_source_formula(keys)
-            keys = passes.match(keys)
-            duplicates = merge_statistics((name, each.apply(keys)[1]) for name, each in DEDUP.items())
-        keys, dropped = rule.apply(keys)
-        if rule.needs_matches:
-            keys = keys.drop_columns(MATCHES.names[1:])
-        ledger.append(dropped)
-        stages.append(Stage(rule.name, rule.title, keys.num_rows, dropped.num_rows))
-        if rule.name == "record" and not keys.num_rows:
-            raise UserError(_nothing_readable(plan.origin, dropped))
+    bonded = matched = False
+    for number, rule in enumerate(plan.rules):
+        if rule.after_bonds and not bonded:
+            keys, bonded = passes.bond(keys, _columns(plan.rules[number:], BONDED)), True
+        if rule.after_matches and not matched:
+            if isinstance(rule, Duplicate):
+                by_source_formula = passes.distinct_by_source_formula(keys)
+            keys, matched = passes.match(keys), True
+        if isinstance(rule, Duplicate):
+            duplicates = merge_statistics((how, Duplicate(how).apply(keys)[1]) for how in get_args(Dedup))
+        keys, excluded = rule.apply(keys)
+        # As long as the source: a column is held no longer than a rule may ask for it.
+        later = {*_ALWAYS, *(name for other in plan.rules[number + 1 :] for name in _reads(other))}
+        keys = keys.select([name for name in keys.column_names if name in later])
+        ledger.append(excluded)
+        stages.append(Stage(rule.name, rule.title, keys.num_rows, excluded.num_rows))
+        if rule.name == FIRST and not keys.num_rows:
+            raise UserError(_nothing_readable(plan.origin, excluded))
     if not bonded:
         # No rule of this plan asks for bonds, but a crystal without them cannot be written.
-        keys = passes.bond(keys)
-        keys, dropped = partition(keys, keys["reason"].is_valid(), "bonds", keys["reason"], keys["detail"])
-        ledger.append(dropped)
-        stages.append(Stage("bonds", "with bonds", keys.num_rows, dropped.num_rows))
+        keys = passes.bond(keys, [])
+        keys, excluded = partition(keys, keys["reason"].is_valid(), "bonds", keys["reason"], keys["detail"])
+        ledger.append(excluded)
+        stages.append(Stage("bonds", "with bonds", keys.num_rows, excluded.num_rows))
 
     if not keys.num_rows:
         raise UserError(f"{plan.origin}: no record is left by the rules; {_most_common(ledger)}")
@@ -187,6 +209,22 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
         duplicates=duplicates,
         replay=replay,
     )
+
+
+def _reads(rule: Rule) -> tuple[str, ...]:
+    """The columns that must be there when a rule runs: what is matched is found from the paper's key."""
+    return (*rule.columns, *Duplicate.columns) if rule.after_matches else rule.columns
+
+
+def _columns(rules: Iterable[Rule], known: pa.Schema) -> list[str]:
+    """Columns of a pass that some rules read."""
+    return [
+        name for name in dict.fromkeys(name for rule in rules for name in _reads(rule)) if name in known.names
+    ]
+
+
+def _key_columns(rules: Iterable[Rule]) -> list[str]:
+    return [*dict.fromkeys([*_ALWAYS, *_columns(rules, PREPARED)])]
 
 
 def _labels(passes: Passes, positions: pa.ChunkedArray) -> Labels:

@@ -19,7 +19,7 @@ from mpclean.crystal.cells import CELL_TOLERANCE, pearson_symbols
 from mpclean.crystal.crystal import Crystal
 from mpclean.errors import RecordError
 from mpclean.pipeline.steps import Bonds, BondTask, PrepareTask, bond, prepare
-from mpclean.rules import RULES
+from mpclean.rules import Rule
 from mpclean.sources.base import batched_documents
 from mpclean.sources.documents import read_documents
 from mpclean.vocabulary.elements import SYMBOLS
@@ -33,11 +33,11 @@ _KNOWN_WITHOUT_BONDS = ("material_id", "reduced_formula", "nsites")
 
 @dataclass(frozen=True)
 class ExamineTask:
-    """A batch of documents, how bonds are found, and names of rules."""
+    """A batch of documents, how bonds are found, and rules in their order."""
 
     documents: pa.RecordBatch
     bonds: Bonds
-    rules: tuple[str, ...]
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True)
@@ -96,34 +96,34 @@ def examine(task: ExamineTask) -> Examined:
     return Examined(rows, verdicts, doubts)
 
 
-def judge(rows: pa.Table, rules: Iterable[str]) -> pa.Table:
+def judge(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
     """What rules that look at one crystal at a time say.
 
     Parameters
     ----------
     rows
-        With ``nsites`` and the columns of `mpclean.vocabulary.schema.BONDS`.
+        With columns of `mpclean.vocabulary.schema.BONDED`; a rule that reads others says nothing.
     rules
-        Names in `mpclean.rules.RULES`, in their order; the first that a crystal breaks counts.
+        In their order; the first that a crystal breaks counts.
 
     Returns
     -------
     A row for each, with the columns `VERDICT`.
     """
     numbers = pa.array([str(row) for row in range(len(rows))], pa.string())
-    left = rows.select(["nsites", "dimensionality", "n_components", "n_isolated", "reason", "detail"])
-    left = left.append_column("material_id", numbers)
-    dropped = [LEDGER.empty_table()]
-    for rule in (RULES[name] for name in rules):
-        if rule.of_one:
-            left, leaving = rule.apply(left)
-            dropped.append(leaving)
-    ledger = pa.concat_tables(dropped).combine_chunks()
+    able = [rule for rule in rules if rule.of_one and set(rule.columns) <= set(rows.column_names)]
+    read = dict.fromkeys(name for rule in able for name in rule.columns)
+    kept = pa.table({**{name: rows[name] for name in read}, "material_id": numbers, "nsites": rows["nsites"]})
+    excluded = [LEDGER.empty_table()]
+    for rule in able:
+        kept, these = rule.apply(kept)
+        excluded.append(these)
+    ledger = pa.concat_tables(excluded).combine_chunks()
     place = pc.index_in(numbers, value_set=ledger["material_id"].combine_chunks())
     return ledger.select(VERDICT).take(place)
 
 
-def judge_release(rows: pa.Table, rules: Iterable[str]) -> pa.Table:
+def judge_release(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
     """The same of rows of a release, whose bonds are known.
 
     Parameters
@@ -147,19 +147,16 @@ def judge_release(rows: pa.Table, rules: Iterable[str]) -> pa.Table:
         flat["edge_image"].astype(np.int64).reshape(-1, 3),
     )
     nothing = pa.nulls(len(rows), pa.string())
-    return judge(
-        pa.table(
-            {
-                "nsites": rows["nsites"],
-                "dimensionality": found.dimensionality,
-                "n_components": found.n_components,
-                "n_isolated": found.n_isolated,
-                "reason": nothing,
-                "detail": nothing,
-            }
-        ),
-        rules,
-    )
+    known = {
+        "dimensionality": found.dimensionality,
+        "n_components": found.n_components,
+        "n_isolated": found.n_isolated,
+        "reason": nothing,
+        "detail": nothing,
+    }
+    for name, values in known.items():
+        rows = rows.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)
+    return judge(rows, rules)
 
 
 def cell_problem(crystal: Crystal) -> str:

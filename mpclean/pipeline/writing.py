@@ -28,7 +28,7 @@ from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, spl
 from mpclean.release.manifest import Manifest
 from mpclean.release.seal import describe_files, seal
 from mpclean.release.writer import write_shards, write_table
-from mpclean.rules.size import MAX_ATOMS
+from mpclean.rules.duplicate import Duplicate
 from mpclean.vocabulary.schema import BONDED, PARTS, RELEASE, SPLIT
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
 
@@ -133,11 +133,11 @@ def _manifest(plan: Plan, outcome: Outcome, written: _Written) -> Manifest:
             "published": plan.version.published,
         },
         "parameters": {
-            "rules": list(plan.version.rules),
-            "dedup": plan.dedup if "duplicate" in plan.version.rules else None,
+            "rules": [rule.name for rule in plan.rules],
+            "rule_parameters": {rule.name: rule.parameters for rule in plan.rules if rule.parameters},
+            "dedup": next((rule.dedup for rule in plan.rules if isinstance(rule, Duplicate)), None),
             "max_matched_atoms": MAX_MATCHED_ATOMS,
             "max_comparisons": MAX_COMPARISONS,
-            "max_atoms": MAX_ATOMS,
             "cell_tolerance": CELL_TOLERANCE,
             "spacegroup_tolerance": SPACEGROUP_TOLERANCE,
             "bonds": plan.bonds.kind,

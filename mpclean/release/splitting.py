@@ -21,7 +21,7 @@ from mpclean.release.update import amended
 from mpclean.release.writer import write_table
 from mpclean.sources.downloads import fetch
 from mpclean.sources.versions import find_version
-from mpclean.splits import STRATEGIES, read_split
+from mpclean.splits import find_strategy, read_split
 from mpclean.splits.base import Strategy
 from mpclean.splits.grouped import GROUPS, kept_apart
 from mpclean.vocabulary.schema import PARTS, SPLIT
@@ -48,7 +48,7 @@ def add_split(
     path
         Folder of the release.
     strategy
-        One of `mpclean.splits.STRATEGIES`.
+        One of `mpclean.splits.known_strategies`.
     name
         Name of the split; that of the strategy by default. A strategy that makes several adds
         to it, as in ``k-fold-1``.
@@ -72,9 +72,7 @@ def add_split(
     """
     with amended(path) as amendment:
         release = amendment.release
-        if strategy not in STRATEGIES:
-            raise UserError(f"--strategy {strategy}: no such strategy; known are {', '.join(STRATEGIES)}")
-        plan = STRATEGIES[strategy]
+        plan = find_strategy(strategy)
         resolved = _resolve(plan, options, release)
         base = plan.name if name is None else name
         replaced = _replaced(release, base, force)

@@ -82,7 +82,7 @@ def merge_statistics(dropped: Iterable[tuple[str, pa.Table]]) -> dict[str, Any]:
     Parameters
     ----------
     dropped
-        Names of `mpclean.rules.duplicate.DEDUP` with the rows of the ledger
+        Names of `mpclean.rules.duplicate.Dedup` with the rows of the ledger
         (`mpclean.vocabulary.schema.LEDGER`) that each of these rules would write; one of them did. They are
         taken one after the other, as all of them take more memory than the keys of a source.
 
@@ -152,7 +152,7 @@ def merge_note(manifest: Manifest) -> str:
     by_key, by_structure = (manifest["duplicates"]["dropped"][name] for name in ("key", "structure"))
     if manifest["parameters"]["dedup"] == "structure":
         return f"Only those with equal structures left; the key would drop {by_key - by_structure:,} more."
-    return f"All of them left; with --dedup structure {by_key - by_structure:,} would stay."
+    return f"All of them left; with --rule dedup=structure {by_key - by_structure:,} would stay."
 
 
 def funnel_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:

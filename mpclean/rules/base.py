@@ -1,55 +1,96 @@
-"""What a rule is: a pure step from a table to what stays and what leaves.
+"""What a rule is: a pure step from a table to what is kept and what is excluded.
 
-A rule sees key columns only, never structures. Adding one is a file in this folder and an
-entry in `mpclean.rules.RULES`.
+A rule sees key columns only, never structures. It declares which ones; from that a build derives what
+must be known of the crystals before the rule can run (`Rule.after_matches`, `Rule.after_bonds`), and
+holds no other column in memory. Its parameters are its fields, which ``mpclean build --rule`` sets and
+the manifest records. `docs/adding.md` has the recipe for a new one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mpclean.vocabulary.schema import LEDGER
+from mpclean.vocabulary.schema import BONDED, LEDGER, MATCHES, PREPARED
 
 #: Rows of a column that is the same in all of them.
 _PIECE = 4096
 
 Partition = tuple[pa.Table, pa.Table]
 
+#: Columns that are known once structures have been compared, and once bonds have been found.
+_MATCHED = frozenset(MATCHES.names) - set(PREPARED.names)
+_BONDED = frozenset(BONDED.names) - set(PREPARED.names)
+
 
 @dataclass(frozen=True)
-class Rule:
-    """One cleaning rule.
+class Rule(ABC):
+    """A cleaning rule with its parameters, which are the fields of the class derived from this one.
 
-    Attributes
-    ----------
-    name
-        Name in the ledger and in the plan of a version.
-    title
-        What is left after it, for tables.
-    apply
-        From a table of keys to ``(kept, dropped)``: the rows that stay, and ledger rows
-        (`mpclean.vocabulary.schema.LEDGER`) of those that leave.
-    needs_bonds
-        True if it reads columns of `mpclean.vocabulary.schema.BONDS`, which are known for survivors of
-        the rules before it only.
-    needs_matches
-        True if it reads columns of `mpclean.vocabulary.schema.MATCHES`, of survivors likewise.
-    of_one
-        True if it judges every record by itself, whatever the others are.
+    A field has a default and a type that `pydantic` can check, as ``Annotated[int, Ge(1)]``.
+
+    Examples
+    --------
+    >>> from mpclean.rules.size import Size
+    >>> Size(max_atoms=100).title
+    'at most 100 atoms'
     """
 
-    name: str
-    title: str
-    apply: Callable[[pa.Table], Partition]
-    needs_bonds: bool = False
-    needs_matches: bool = False
-    of_one: bool = True
+    name: ClassVar[str]
+    """Name in the ledger and on the command line."""
+
+    columns: ClassVar[tuple[str, ...]]
+    """Key columns that it reads: of `mpclean.vocabulary.schema.PREPARED`, `MATCHES` or `BONDED`.
+
+    ``reason`` and ``detail`` are those of the record, or those of its bonds where it also reads a column
+    that only bonds give. Every rule may read ``position``, ``material_id`` and ``nsites`` besides.
+    """
+
+    of_one: ClassVar[bool] = True
+    """Whether it judges every record by itself, and so a single one too."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the records that it keeps have in common, for tables."""
+
+    @abstractmethod
+    def apply(self, keys: pa.Table) -> Partition:
+        """Part a table of keys into what is kept and what is excluded; see `partition`.
+
+        Parameters
+        ----------
+        keys
+            With `columns`, in the order of the source.
+
+        Returns
+        -------
+        kept
+            The rows that are kept, unchanged and in their order.
+        excluded
+            Rows of `mpclean.vocabulary.schema.LEDGER`, one for each of the others.
+        """
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Its fields by name, for the manifest."""
+        return asdict(self)
+
+    @property
+    def after_matches(self) -> bool:
+        """Whether structures must have been compared before it runs."""
+        return not _MATCHED.isdisjoint(self.columns)
+
+    @property
+    def after_bonds(self) -> bool:
+        """Whether bonds must have been found before it runs; of what was excluded earlier they are not."""
+        return not _BONDED.isdisjoint(self.columns)
 
 
 def partition(

@@ -6,6 +6,9 @@ ledger.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +19,9 @@ from mpclean.rules.base import Partition, Rule, ledger_rows
 #: The paper's key of a record.
 KEY = ("cell_formula", "spacegroup_number")
 
+#: What makes records duplicates: the key alone, or equal structures besides.
+Dedup = Literal["key", "structure"]
+
 #: What the ledger says of a record that leaves comes from these.
 _SEEN = ["material_id", *KEY, "formation_energy_per_atom", "structure_class", "structures_match"]
 
@@ -23,36 +29,34 @@ _SEEN = ["material_id", *KEY, "formation_energy_per_atom", "structure_class", "s
 _ROWS = 65_536
 
 
-def by_key(keys: pa.Table) -> Partition:
+@dataclass(frozen=True)
+class Duplicate(Rule):
     """Of records with equal cell formula and equal space group, keep the lowest in energy.
 
     Kaba & Ravanbakhsh 2022, section 8. The formula is that of the primitive cell, not
     reduced. Equal energies go to the smallest id in string order; a record without an energy
     loses to one with, and a group without any keeps the smallest id.
-
-    Parameters
-    ----------
-    keys
-        Table with ``material_id``, ``cell_formula``, ``spacegroup_number``,
-        ``formation_energy_per_atom`` (eV/atom, nullable) and the columns of
-        `mpclean.vocabulary.schema.MATCHES`.
     """
-    return _keep_lowest(keys, KEY, "same formula and space group as a record of lower energy")
 
+    name = "duplicate"
+    columns = (*KEY, "formation_energy_per_atom", "structure_class", "structures_match")
+    of_one = False
 
-def by_structure(keys: pa.Table) -> Partition:
-    """Of records with equal cell formula, space group and structure, keep the lowest in energy.
+    dedup: Dedup = "key"
+    """``structure`` excludes within a class of equal structures only: every record that is excluded
+    equals the one that is kept, and one whose structure could not be compared is kept."""
 
-    As `by_key`, but only within a class of equal structures. Every record that leaves equals
-    the one that stays; one whose structure could not be compared stays.
+    @property
+    def title(self) -> str:
+        """What it keeps, for tables."""
+        return "no duplicates" if self.dedup == "key" else "no equal structures"
 
-    Parameters
-    ----------
-    keys
-        As for `by_key`.
-    """
-    reason = "same formula, space group and structure as a record of lower energy"
-    return _keep_lowest(keys, (*KEY, "structure_class"), reason)
+    def apply(self, keys: pa.Table) -> Partition:
+        """Part the keys; see `Rule.apply`."""
+        if self.dedup == "key":
+            return _keep_lowest(keys, KEY, "same formula and space group as a record of lower energy")
+        reason = "same formula, space group and structure as a record of lower energy"
+        return _keep_lowest(keys, (*KEY, "structure_class"), reason)
 
 
 def _keep_lowest(keys: pa.Table, same: tuple[str, ...], reason: str) -> Partition:
@@ -101,11 +105,11 @@ def tied(keys: pa.Table) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     Parameters
     ----------
     keys
-        As for `by_key`, without the columns of `mpclean.vocabulary.schema.MATCHES`.
+        Table with the columns of `Duplicate`, without the columns of `mpclean.vocabulary.schema.MATCHES`.
 
     Returns
     -------
-    (M,) rows, key by key, of each key the record first that `by_key` keeps; and how many there
+    (M,) rows, key by key, of each key the record first that the rule keeps by the key; and how many there
     are of each key, (G,) all of them at least 2.
     """
     order, begins = _ranked(keys, KEY)
@@ -135,12 +139,3 @@ def _ranked(keys: pa.Table, same: tuple[str, ...]) -> tuple[NDArray[np.uint32], 
                 zero_copy_only=False
             )
     return order, begins
-
-
-RULE = Rule("duplicate", "no duplicates", by_key, needs_matches=True, of_one=False)
-
-#: What the rule may compare, by the name of ``--dedup``.
-DEDUP = {
-    "key": RULE,
-    "structure": Rule("duplicate", "no equal structures", by_structure, needs_matches=True, of_one=False),
-}

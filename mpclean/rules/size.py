@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import Ge
 
 from mpclean.rules.base import Partition, Rule, partition
 
-#: Most atoms in a primitive cell (Kaba & Ravanbakhsh 2022, section 8).
-MAX_ATOMS = 50
 
+@dataclass(frozen=True)
+class Size(Rule):
+    """Exclude crystals of many atoms (Kaba & Ravanbakhsh 2022, section 8)."""
 
-def size(keys: pa.Table) -> Partition:
-    """Drop crystals of more than `MAX_ATOMS` atoms in the primitive cell.
+    name = "size"
+    columns = ("nsites",)
 
-    Parameters
-    ----------
-    keys
-        Table with ``nsites``.
-    """
-    atoms = pc.binary_join_element_wise(keys["nsites"].cast(pa.string()), "atoms", " ")
-    return partition(
-        keys,
-        pc.greater(keys["nsites"], MAX_ATOMS),
-        "size",
-        f"more than {MAX_ATOMS} atoms in the primitive cell",
-        atoms,
-    )
+    max_atoms: Annotated[int, Ge(1)] = 50
+    """Most atoms in the primitive cell."""
 
+    @property
+    def title(self) -> str:
+        """What it keeps, for tables."""
+        return f"at most {self.max_atoms} atoms"
 
-RULE = Rule("size", f"at most {MAX_ATOMS} atoms", size)
+    def apply(self, keys: pa.Table) -> Partition:
+        """Part the keys; see `Rule.apply`."""
+        return partition(
+            keys,
+            pc.greater(keys["nsites"], self.max_atoms),
+            self.name,
+            f"more than {self.max_atoms} atoms in the primitive cell",
+            pc.binary_join_element_wise(keys["nsites"].cast(pa.string()), "atoms", " "),
+        )

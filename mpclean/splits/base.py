@@ -1,7 +1,7 @@
 """What a strategy is: which record is trained on and which is held back, by a rule.
 
-A strategy sees keys only, never structures. Adding one is a file in this folder and an entry
-in `mpclean.splits.STRATEGIES`.
+A strategy sees keys only, never structures. `docs/adding.md`
+has the recipe for a new one.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def test_build_and_verify(snapshot, tmp_path):
 @pytest.mark.parametrize(
     ("dedup", "note"),
     [
-        ("key", "All of them left; with --dedup structure 1 would stay."),
+        ("key", "All of them left; with --rule dedup=structure 1 would stay."),
         ("structure", "Only those with equal structures left; the key would drop 1 more."),
     ],
 )
@@ -118,7 +118,7 @@ def test_duplicates_are_judged(rock_salt, write_lines, tmp_path, dedup, note):
     documents = [*map(rock_salt, range(12)), rock_salt(0, material_id="mp-99"), blende]
     path = write_lines(tmp_path / "docs.jsonl", documents)
     out = tmp_path / "salts"
-    result = run("build", "--source", path, "--out", out, "--workers", 1, "--dedup", dedup)
+    result = run("build", "--source", path, "--out", out, "--workers", 1, "--rule", f"dedup={dedup}")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "equal structures 1 0.000 0.000 mp-99 and mp-1 Mg1 O1, space group 225" in lines

@@ -12,7 +12,7 @@ from mpclean.crystal.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, MIN_A
 from mpclean.crystal.cells import CELL_TOLERANCE, SPACEGROUP_TOLERANCE
 from mpclean.pipeline.plan import RADIUS_CUTOFF
 from mpclean.release.configurations import configurations
-from mpclean.rules.size import MAX_ATOMS
+from mpclean.rules.size import Size
 from mpclean.sources.versions import find_version
 from mpclean.vocabulary.schema import COLUMNS, LEDGER, RELEASE
 
@@ -61,7 +61,7 @@ def test_counts_are_the_papers(card):
 def test_numbers_are_those_of_the_code(card):
     steps = " ".join(card[card.index("## How it was made") : card.index("## What is known")].split())
     for number in (
-        f"at most {MAX_ATOMS} atoms",
+        f"at most {Size().max_atoms} atoms",
         f"tolerance {CELL_TOLERANCE:g} A",
         f"symprec {SPACEGROUP_TOLERANCE:g} A",
         f"at least {MIN_AREA:.4f} A^2",

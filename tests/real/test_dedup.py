@@ -45,7 +45,10 @@ def test_every_merge_has_the_verdict_of_the_matcher(records, tmp_path):
         assert bool(StructureMatcher().fit(structures[kept], structures[name])) is verdict
 
     by_structure = mpclean.build(
-        source=tmp_path / "records.parquet", out=tmp_path / "structure", dedup="structure", workers=1
+        source=tmp_path / "records.parquet",
+        out=tmp_path / "structure",
+        rule={"dedup": "structure"},
+        workers=1,
     )
     left = [row for row in by_structure.ledger().to_pylist() if row["rule"] == "duplicate"]
     assert {row["material_id"]: row["kept_id"] for row in left} == {

@@ -17,7 +17,7 @@ from mpclean.pipeline.executor import Rescue, run
 from mpclean.pipeline.steps import PrepareTask, lost_record, prepare
 from mpclean.release.layout import MANIFEST
 from mpclean.release.reader import CRYSTAL, Release, open_release
-from mpclean.rules import RULES
+from mpclean.rules.record import Record
 from mpclean.sources import SOURCES, Source, open_source, recognise
 from mpclean.vocabulary.schema import COLUMNS, KEY, LEDGER, PREPARED
 
@@ -58,7 +58,7 @@ class Snapshot:
         for batch in run(_crystals, self._tasks(), self.workers, rescue):
             keys.append(batch.select(KEY.names))
             yield pa.Table.from_batches([batch.filter(batch["reason"].is_null())])
-        kept, self.ledger = RULES["record"].apply(pa.Table.from_batches(keys, schema=KEY))
+        kept, self.ledger = Record().apply(pa.Table.from_batches(keys, schema=KEY))
         self.readable = kept["material_id"]
 
     def _tasks(self) -> Iterator[PrepareTask]:

@@ -204,7 +204,7 @@ def by_key(build_salts):
 
 @pytest.fixture(scope="module")
 def by_structure(build_salts):
-    return build_salts("structure", dedup="structure")
+    return build_salts("structure", rule={"dedup": "structure"})
 
 
 def test_by_key_every_merge_has_a_verdict(by_key):
@@ -246,7 +246,7 @@ def test_the_manifest_judges_the_key_whatever_was_built(by_key, by_structure):
 
 @pytest.mark.slow
 def test_verdicts_do_not_depend_on_workers(build_salts, by_structure):
-    again = build_salts("again", dedup="structure", workers=2)
+    again = build_salts("again", rule={"dedup": "structure"}, workers=2)
     assert again.content_hash == by_structure.content_hash
     assert again.manifest == by_structure.manifest | {
         name: again.manifest[name] for name in ("name", "files", "manifest_sha256")
@@ -255,7 +255,7 @@ def test_verdicts_do_not_depend_on_workers(build_salts, by_structure):
 
 def test_what_cannot_be_compared_stays_apart(build_salts, monkeypatch):
     monkeypatch.setattr(matching, "MAX_ATOMS", 1)
-    release = build_salts("undecided", dedup="structure")
+    release = build_salts("undecided", rule={"dedup": "structure"})
     assert duplicates(release) == {}
     assert release.manifest["duplicates"]["verdicts"]["undecided"]["records"] == 5
     by_key = build_salts("undecided by key")
@@ -265,13 +265,17 @@ def test_what_cannot_be_compared_stays_apart(build_salts, monkeypatch):
 
 
 def test_unknown_dedup(snapshot, tmp_path):
-    with pytest.raises(UserError, match="--dedup energy: unknown; known are key, structure"):
-        mpclean.build(source=snapshot, out=tmp_path / "r", dedup="energy")
+    with pytest.raises(
+        UserError, match=r"--rule duplicate\.dedup=energy: input should be 'key' or 'structure'"
+    ):
+        mpclean.build(source=snapshot, out=tmp_path / "r", rule={"dedup": "energy"})
 
 
 def test_dedup_where_nothing_is_deduplicated(tmp_path):
-    with pytest.raises(UserError, match="version perov-5 is built without the rule duplicate"):
-        mpclean.build(version="perov-5", out=tmp_path / "r", dedup="structure")
+    with pytest.raises(
+        UserError, match="--rule dedup: no rule of this build has such a parameter; they have none"
+    ):
+        mpclean.build(version="perov-5", out=tmp_path / "r", rule={"dedup": "structure"})
 
 
 # ---------------------------------------------------------------- splits

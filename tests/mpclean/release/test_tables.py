@@ -140,7 +140,7 @@ def test_table_of_merges():
         ["beyond what is compared", "1", "", "", "mp-2 and mp-99", "Fe1"],
     ]
     assert "same formula and space group" in render((head, rows))
-    assert merge_note(manifest) == "All of them left; with --dedup structure 3 would stay."
+    assert merge_note(manifest) == "All of them left; with --rule dedup=structure 3 would stay."
     manifest["parameters"] = {"dedup": "structure"}
     assert merge_note(manifest) == "Only those with equal structures left; the key would drop 3 more."
 

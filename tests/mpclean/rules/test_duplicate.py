@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpclean.rules.duplicate import DEDUP, RULE, by_key, by_structure, tied
+from mpclean.rules.duplicate import Duplicate, tied
 
 
 def record(material_id, energy=None, cell="Na1 Cl1", group=225):
@@ -16,8 +16,8 @@ def record(material_id, energy=None, cell="Na1 Cl1", group=225):
     }
 
 
-def kept_and_ledger(table, rule=by_key):
-    kept, dropped = rule(table)
+def kept_and_ledger(table, dedup="key"):
+    kept, dropped = Duplicate(dedup).apply(table)
     return kept["material_id"].to_pylist(), {row["material_id"]: row for row in dropped.to_pylist()}
 
 
@@ -72,7 +72,7 @@ def test_formula_is_not_reduced_and_the_space_group_counts(keys, other):
 
 
 def test_empty(keys):
-    kept, dropped = by_key(keys())
+    kept, dropped = Duplicate().apply(keys())
     assert kept.num_rows == dropped.num_rows == 0
 
 
@@ -124,7 +124,7 @@ def of_three_structures(keys):
 
 
 def test_by_structure_only_equal_ones_leave(keys):
-    kept, ledger = kept_and_ledger(of_three_structures(keys), by_structure)
+    kept, ledger = kept_and_ledger(of_three_structures(keys), "structure")
     assert kept == ["mp-3", "mp-4", "mp-5", "mp-6"]
     assert {i: (row["kept_id"], row["structures_match"]) for i, row in ledger.items()} == {
         "mp-1": ("mp-3", True),
@@ -171,10 +171,9 @@ def test_no_record_shares_its_key(keys, rows):
     assert len(found) == len(counts) == 0
 
 
-def test_names():
-    assert DEDUP["key"] is RULE
-    assert list(DEDUP) == ["key", "structure"]
-    for rule in DEDUP.values():
+def test_what_it_needs():
+    for rule in (Duplicate(), Duplicate("structure")):
         assert rule.name == "duplicate"
-        assert rule.needs_matches
-        assert not rule.needs_bonds
+        assert rule.after_matches
+        assert not rule.after_bonds
+        assert not rule.of_one

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpclean.rules import RULES
-from mpclean.rules.duplicate import DEDUP
+from mpclean.rules.duplicate import Duplicate
 from mpclean.vocabulary.schema import LEDGER
 
 texts = st.sampled_from([None, "why", "why else"])
@@ -27,17 +27,18 @@ bonds = st.fixed_dictionaries(
 ) | st.just({"reason": "no Voronoi tessellation", "detail": "Qhull"})
 
 
-@pytest.mark.parametrize(
-    ("name", "rule"), [*RULES.items(), ("duplicate", DEDUP["structure"])], ids=[*RULES, "by structure"]
-)
+EVERY = [*(rule() for rule in RULES.values()), Duplicate("structure")]
+
+
+@pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.title)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_records_and_ledger_are_the_input(keys, name, rule, data):
+def test_records_and_ledger_are_the_input(keys, rule, data):
     found = data.draw(st.lists(st.tuples(key, bonds), max_size=12))
     rows = [
-        {"material_id": f"mp-{data.draw(st.integers(0, 5)) if name == 'record' else n}"}
-        | (one if name == "record" else one | {"reason": None, "detail": None})
-        | (two if rule.needs_bonds else {})
+        {"material_id": f"mp-{data.draw(st.integers(0, 5)) if rule.name == 'record' else n}"}
+        | (one if rule.name == "record" else one | {"reason": None, "detail": None})
+        | (two if rule.after_bonds else {})
         for n, (one, two) in enumerate(found)
     ]
     table = keys(*rows)
@@ -51,13 +52,33 @@ def test_records_and_ledger_are_the_input(keys, name, rule, data):
     positions = kept["position"].to_pylist()
     assert positions == sorted(positions)
     assert kept.equals(table.take(pa.array(positions, pa.int64())))
-    assert set(dropped["rule"].to_pylist()) <= {name}
+    assert set(dropped["rule"].to_pylist()) <= {rule.name}
     assert None not in dropped["reason"].to_pylist()
     again, nothing = rule.apply(kept)
     assert again.equals(kept)
     assert nothing.num_rows == 0
 
 
+@pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.title)
+def test_it_reads_what_it_declares_and_nothing_else(keys, rule):
+    """With the declared columns alone it says what it says with all of them."""
+    rows = [
+        {"material_id": f"mp-{n}", "nsites": 40 + n, "dimensionality": n % 4, "n_isolated": n % 2}
+        | {
+            "n_components": 1,
+            "cell_formula": "Fe1",
+            "spacegroup_number": n % 2,
+            "formation_energy_per_atom": 0.0,
+        }
+        for n in range(20)
+    ]
+    table = keys(*rows)
+    declared = {"position", "material_id", "nsites", *rule.columns}
+    few = table.select([name for name in table.column_names if name in declared])
+    kept, excluded = rule.apply(few)
+    assert (kept["position"], excluded) == (rule.apply(table)[0]["position"], rule.apply(table)[1])
+
+
 def test_names():
-    assert {name: rule.name for name, rule in RULES.items()} == {name: name for name in RULES}
     assert list(RULES) == ["record", "duplicate", "size", "dimensionality", "graph"]
+    assert [rule.name for rule in RULES.values()] == list(RULES)

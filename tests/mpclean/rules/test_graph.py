@@ -2,7 +2,7 @@
 
 import pytest
 
-from mpclean.rules.graph import RULE, graph
+from mpclean.rules.graph import Graph
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from mpclean.rules.graph import RULE, graph
 )
 def test_reasons(keys, found, reason, detail):
     valid = {"material_id": "mp-2", "n_components": 1, "n_isolated": 0}
-    kept, dropped = graph(keys({"material_id": "mp-1"} | found, valid))
+    kept, dropped = Graph().apply(keys({"material_id": "mp-1"} | found, valid))
     if reason is None:
         assert kept["material_id"].to_pylist() == ["mp-1", "mp-2"]
         assert not dropped.num_rows
@@ -29,4 +29,4 @@ def test_reasons(keys, found, reason, detail):
 
 
 def test_reads_bonds():
-    assert RULE.needs_bonds
+    assert Graph().after_bonds

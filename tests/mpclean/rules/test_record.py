@@ -1,10 +1,10 @@
 """Records that cannot be read, and ids that come again."""
 
-from mpclean.rules.record import RULE, record
+from mpclean.rules.record import Record
 
 
 def test_unreadable_records_leave_with_their_reason(keys):
-    kept, dropped = record(
+    kept, dropped = Record().apply(
         keys(
             {"material_id": "mp-1"},
             {"material_id": "mp-2", "reason": "no structure", "detail": "line 2"},
@@ -25,7 +25,7 @@ def test_unreadable_records_leave_with_their_reason(keys):
 
 
 def test_first_readable_record_of_an_id_stays(keys):
-    kept, dropped = record(
+    kept, dropped = Record().apply(
         keys(
             {"material_id": "mp-1", "reason": "no structure", "detail": "line 1"},
             {"material_id": "mp-1"},
@@ -43,15 +43,15 @@ def test_first_readable_record_of_an_id_stays(keys):
 
 
 def test_empty(keys):
-    kept, dropped = record(keys())
+    kept, dropped = Record().apply(keys())
     assert kept.num_rows == dropped.num_rows == 0
 
 
 def test_nothing_readable(keys):
-    kept, dropped = record(keys({"reason": "no id", "detail": ""}, {"reason": "no id", "detail": ""}))
+    kept, dropped = Record().apply(keys({"reason": "no id", "detail": ""}, {"reason": "no id", "detail": ""}))
     assert kept.num_rows == 0
     assert dropped.num_rows == 2
 
 
 def test_name():
-    assert RULE.name == "record"
+    assert Record.name == "record"

@@ -1,12 +1,13 @@
 """Fifty atoms are the most."""
 
-from mpclean.rules.size import MAX_ATOMS, RULE, size
+from mpclean.rules.size import Size
 
 
 def test_boundary(keys):
-    kept, dropped = size(keys(*({"material_id": f"mp-{n}", "nsites": n} for n in (1, 49, 50, 51, 300))))
+    kept, dropped = Size().apply(
+        keys(*({"material_id": f"mp-{n}", "nsites": n} for n in (1, 49, 50, 51, 300)))
+    )
     assert kept["nsites"].to_pylist() == [1, 49, 50]
-    assert MAX_ATOMS == 50
     assert dropped.select(["material_id", "rule", "reason", "detail", "kept_id"]).to_pylist() == [
         {
             "material_id": f"mp-{n}",
@@ -20,4 +21,10 @@ def test_boundary(keys):
 
 
 def test_reads_no_bonds():
-    assert not RULE.needs_bonds
+    assert not Size().after_bonds
+
+
+def test_the_limit_can_be_set(keys):
+    kept, excluded = Size(max_atoms=2).apply(keys(*({"material_id": f"mp-{n}", "nsites": n} for n in (2, 3))))
+    assert kept["nsites"].to_pylist() == [2]
+    assert excluded["reason"].to_pylist() == ["more than 2 atoms in the primitive cell"]

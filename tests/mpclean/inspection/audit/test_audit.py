@@ -102,7 +102,7 @@ def test_by_structure_a_key_may_be_in_two_parts(rock_salt, write_lines, tmp_path
         source=write_lines(tmp_path / "docs.jsonl", documents),
         out=tmp_path / "r",
         split=tmp_path / "split.json",
-        dedup="structure",
+        rule={"dedup": "structure"},
         workers=1,
     )
     found = audit(release, workers=1)
