@@ -4,8 +4,8 @@
 """
 
 import importlib
+import inspect
 import json
-import pkgutil
 import sys
 from pathlib import Path
 
@@ -15,13 +15,30 @@ from tabulate import tabulate
 
 HERE = Path(__file__).parent
 GENERATED = HERE / "generated"
+CONTENTS = (  # every page, in the order in which one reads them
+    "tutorial",
+    "sources",
+    "rules",
+    "splits",
+    "data_set",
+    "models",
+    "publishing",
+    "speed",
+    "scale",
+    "adding",
+    "commands",
+    "api",
+)
 sys.path.insert(0, str(HERE.parent))
 
 import ecn  # noqa: E402
 import ecn.cli  # noqa: E402
+import ecn.testing  # noqa: E402
 import mpclean  # noqa: E402
 import mpclean.cli  # noqa: E402
-from ecn.models import MODELS, describe  # noqa: E402
+from ecn.models import MODELS, options, resolve  # noqa: E402
+from ecn.models.settings import meanings  # noqa: E402
+from ecn.training.presets import PRESETS, Preset  # noqa: E402
 from mpclean.crystal.similarity.levels import LEVELS  # noqa: E402
 from mpclean.rules import RULES  # noqa: E402
 from mpclean.sources import SOURCES  # noqa: E402
@@ -50,13 +67,11 @@ suppress_warnings = ["ref.python"]
 html_copy_source = False
 
 
-def public_modules():
-    """Names of all modules of both packages but those that begin with an underscore."""
-    for package in (mpclean, ecn):
-        yield package.__name__
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not any(part.startswith("_") for part in module.name.split(".")):
-                yield module.name
+def public_names():
+    """Names that stay, by the module that has them: all else is internal."""
+    for module in (mpclean, ecn, ecn.testing):
+        for name in module.__all__:
+            yield module.__name__, name
 
 
 def first_line(text):
@@ -90,13 +105,43 @@ def source_module(name, kind):
 
 
 def tutorial():
-    """The notebook as a page, without what it prints."""
-    cells = json.loads((HERE / "tutorial.ipynb").read_text("utf-8"))["cells"]
-    texts = ("".join(cell["source"]) for cell in cells)
-    return "\n\n".join(
-        f"```python\n{text}\n```" if cell["cell_type"] == "code" else text
-        for cell, text in zip(cells, texts, strict=True)
-    )
+    """The notebook as a page, with what it prints."""
+    parts = []
+    for cell in json.loads((HERE / "tutorial.ipynb").read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
+        for output in cell.get("outputs", ()):
+            printed = output.get("text") or output["data"]["text/plain"]
+            parts.append(f"```text\n{''.join(printed).rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def model_options(name):
+    """A model in a sentence, and its options with what they mean."""
+    model = resolve(name)
+    meaning = meanings(model.Config)
+    rows = [
+        (f"`{option}`", f"`{model.Config.__dataclass_fields__[option].default}`", meaning[option])
+        for option in options(name)
+    ]
+    return f"### {name}\n\n{first_line(model.__doc__)}\n\n" + table(("option", "default", "meaning"), rows)
+
+
+def training_settings():
+    """Every setting of a training: what it means, and its value in each preset."""
+    meaning = meanings(Preset)
+    names = [name for name in Preset.__dataclass_fields__ if name != "options"]
+    rows = [
+        (f"`{name}`", meaning[name], *(f"`{getattr(preset, name)}`" for preset in PRESETS.values()))
+        for name in names
+    ]
+    return table(("setting", "meaning", *PRESETS), rows)
+
+
+def presets():
+    """Every preset in a sentence, and how long it is."""
+    rows = [(f"`{name}`", preset.epochs, preset.batch_size, preset.loss) for name, preset in PRESETS.items()]
+    return table(("preset", "epochs at most", "crystals a step", "loss"), rows)
 
 
 def help_of(command, path):
@@ -157,51 +202,24 @@ def pages():
             ],
         ),
     )
-    yield "models.md", "\n".join(f"```text\n{describe(name)}\n```" for name in MODELS)
+    yield "models.md", "\n".join(model_options(name) for name in MODELS)
+    yield "settings.md", training_settings()
+    yield "presets.md", presets()
     yield "tutorial.md", tutorial()
     yield "commands.md", "\n".join((help_of(mpclean.cli.main, "mpclean"), help_of(ecn.cli.main, "ecn")))
-    own = (
-        "start",
-        "tutorial",
-        "data_set",
-        "rules",
-        "splits",
-        "models",
-        "commands",
-        "speed",
-        "scale",
-        "adding",
-        "api",
-    )
-    there = "\n".join(name for name in own if (HERE / f"{name}.md").is_file())
-    yield "contents.md", f"```{{toctree}}\n:maxdepth: 1\n\n{there}\n```\n"
-    packages = [name for name in public_modules() if hasattr(importlib.import_module(name), "__path__")]
-    for package in packages:
-        yield f"api/{package}.md", api_page(package)
-    links = "\n".join(f"{package} <generated/api/{package}>" for package in packages)
-    yield "api.md", f"```{{toctree}}\n:maxdepth: 1\n\n{links}\n```\n"
+    yield "contents.md", f"```{{toctree}}\n:maxdepth: 1\n\n{chr(10).join(CONTENTS)}\n```\n"
+    yield "api.md", "".join(documented(*name) for name in public_names())
 
 
-def api_page(package):
-    """A package, and the modules that lie in it."""
-    below = [name for name in public_modules() if name.rpartition(".")[0] == package]
-    inside = [name for name in below if not hasattr(sys.modules[name], "__path__")]
-    text = f"# {package}\n\n{automodule(package)}"
-    if short := [
-        name for name in getattr(sys.modules[package], "__all__", ()) if home_of(package, name) != package
-    ]:
-        links = ", ".join(f"{{py:obj}}`{home_of(package, name)}.{name}`" for name in short)
-        text += f"\nHere by their short names too: {links}.\n"
-    return text + "".join(f"\n## {name}\n\n{automodule(name)}" for name in inside)
-
-
-def automodule(name):
-    return f"```{{eval-rst}}\n.. automodule:: {name}\n```\n"
-
-
-def home_of(package, name):
-    """The module that a name of a package is from."""
-    return getattr(getattr(sys.modules[package], name), "__module__", package)
+def documented(module, name):
+    """A public name from its docstring."""
+    found = getattr(sys.modules[module], name)
+    kind = "function"
+    if inspect.isclass(found):
+        kind = "exception" if issubclass(found, Exception) else "class"
+    elif not callable(found):
+        kind = "data"
+    return f"```{{eval-rst}}\n.. auto{kind}:: {module}.{name}\n```\n\n"
 
 
 def generate():

@@ -65,13 +65,14 @@ def in_words(kind: Any) -> str:
 
 @cache
 def meanings(kind: type) -> dict[str, str]:
-    """The docstring under every field of a dataclass, on one line."""
-    body = ast.parse(inspect.getsource(kind).strip()).body[0]
-    assert isinstance(body, ast.ClassDef)
+    """Read the docstring under every field of a dataclass, those that it inherits included, on one line."""
     found = {}
-    for field, text in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            assert isinstance(text, ast.Expr)
-            assert isinstance(text.value, ast.Constant)
-            found[field.target.id] = " ".join(str(text.value.value).split())
+    for base in reversed(kind.__mro__[:-1]):
+        body = ast.parse(inspect.getsource(base).strip()).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                assert isinstance(text, ast.Expr)
+                assert isinstance(text.value, ast.Constant)
+                found[field.target.id] = " ".join(str(text.value.value).split())
     return found
