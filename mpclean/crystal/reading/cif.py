@@ -30,6 +30,7 @@ from mpclean.crystal.reading.bounds import MAX_SITES, MIN_DISTANCE, require_boun
 from mpclean.crystal.reading.facts import (
     MALFORMED,
     NO_STRUCTURE,
+    NOT_PERIODIC,
     PARTIAL,
     UNKNOWN_ELEMENT,
     Reading,
@@ -39,7 +40,7 @@ from mpclean.crystal.reading.facts import (
     require_full,
 )
 from mpclean.crystal.reading.parsers import heard
-from mpclean.crystal.reading.spacegroups import Operations, Stated, fitting, understood
+from mpclean.crystal.reading.spacegroups import UNKNOWN_GROUP, Operations, Stated, fitting, understood
 from mpclean.errors import RecordError
 
 # What stands for "unknown" and "does not apply".
@@ -263,12 +264,12 @@ def _lattice(block: gemmi.cif.Block) -> NDArray[np.float64]:
 
 def _space_group(block: gemmi.cif.Block) -> tuple[Operations, ...]:
     if re.search(r"^\s*_space_group[_.](symop_)?magn", block.as_string(), re.IGNORECASE | re.MULTILINE):
-        raise RecordError("space group not understood", "CIF: a magnetic space group; write the crystal's")
+        raise RecordError(UNKNOWN_GROUP, "CIF: a magnetic space group; write the crystal's")
     if (_number(block, "_cell_modulation_dimension") or 0) > 0:
-        raise RecordError("not periodic in three directions", "CIF: a modulated structure")
+        raise RecordError(NOT_PERIODIC, "CIF: a modulated structure")
     number = _first(_number(block, tag) for tag in _NUMBERS)
     if number is not None and (number != int(number) or number < 1):
-        raise RecordError("space group not understood", f"CIF: number {number:g}")
+        raise RecordError(UNKNOWN_GROUP, f"CIF: number {number:g}")
     return understood(
         Stated(
             name=_first(_text(block, tag) for tag in _NAMES),

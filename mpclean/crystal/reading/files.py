@@ -18,7 +18,6 @@ from mpclean.crystal.reading.facts import (
     NO_STRUCTURE,
     UNKNOWN_ELEMENT,
     Reading,
-    element,
     require_full,
 )
 from mpclean.crystal.reading.objects import atoms_document
@@ -235,7 +234,8 @@ def poscar_document(text: str) -> dict[str, Any]:
         raise RecordError(
             UNKNOWN_ELEMENT, "POSCAR: no line of element symbols above the numbers of atoms; add it as line 6"
         )
-    lines[5] = " ".join(element(label) for label in labels)
+    # pymatgen knows plain symbols only; labels are for the reader of the document to judge.
+    lines[5] = " ".join("H" for _ in labels)
     if len(labels) != len(counts):
         raise RecordError(MALFORMED, f"POSCAR: {len(labels)} symbols, {len(counts)} numbers of atoms")
     with heard("POSCAR"):
@@ -244,7 +244,12 @@ def poscar_document(text: str) -> dict[str, Any]:
         after = lines[8 + selective + len(structure) :][:1]
     if after and _is_coordinates(after[0]):
         raise RecordError(MALFORMED, f"POSCAR: more coordinates than the {len(structure)} atoms of line 7")
-    return structure.as_dict()
+    with heard("POSCAR"):
+        document = structure.as_dict()
+        atoms = (label for label, count in zip(labels, counts, strict=True) for _ in range(int(count)))
+        for site, label in zip(document["sites"], atoms, strict=True):
+            site["species"][0]["element"] = label
+    return document
 
 
 def _is_coordinates(line: str) -> bool:
@@ -264,8 +269,8 @@ def res_document(text: str) -> dict[str, Any]:
     """
     from pymatgen.io.res import ResIO
 
-    in_atoms, volume = False, None
-    for fields in (line.split() for line in text.splitlines()):
+    lines, labels, in_atoms, volume = text.splitlines(), [], False, None
+    for number, fields in enumerate(line.split() for line in lines):
         match fields:
             case ["TITL", _, _, stated, _, _, _, *_]:
                 with heard("RES, TITL"):
@@ -278,13 +283,18 @@ def res_document(text: str) -> dict[str, Any]:
                 in_atoms = True
             case ["END", *_]:
                 in_atoms = False
-            case [label, _, _, _, _, share, *_] if in_atoms:
+            case [label, place, x, y, z, share, *rest] if in_atoms:
                 with heard(f"RES, site {label}"):
                     value = float(share)
                 # SHELX adds 10 to what is not to be refined.
                 require_full({label: value - 10.0 if value > 10.0 else value}, label)
+                labels.append(label)
+                # pymatgen knows plain symbols only; the label is for the reader of the document to judge.
+                lines[number] = " ".join(["H", place, x, y, z, share, *rest])
     with heard("RES"):
-        document = ResIO.structure_from_str(text).as_dict()
+        document = ResIO.structure_from_str("\n".join(lines)).as_dict()
+        for site, label in zip(document["sites"], labels, strict=True):
+            site["species"][0]["element"] = label
     if volume is not None:
         document["lattice"]["volume"] = volume  # what the file says, for the reader to hold the cell against
     return document

@@ -42,6 +42,7 @@ def read_object(structure: Structure | Atoms | Crystal) -> Reading:
         or the cell is absurd.
     """
     if isinstance(structure, Crystal):
+        require_bounds(structure)
         return Reading(structure)
     if hasattr(structure, "cell") and hasattr(structure, "pbc"):
         return read_structure(atoms_document(cast("Atoms", structure)))
@@ -56,7 +57,7 @@ def read_object(structure: Structure | Atoms | Crystal) -> Reading:
 def _pymatgen(structure: Structure) -> Reading:
     require_periodic(structure.lattice.pbc)
     symbols = [
-        element(require_full({one.symbol: share for one, share in site.species.items()}, n))
+        element(require_full({_name(one): share for one, share in site.species.items()}, n))
         for n, site in enumerate(structure)
     ]
     moments = structure.site_properties.get("magmom")
@@ -69,6 +70,12 @@ def _pymatgen(structure: Structure) -> Reading:
     )
     require_bounds(crystal)
     return Reading(crystal, isotope_notes(symbols))
+
+
+def _name(species: Any) -> str:
+    """Return the symbol of a species; `symbol` of pymatgen is H for deuterium, `name` is D."""
+    chemical = getattr(species, "element", species)  # a Species has an Element, a DummySpecies none
+    return str(chemical.name if hasattr(chemical, "name") else chemical.symbol)
 
 
 def atoms_document(atoms: Atoms, occupancy: Mapping[Any, Any] | None = None) -> dict[str, Any]:
