@@ -29,6 +29,7 @@ ORDER = (
     "dedup",
     "leakage",
     "paper",
+    "doors",
     "stages",
     "build",
     "scale",

@@ -35,13 +35,20 @@ _FORMULA = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 
 def parse_formula(text: str) -> dict[str, float]:
-    """Read a formula without brackets, ``O3 Sr Ti`` or ``O3SrTi``, as numbers of atoms by symbol.
+    """Read a formula, ``O3 Sr Ti``, ``O3SrTi`` or ``Mg(HO)2``, as numbers of atoms by symbol.
 
     Raises
     ------
     RecordError
         If it is something else.
     """
+    if "(" in text or "[" in text:
+        from pymatgen.core import Composition
+
+        try:
+            return {species.name: float(number) for species, number in Composition(text).items()}
+        except ValueError as error:
+            raise RecordError(DISAGREES, f"it says {text!r}, which is no formula ({error})") from error
     counts: dict[str, float] = {}
     for part in text.replace(",", " ").split():
         pieces = _FORMULA.findall(part)
