@@ -6,6 +6,7 @@ The tests that every model must pass are in `ecn.testing.model_tests`, which nee
 from ecn.testing.assertions import assert_batching_invariant, assert_equivariant, assert_quotient_equal
 from ecn.testing.batches import crystals_of, perovskite_batch, random_batch
 from ecn.testing.cell_choice import cell_choice_spread, equivalent_cells
+from ecn.testing.continuity import displaced, largest_changes
 from ecn.testing.permutations import colour_under, node_permutation, permute_nodes, permuted_graph
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "cell_choice_spread",
     "colour_under",
     "crystals_of",
+    "displaced",
     "equivalent_cells",
+    "largest_changes",
     "node_permutation",
     "permute_nodes",
     "permuted_graph",

@@ -32,7 +32,8 @@ class Preset:
     batch_size: int = 128
     """Crystals per step."""
     batch_edges: int | None = None
-    """Bonds and atoms of primitive cells per step at most, instead of a number of crystals."""
+    """Bonds and atoms of primitive cells per step at most, equal ones once (`ecn.data.reduction`), instead
+    of a number of crystals."""
     max_edges: int | None = None
     """Edges of the model's own graph that are held in memory at a time: a step is made of as many
     passes as that takes, whose gradients are accumulated. Null for what suits the device."""

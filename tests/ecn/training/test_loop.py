@@ -176,8 +176,8 @@ def test_batches_are_filled_up_to_a_number_of_bonds(fit, release, tmp_path, monk
         "_step",
         lambda self, data, index, rate: (sizes.append(len(index)), step(self, data, index, rate)),
     )
-    work = 14  # a rock salt: two atoms, twelve bonds
-    fit(release, tmp_path / "run", epochs=1, batch_edges=10 * work + 13)
+    work = 4  # a rock salt: two atoms, and six equal bonds each way that count as one
+    fit(release, tmp_path / "run", epochs=1, batch_edges=10 * work + 3)
     assert sizes == [10] * 5 + [4]
 
 
