@@ -45,7 +45,7 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
     from ecn.models import build
     from ecn.targets.tasks import task
     from ecn.training.presets import PRESETS
-    from ecn.training.run import fit
+    from ecn.training.run import Plan, fit
 
     name, options = CASES[case]
     preset = dataclasses.replace(PRESETS["paper"], epochs=1)
@@ -95,11 +95,8 @@ def measure(release: Path, case: str, device: str, limit: int) -> dict[str, floa
         Loop._validate = lambda loop: {"formation_energy": 0.0}  # of rows that are not counted
         try:
             with tempfile.TemporaryDirectory() as folder:
-                fit(
-                    release, Path(folder) / "run", target="formation_energy", model=name, options=options,
-                    preset_name="paper", preset=preset, seed=0, device=place.type, limit=limit,
-                    loggers=["tensorboard"],
-                )  # fmt: skip
+                plan = Plan(model=name, options=options, preset_name="paper", preset=preset, limit=limit)
+                fit(release, Path(folder) / "run", plan, device=place.type, loggers=["tensorboard"])
         finally:
             Loop._train_epoch, Loop._validate = train_epoch, validate
         return {"seconds": sum(spent)}

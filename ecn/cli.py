@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,22 +13,13 @@ from ecn.models import MODELS
 from ecn.training.presets import (
     LOGGERS,
     PRESETS,
-    Preset,
-    changed,
-    from_yaml,
     to_yaml,
     training_settings,
     with_options,
 )
 from mpclean.errors import UserError
 
-if TYPE_CHECKING:
-    from ecn.training.run import Fitted
-
 _PARTS = ("train", "validation", "test")
-
-#: Warnings about one input that are shown beside the table, which has them all.
-_WARNINGS = 10
 
 _DEFAULT = click.core.ParameterSource.DEFAULT
 
@@ -42,16 +33,23 @@ class _Group(click.Group):
         except UserError as error:
             click.echo(f"ecn: {error}", err=True)
             ctx.exit(2)
+        except ModuleNotFoundError as error:
+            from ecn import missing_extra
+
+            if (line := missing_extra(error)) is None:
+                raise
+            click.echo(f"ecn: {line}", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="mpclean")
 def main() -> None:
-    """Equivariant crystal networks: fit them to a release, evaluate them, predict with them."""
+    """Train crystal networks on a release, evaluate them, and predict with them."""
 
 
-#: Options of ``ecn fit`` that a resumed run may be given; all others are those it began with.
-_OF_RESUMED = ("release", "resumed", "device", "loggers", "max_edges")
+#: Options of ``ecn fit`` that may be given with --resume; all others are those that the run began with.
+_OF_RESUMED = ("release", "resumed", "device", "threads", "loggers", "max_edges")
 
 
 @main.command()
@@ -60,31 +58,41 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers", "max_edges")
     "--target",
     default="formation_energy",
     help="formation_energy, fermi_energy, band_gap (insulators only), magnetization, is_metal, "
-    "magnetic_moments (of the atoms), or any numeric column of a release; several with commas between them.",
+    "magnetic_moments (of the atoms), or any numeric column of the release; several separated by commas.",
 )
 @click.option(
     "--model",
-    default="ecn",
-    help=f"Architecture: {', '.join(MODELS)}, one of an installed package, or package.module:Class.",
+    help=f"Architecture: {', '.join(MODELS)}, one of an installed package, or package.module:Class.  "
+    "[default: ecn, or that of --from]",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="RUN",
+    help="Fine-tune: start from the weights of a run or a reference model (`ecn references`), such as "
+    "formation-energy, instead of random ones.",
 )
 @click.option(
     "--group",
     metavar="G",
-    help="Symmetry of an ecn's cells: S8 (the default), S8n, P1bar, a Bravais type such as cF, or lattice "
-    "for each crystal's own.",
+    help="Symmetry group of an ecn's cells: S8 (the default), S8n, P1bar, a Bravais type such as cF, or "
+    "lattice for each crystal's own.",
 )
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Settings to start from.  [default: paper]")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help=f"Settings to start from: {', '.join(PRESETS)}.  [default: best up to 10,000 training crystals, "
+    "else fast]",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Settings from a YAML file instead, such as `ecn presets NAME` prints.",
+    help="Start from the settings in a YAML file, such as `ecn presets NAME` prints.",
 )
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training crystals.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Crystals per step.")
 @click.option(
-    "--epochs", type=click.IntRange(min=1), help="Passes over the training rows, instead of the preset's."
-)
-@click.option("--batch-size", type=click.IntRange(min=1), help="Crystals per step, instead of the preset's.")
-@click.option(
-    "--batch-edges", type=click.IntRange(min=1), help="Bonds and atoms per step instead of crystals."
+    "--batch-edges", type=click.IntRange(min=1), help="Bonds and atoms per step, instead of a batch size."
 )
 @click.option(
     "--max-edges",
@@ -94,47 +102,60 @@ _OF_RESUMED = ("release", "resumed", "device", "loggers", "max_edges")
 @click.option(
     "--precision",
     type=click.Choice(["32-true", "bf16-mixed", "16-mixed", "64-true"]),
-    help="Of the arithmetic, instead of the preset's.",
+    help="Floating point precision.",
 )
-@click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), help="Fixes weights, order and draws.")
+@click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), help="Random seed.")
 @click.option(
     "--symmetry-breaking/--no-symmetry-breaking",
     default=None,
-    help="Whether nodes know their cells, instead of the preset's; without, about a seventh of the time.",
+    help="Whether nodes know which cell of the supercell they are in; without, a step takes about a "
+    "seventh of the time.",
 )
 @click.option(
     "--set",
     "assignments",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Any other setting, as `ecn presets` lists them, or option of the model, as `ecn models` does; "
-    "may be repeated.",
+    help="Any other setting listed by `ecn presets`, or option of the model listed by `ecn models`; may be "
+    "repeated.",
 )
 @click.option(
     "--split",
     metavar="NAME",
-    help="A split that `mpclean split` added to the release [default: the one that it was built with].",
+    help="A split that `mpclean split` added to the release.  [default: the one it was built with]",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="End after so many minutes.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=1),
+    help="Train an ensemble of so many models, each validated on another fold of the training and validation "
+    "rows.  [default: 5 below 1,000 labelled crystals, else 1]",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Train on a random subset of so many crystals.")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option(
+    "--threads",
+    default=1,
+    type=click.IntRange(min=1),
+    help="CPU threads. More than one helps on an idle machine only: on a busy one they wait for each other.",
+)
 @click.option(
     "--logger",
     "loggers",
     multiple=True,
     default=["tensorboard"],
     type=click.Choice([*LOGGERS, "none"]),
-    help="Beside metrics.csv; may be repeated.",
+    help="Log to this as well as to metrics.csv; may be repeated.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the run [default: a new one under runs/]."
+    "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a new one under runs/]"
 )
 @click.option(
     "--resume",
     "resumed",
     metavar="RUN",
     type=click.Path(path_type=Path),
-    help="Go on with a run that was stopped or killed; RELEASE only where it was moved.",
+    help="Resume a run that was stopped or killed; RELEASE only if it was moved.",
 )
 @click.pass_context
 def fit(
@@ -142,99 +163,77 @@ def fit(
     release: Path | None,
     resumed: Path | None,
     device: str,
+    threads: int,
     loggers: tuple[str, ...],
     max_edges: int | None,
+    target: str,
+    model: str | None,
+    start: str | None,
+    preset: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    split: str | None,
+    folds: int | None,
+    out: Path | None,
+    seed: int,
+    limit: int | None,
+    time_limit: float | None,
     **settings: Any,
 ) -> None:
     """Train a model on RELEASE; the last line of output names the run.
+
+    With fewer than 1,000 labelled crystals, and no preset asked for, the run is an ensemble of five models
+    over five folds, whose standard deviation says how far to trust a prediction.
 
     With torchrun, on all devices that it starts processes for:
     torchrun --nproc-per-node 4 --no-python ecn fit RELEASE
     """
     from ecn.training.devices import is_first
-    from ecn.training.run import resume
+    from ecn.training.start import Machine, resume_fit, start_fit
 
-    loggers = tuple(name for name in loggers if name != "none")
+    machine = Machine(device, threads, tuple(name for name in loggers if name != "none"))
     if resumed is not None:
         given = [o for o in context.command.params if context.get_parameter_source(o.name or "") != _DEFAULT]
         others = [option.opts[0] for option in given if option.name not in _OF_RESUMED]
         if others:
-            raise UserError(f"--resume goes on with the settings of the run: leave out {', '.join(others)}")
-        fitted = resume(resumed, device=device, release=release, max_edges=max_edges, loggers=loggers)
+            raise UserError(f"--resume keeps the settings of the run: leave out {', '.join(others)}")
+        fitted = resume_fit(resumed, machine, release=release, max_edges=max_edges)
         run = resumed
     elif release is None:
         raise click.MissingParameter(param_type="argument", param_hint="'RELEASE'", ctx=context)
     else:
-        run, fitted = _fit_anew(release, device, loggers, max_edges=max_edges, **settings)
+        run, fitted = start_fit(
+            release,
+            out,
+            target=target,
+            model=model,
+            preset=preset,
+            config=config,
+            settings=_given(max_edges=max_edges, **settings) | dict(map(_assignment, assignments)),
+            seed=seed,
+            split=split,
+            limit=limit,
+            time_limit=time_limit,
+            start=start,
+            folds=folds,
+            machine=machine,
+        )
     if is_first():
         click.echo(run)
     if fitted.interrupted:
         sys.exit(130)  # what a shell expects after Ctrl-C, so that a script stops too
 
 
-def _fit_anew(
-    release: Path,
-    device: str,
-    loggers: tuple[str, ...],
-    *,
-    target: str,
-    model: str,
-    preset: str | None,
-    config: Path | None,
-    assignments: tuple[str, ...],
-    split: str | None,
-    out: Path | None,
-    seed: int,
-    limit: int | None,
-    time_limit: float | None,
-    group: str | None,
-    symmetry_breaking: bool | None,
-    **settings: Any,
-) -> tuple[Path, Fitted]:
-    """A new run with its settings: those of a preset or a file, then those of the command line."""
-    from ecn.training.run import fit, new_run
-
-    if preset is not None and config is not None:
-        raise UserError(f"--preset {preset} and --config {config} are both settings to start from; give one")
-    preset = preset or "paper"
-    chosen = PRESETS[preset] if config is None else from_yaml(config)
-    changes, assigned = _changed(chosen, assignments, **settings)
-    run = out or new_run(release, target)
-    return run, fit(
-        release,
-        run,
-        target=target,
-        model=model,
-        options=_given(group=group, symmetry_breaking=symmetry_breaking) | assigned,
-        preset_name=preset if config is None else config.stem,
-        preset=changes,
-        seed=seed,
-        device=device,
-        split=split,
-        limit=limit,
-        time_limit=time_limit,
-        loggers=loggers,
-    )
-
-
-def _changed(preset: Preset, assignments: tuple[str, ...], **settings: Any) -> tuple[Preset, dict[str, Any]]:
-    """A preset with the settings of the command line, and what of --set is for the model."""
-    assigned = dict(map(_assignment, assignments))
-    known = training_settings(preset)
-    of_training = _given(**settings) | {name: assigned.pop(name) for name in known if name in assigned}
-    return changed(preset, "--set", **of_training), assigned
-
-
 def _given(**values: Any) -> dict[str, Any]:
-    """Those that the user gave."""
+    """Keep the values that the user gave."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, where the value is JSON, or else a word."""
+    """Parse NAME=VALUE, where the value is JSON, or else a word."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"--set {text}: no assignment; write --set NAME=VALUE")
+        raise UserError(f"--set {text}: not an assignment; write --set NAME=VALUE")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -293,20 +292,18 @@ def evaluate(
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--with", "more", metavar="RUN", multiple=True, help="Another run of an ensemble; may be repeated."
+    "--with", "more", metavar="RUN", multiple=True, help="Another run for an ensemble; may be repeated."
 )
-@click.option("--part", type=click.Choice(_PARTS), help="Of a release [default: all its rows].")
+@click.option("--part", type=click.Choice(_PARTS), help="Part of a release.  [default: all its rows]")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "json", "parquet"]),
-    help="Of the output [default: by the name of --out, else csv].",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    help="Format of the output.  [default: by the name of --out; else a table on a terminal, CSV in a pipe]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write instead of standard output.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to this file, not to standard output.")
 @click.option("--device", default="cpu", help="cpu, cuda or mps.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes for a snapshot [default: the usable cores]."
-)
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 def predict(
     run: str,
     inputs: tuple[Path, ...],
@@ -317,16 +314,18 @@ def predict(
     device: str,
     workers: int | None,
 ) -> None:
-    """Predict the crystals in INPUTS with RUN, and with those of --with: then the mean and the spread.
+    """Predict the crystals in INPUTS with RUN.
 
-    RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub. An
-    input is a structure file (CIF, POSCAR, extended XYZ, ...), a release, or a snapshot of records as
-    `mpclean build --source` takes it. A model of sites gives a row for each atom of the canonical primitive
-    cell. One that cannot be read leaves the others alone; the exit status
-    is then 2, as it is where a crystal has no number.
+    RUN is a folder, the name of a reference model, or ORG/NAME[@REVISION] on the Hugging Face Hub. Of an
+    ensemble, or with --with, the mean is given, and the standard deviation. An input is a structure file
+    (CIF, POSCAR, extended XYZ, ...), a folder of them, a release, or a snapshot of records as `mpclean build
+    --source` takes it. A model of sites gives a row for each atom of the canonical primitive cell.
+
+    The exit status is 1 if some crystals or files could not be predicted, and 2 if none could.
     """
     from ecn.inference.inputs import predict_input, table_writer
     from ecn.inference.predict import load
+    from ecn.inference.tables import WarningCounts
     from mpclean.pipeline.cores import usable_cores
 
     predictor = load(run, *more, device=device)
@@ -334,39 +333,40 @@ def predict(
         if task.rows:
             click.echo(f"{task.name} was learned from crystals where {task.rows} is true", err=True)
     ending = out.suffix.removeprefix(".") if out else ""
-    workers = workers or usable_cores()
-    failed = False
-    with table_writer(out, form or (ending if ending in ("json", "parquet") else "csv")) as write:
+    usual = "table" if out is None and sys.stdout.isatty() else "csv"
+    n_predicted = n_failed = 0
+
+    def report(error: UserError) -> None:
+        nonlocal n_failed
+        n_failed += 1
+        click.echo(f"ecn: {error}", err=True)
+
+    with table_writer(out, form or (ending if ending in ("json", "parquet") else usual)) as write:
         for path in inputs:
-            n_warned = 0
+            counts = WarningCounts()
             try:
-                for table in predict_input(predictor, path, part, workers):
+                for table in predict_input(predictor, path, part, workers or usable_cores(), report):
                     write(table)
-                    failed |= table["value"].null_count > 0
-                    # Of all rows of a crystal the warning is one.
-                    warned = dict(
-                        zip(*(table[name].to_pylist() for name in ("index", "warning")), strict=True)
-                    )
-                    for warning in filter(None, warned.values()):
-                        n_warned += 1
-                        if n_warned <= _WARNINGS:
-                            click.echo(f"ecn: {path}: {warning}", err=True)
+                    n_failed += table["value"].null_count
+                    n_predicted += len(table) - table["value"].null_count
+                    counts.add(table)
             except UserError as error:
-                click.echo(f"ecn: {error}", err=True)
-                failed = True
-            if n_warned > _WARNINGS:
-                click.echo(f"{path}: {n_warned - _WARNINGS} more warnings, see the table", err=True)
-    if failed:
-        sys.exit(2)
+                report(error)
+            for line in counts.lines():
+                click.echo(f"Warning: {path}: {line}", err=True)
+    if n_failed:
+        sys.exit(1 if n_predicted else 2)
 
 
 @main.command()
 @click.argument("run")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--part", default="test", type=click.Choice(_PARTS), help="Rows to measure it on.")
+@click.option(
+    "--part", default="test", type=click.Choice(_PARTS), help="Part of the split to measure the errors on."
+)
 @click.option("--release", type=click.Path(path_type=Path), help="Where the release of the run is now.")
 @click.option(
-    "--obtain", metavar="TEXT", default="", help="How a reader gets the data, for the card; Markdown."
+    "--obtain", metavar="TEXT", default="", help="How readers get the data, for the model card; Markdown."
 )
 def export(run: str, out: Path, part: str, release: Path | None, obtain: str) -> None:
     """Write the best weights of RUN to the folder OUT, with measured errors and a model card."""
@@ -380,11 +380,13 @@ def export(run: str, out: Path, part: str, release: Path | None, obtain: str) ->
 @main.command()
 @click.argument("run")
 @click.argument("repo", metavar="ORG/NAME")
-@click.option("--private", is_flag=True, help="If the repository is to be made, only for its organisation.")
-@click.option("--part", default="test", type=click.Choice(_PARTS), help="Rows to measure it on.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option(
+    "--part", default="test", type=click.Choice(_PARTS), help="Part of the split to measure the errors on."
+)
 @click.option("--release", type=click.Path(path_type=Path), help="Where the release of the run is now.")
 @click.option(
-    "--obtain", metavar="TEXT", default="", help="How a reader gets the data, for the card; Markdown."
+    "--obtain", metavar="TEXT", default="", help="How readers get the data, for the model card; Markdown."
 )
 def push(run: str, repo: str, private: bool, part: str, release: Path | None, obtain: str) -> None:
     """Send RUN to the model ORG/NAME of the Hugging Face Hub, as `ecn export` writes it."""
@@ -406,17 +408,17 @@ def push(run: str, repo: str, private: bool, part: str, release: Path | None, ob
 @click.option(
     "--models",
     default="ecn,ecn:P1bar,cgcnn,megnet",
-    help="Architectures, with commas between them; an ecn with its group as in ecn:P1bar.",
+    help="Architectures separated by commas; an ecn with its group as in ecn:P1bar.",
 )
 @click.option(
     "--targets",
     default="formation_energy",
-    help="Those of `ecn fit`, with commas between them; one model each, or one for several as in "
+    help="Targets of `ecn fit` separated by commas; one model each, or one for several as in "
     "formation_energy+band_gap.",
 )
-@click.option("--seeds", default="0,1,2", help="Of every model and target.")
+@click.option("--seeds", default="0,1,2", help="Random seeds, separated by commas.")
 @click.option("--preset", default="paper", type=click.Choice(list(PRESETS)), help="Settings to start from.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the preset's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training crystals.")
 @click.option(
     "--set",
     "assignments",
@@ -425,13 +427,15 @@ def push(run: str, repo: str, private: bool, part: str, release: Path | None, ob
     help="A setting, as for `ecn fit`, or MODEL.NAME=VALUE, an option of one of the models; may be repeated.",
 )
 @click.option("--split", metavar="NAME", help="A split that `mpclean split` added.")
-@click.option("--limit", type=click.IntRange(min=1), help="Train on so many crystals, drawn at random.")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Minutes of every run.")
+@click.option("--limit", type=click.IntRange(min=1), help="Train on a random subset of so many crystals.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Stop every run after so many minutes."
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of the grid [default: benchmarks/ and the release].",
+    help="Folder of the grid.  [default: benchmarks/NAME of the release]",
 )
 def benchmark(
     release: Path,
@@ -447,20 +451,24 @@ def benchmark(
     device: str,
     out: Path | None,
 ) -> None:
-    """Train models on targets of RELEASE with several seeds; their errors beside the published ones.
+    """Train several models, targets and seeds on RELEASE, and compare with the published errors.
 
-    A grid that was stopped or killed goes on with the same command: what is finished is not done again.
+    The same command resumes a grid that was stopped or killed: finished runs are not repeated.
     """
     import shlex
 
     from ecn.runs.benchmark import PAGE, Grid, run_grid, save
+    from ecn.training.start import split_settings
 
-    settings, assigned = _changed(PRESETS[preset], assignments, epochs=epochs)
+    given = _given(epochs=epochs) | dict(map(_assignment, assignments))
+    settings, assigned = split_settings(PRESETS[preset], given)
     settings = with_options(settings, assigned)
     try:
         numbers = tuple(int(seed) for seed in seeds.split(","))
     except ValueError:
-        raise UserError(f"--seeds {seeds}: whole numbers with commas between them are needed") from None
+        raise UserError(
+            f"--seeds {seeds}: expected whole numbers separated by commas, such as 0,1,2"
+        ) from None
     grid = Grid(
         release=release,
         models=tuple(models.split(",")),
@@ -488,7 +496,7 @@ def benchmark(
 
 @main.command()
 def references() -> None:
-    """List the models that ship, with their measured errors."""
+    """List the reference models that ship, with their measured errors."""
     from tabulate import tabulate
 
     from ecn.reference import references

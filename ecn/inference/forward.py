@@ -58,6 +58,17 @@ def memory_of(device: torch.device, way_out: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def cpu_threads(n: int) -> Iterator[None]:
+    """Let torch work with `n` CPU threads in a block, and with as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def require_device(name: str) -> None:
     """Refuse a device that this machine, or this installation of torch, does not have.
 

@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from ecn.data.rows import open_release
 from ecn.inference.predict import PREDICTIONS, Predictor
-from mpclean.crystal.reading import read_file
+from ecn.inference.tables import predictions_table
+from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.reading import is_structure_file, read_file
 from mpclean.errors import UserError
 from mpclean.pipeline.single import documents
 from mpclean.release.atomic import PARTIAL
@@ -29,11 +31,23 @@ from mpclean.sources.records import first_document
 #: Predictions with the input that they are for, and the place of the crystal there, from 0.
 ROWS = pa.schema([("file", pa.string()), ("index", pa.int64()), *PREDICTIONS])
 
+#: Endings that are no part of the id that a file of a folder gives to its crystal.
+_ENDINGS = ("cif", "mcif", "vasp", "poscar", "xyz", "extxyz", "res", "gz", "bz2", "xz", "zst")
+
+#: Crystals of a folder of files that are predicted together, within bounded memory.
+_AT_ONCE = 512
+
 #: Significant digits of a number in text; single precision has no more than seven.
 _DIGITS = 6
 
 
-def predict_input(predictor: Predictor, path: Path, part: str | None, workers: int) -> Iterator[pa.Table]:
+def predict_input(
+    predictor: Predictor,
+    path: Path,
+    part: str | None,
+    workers: int,
+    report: Callable[[UserError], object],
+) -> Iterator[pa.Table]:
     """Predict what is at a path, as a stream of tables of `ROWS`.
 
     Parameters
@@ -41,12 +55,15 @@ def predict_input(predictor: Predictor, path: Path, part: str | None, workers: i
     predictor
         The models.
     path
-        The folder of a release; a snapshot that ``mpclean build --source`` recognises (Parquet, JSON
-        lines, CSV of Perov-5, extended XYZ, ...); or a structure file (`read_file`).
+        The folder of a release; a folder of structure files, such as `mpclean export` writes; a snapshot that
+        ``mpclean build --source`` recognises (Parquet, JSON lines, CSV of Perov-5, extended XYZ, ...); or a
+        structure file (`mpclean.crystal.reading.read_file`).
     part
         Of a release: "train", "validation" or "test"; all rows where it is None.
     workers
-        Processes for the crystals of a snapshot.
+        Processes for the crystals of a snapshot or a folder.
+    report
+        Called with the mistake of a file of a folder that cannot be read; the others are predicted.
 
     Raises
     ------
@@ -56,7 +73,9 @@ def predict_input(predictor: Predictor, path: Path, part: str | None, workers: i
     if (path / MANIFEST).is_file():
         tables = predictor.predict_release(open_release(path), part)
     elif part is not None:
-        raise UserError(f"{path}: no release, so it has no part {part!r}")
+        raise UserError(f"{path}: not a release, so it has no part {part!r}; leave out --part")
+    elif files := structure_files(path):
+        tables = _predict_files(predictor, files, workers, report)
     elif _is_snapshot(path):
         source = open_source(recognise(path), path)
         batches = source.batches()
@@ -75,6 +94,55 @@ def predict_input(predictor: Predictor, path: Path, part: str | None, workers: i
         columns = [pa.array([str(path)] * len(table)), pa.array(place)]
         yield pa.table([*columns, *table.columns], schema=ROWS)
         start += pc.sum(begins).as_py() or 0
+
+
+def structure_files(folder: Path) -> list[Path]:
+    """List the structure files in a folder, by name; none if it is not a folder.
+
+    JSON files do not count, which are as often tables beside the structures.
+    """
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and is_structure_file(path) and ".json" not in path.name.lower()
+    )
+
+
+def _predict_files(
+    predictor: Predictor, files: list[Path], workers: int, report: Callable[[UserError], object]
+) -> Iterator[pa.Table]:
+    """Predict structure files, known by their names without the ending; `_AT_ONCE` crystals at a time."""
+    place = PREDICTIONS.get_field_index("material_id")
+    found = _read_files(files, report)
+    while batch := list(islice(found, _AT_ONCE)):
+        names, crystals = zip(*batch, strict=True)
+        for table in predictor.predict_documents(documents(crystals), workers):
+            number = pc.cast(table["material_id"], pa.int64())
+            yield table.set_column(place, "material_id", pa.array(names, pa.string()).take(number))
+
+
+def _read_files(files: list[Path], report: Callable[[UserError], object]) -> Iterator[tuple[str, Crystal]]:
+    for path in files:
+        try:
+            entries = read_file(path)
+        except UserError as error:
+            report(error)
+            continue
+        for entry in entries:
+            if entry.reading is None:
+                report(UserError(f"{path}: {entry.problem}"))
+            else:
+                yield f"{_stem(path)}{entry.suffix}", entry.crystal
+
+
+def _stem(path: Path) -> str:
+    """Give the name of a structure file without what says its format, and whether it is packed."""
+    name = path.name
+    while (part := name.rpartition("."))[1] and part[2].lower() in _ENDINGS:
+        name = part[0]
+    return name
 
 
 def _is_snapshot(path: Path) -> bool:
@@ -106,7 +174,7 @@ def table_writer(out: Path | None, form: str) -> Iterator[Callable[[pa.Table], N
         The file to write, which is there when the block has ended, and not before; standard output by
         default.
     form
-        "csv", "json" or "parquet".
+        "csv", "json" or "parquet"; "table" to be read on a terminal.
 
     Raises
     ------
@@ -173,4 +241,16 @@ def _json(file: IO[str]) -> Iterator[Callable[[pa.Table], None]]:
         file.write("]\n")
 
 
-_WRITERS = {"csv": _csv, "json": _json}
+@contextmanager
+def _table(file: IO[str]) -> Iterator[Callable[[pa.Table], None]]:
+    begun = False
+
+    def write(rows: pa.Table) -> None:
+        nonlocal begun
+        print(predictions_table(rows, head=not begun), file=file)
+        begun = True
+
+    yield write
+
+
+_WRITERS = {"csv": _csv, "json": _json, "table": _table}

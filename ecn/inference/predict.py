@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,15 @@ from numpy.typing import NDArray
 from ecn.data.tensors import crystal_tensors
 from ecn.inference.evaluation import require_same_bonds
 from ecn.inference.forward import max_edges, memory_of, predict_rows, require_device
+from ecn.inference.limits import crystal_warnings, joint_coverage, limit_values
 from ecn.models.features import N_ELEMENTS
 from ecn.runs import checkpoint
+from ecn.runs.ensemble import load_members
 from ecn.runs.locate import locate
 from ecn.targets.losses import signs
 from mpclean.crystal.crystal import Crystal
-from mpclean.errors import UserError
+from mpclean.crystal.reading import read_object
+from mpclean.errors import RecordError, UserError
 from mpclean.pipeline import executor as engine
 from mpclean.pipeline.single import ExamineTask, documents, examine, judge_release
 from mpclean.pipeline.steps import Bonds
@@ -120,30 +124,74 @@ class Predictor:
                 )
         self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
         self.rules = remade(rules["rules"], rules.get("rule_parameters"))
+        self.coverage = joint_coverage([member.config.coverage for member in members])
         self.synthetic = any(member.config.release["synthetic"] for member in members)
 
-    def predict(self, structures: Iterable[Structure | Crystal | Atoms]) -> list[Prediction]:
+    @property
+    def description(self) -> str:
+        """Say what is predicted, by which model, and what it was trained on."""
+        first = self.members[0]
+        targets = ", ".join(
+            f"{task.name} ({task.unit})" if task.unit else task.name for task in self.goal.tasks
+        )
+        release = first.config.release
+        kind = (
+            f"ensemble of {len(self.members)} {first.config.model}"
+            if len(self.members) > 1
+            else (f"{first.config.model}, epoch {first.epoch}")
+        )
+        return (
+            f"{targets}; {kind}; trained on {first.config.n_train:,} crystals of {release['name']} "
+            f"{release['version']}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.description})"
+
+    def _repr_html_(self) -> str:
+        return f"<b>Predictor</b> {escape(self.description)}"
+
+    def predict(
+        self, structures: Structure | Crystal | Atoms | Iterable[Structure | Crystal | Atoms]
+    ) -> list[Prediction]:
         """Predict crystals, each on its canonical primitive cell, with the release's own bonds.
 
         Parameters
         ----------
         structures
-            pymatgen structures, `mpclean.crystal.crystal.Crystal` or ASE atoms.
+            pymatgen structures, `mpclean.crystal.crystal.Crystal` or ASE atoms, or a single one.
 
         Returns
         -------
         A prediction for each, in their order, and of several targets for each of these; of a target of
-        sites for each atom of the canonical primitive cell. One that a
-        rule of the data set would leave out, or whose cell is in doubt
-        (`mpclean.pipeline.single.cell_problem`), has a warning, as all have from a model that was trained on
-        synthetic labels; one without a graph has no value either.
+        sites for each atom of the canonical primitive cell. A number has a warning where the rules of the
+        data set would exclude the crystal, its cell is in doubt (`mpclean.pipeline.single.cell_problem`), its
+        elements, size or bonds, or the number itself, lie outside the training set, and where the labels were
+        synthetic. A crystal without a graph, or one that cannot be read among others that can, has no value. A
+        quantity that cannot be negative, such as a band gap, is never below zero.
 
         Raises
         ------
         UserError
-            If a structure is not ordered or not periodic in three directions.
+            If what is given is not a structure, or none of the structures is ordered and periodic in three
+            directions.
+
+        Examples
+        --------
+        ::
+
+            model = ecn.load("formation-energy")
+            (prediction,) = model.predict(structure)
+            print(prediction.value, prediction.unit, prediction.warning)
         """
-        batches = documents([_crystal(structure) for structure in structures])
+        given: list[Any] = (
+            [structures] if _is_structure(structures) else list(cast("Iterable[Any]", structures))
+        )
+        crystals = [_read(number, structure) for number, structure in enumerate(given)]
+        problems = [crystal for crystal in crystals if isinstance(crystal, RecordError)]
+        if problems and len(problems) == len(crystals):
+            raise UserError(f"no structure can be predicted: {problems[0]}") from problems[0]
+        batches = documents(crystals)
         rows = [row for table in self.predict_documents(batches) for row in table.to_pylist()]
         return [
             Prediction(
@@ -219,6 +267,7 @@ class Predictor:
             if self.goal.per_site:
                 atomic_number[has_number] = pc.list_flatten(with_graphs["atomic_numbers"]).to_numpy()
         site = np.arange(len(crystal)) - np.searchsorted(crystal, crystal)
+        values, beyond = limit_values(numbers.mean(axis=0), tasks, self.coverage)
         several = len(self.members) > 1
         standard_deviation = numbers.std(axis=0, ddof=1) if several else np.full(len(crystal), np.nan)
         warnings = [
@@ -226,6 +275,7 @@ class Predictor:
             for parts in zip(
                 map(_said, *(verdicts[name].to_pylist() for name in ("rule", "reason", "detail"))),
                 ("" if k else _unknown(row) for k, row in zip(known, rows["atomic_numbers"], strict=True)),
+                crystal_warnings(rows, self.coverage),
                 doubts,
                 ["trained on synthetic labels" if self.synthetic else ""] * len(rows),
                 strict=True,
@@ -247,7 +297,14 @@ class Predictor:
             "unit": pa.array(units * (len(crystal) // len(tasks)), pa.string()),
             "site": pa.array(site, mask=atomic_number == 0),
             "element": pa.array(np.array(SYMBOLS, object)[atomic_number], mask=atomic_number == 0),
-            "value": pa.array(numbers.mean(axis=0), from_pandas=True),
+            "value": pa.array(values, from_pandas=True),
+            "warning": pa.array(
+                [
+                    "; ".join(filter(None, both))
+                    for both in zip(beyond, of_crystals["warning"].to_pylist(), strict=True)
+                ],
+                pa.string(),
+            ),
             "standard_deviation": pa.array(standard_deviation, from_pandas=True),
         }
         return pa.table([columns[name] for name in PREDICTIONS.names], schema=PREDICTIONS)
@@ -302,16 +359,22 @@ def _said(rule: str | None, reason: str | None, detail: str | None) -> str:
     return what if rule == "record" else f"the rule {rule} excludes such crystals: {what}"
 
 
-def _crystal(structure: Any) -> Crystal:
-    if isinstance(structure, Crystal):
-        return structure
-    return (
-        Crystal.from_ase(structure)
-        if hasattr(structure, "pbc") and hasattr(structure, "cell")
-        else Crystal.from_pymatgen(structure)
-    )
+def _is_structure(given: Any) -> bool:
+    """Tell a single structure from several: those of pymatgen and ASE are themselves sequences, of sites."""
+    return isinstance(given, Crystal) or hasattr(given, "lattice") or hasattr(given, "pbc")
+
+
+def _read(number: int, structure: Any) -> Crystal | RecordError:
+    """Take over a structure, or give the reason why it cannot be predicted."""
+    try:
+        return read_object(structure).crystal
+    except RecordError as error:
+        return error
+    except UserError as error:
+        raise UserError(f"structure {number}: {error}") from error
 
 
 def load(run: str | Path, *more: str | Path, device: str = "cpu") -> Predictor:
-    """Load a trained model, or several for one target; see `ecn.load`."""
-    return Predictor(*(checkpoint.load(locate(name)) for name in (run, *more)), device=device)
+    """Load a trained model, an ensemble, or several runs for one target; see `ecn.load`."""
+    folders = [locate(name) for name in (run, *more)]
+    return Predictor(*(member for folder in folders for member in load_members(folder)), device=device)

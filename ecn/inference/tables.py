@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from tabulate import tabulate
 
 from ecn.inference.evaluation import Evaluation
@@ -123,6 +125,41 @@ def predictions_table(rows: pa.Table, *, head: bool = True) -> str:
             text += f" {'' if deviation is None else format(deviation, '.4f'):>10}"
         lines.append(f"{text} {row['unit']}{' (!)' if row['warning'] else ''}")
     return "\n".join(lines)
+
+
+class WarningCounts:
+    """Warnings about crystals by their kind: each kind is one line, however many crystals it is about.
+
+    The kind of a warning is what stands before its colon.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, rows: pa.Table) -> None:
+        """Count the warnings of rows of `ecn.inference.inputs.ROWS`, once for each crystal."""
+        warned = rows.filter(pc.not_equal(rows["warning"], "")).select(
+            ["index", "material_id", "file", "warning"]
+        )
+        seen = {}
+        for row in warned.to_pylist():
+            for warning in row["warning"].split("; "):
+                kind, _, detail = warning.partition(": ")
+                name = row["material_id"] or f"crystal {row['index']}"
+                seen[row["index"], kind] = f"{name}, {detail}" if detail else name
+        for (_, kind), example in seen.items():
+            self._counts[kind] += 1
+            self._first.setdefault(kind, example)
+
+    def lines(self) -> list[str]:
+        """Give a line for each kind, with the first crystal that it is about."""
+        return [
+            f"{kind} ({self._first[kind]})"
+            if n == 1
+            else f"{kind}: {n:,} crystals, first {self._first[kind]}"
+            for kind, n in self._counts.items()
+        ]
 
 
 def _short(text: str, width: int) -> str:

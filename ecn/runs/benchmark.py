@@ -30,7 +30,7 @@ from ecn.targets.goal import Goal
 from ecn.training.hardware import hardware
 from ecn.training.logs import read_metrics
 from ecn.training.presets import Preset, training_settings
-from ecn.training.run import fit, resume
+from ecn.training.run import Plan, fit, resume
 from ecn.training.state import STATE
 from mpclean.errors import UserError
 from mpclean.release.atomic import replace_file
@@ -149,20 +149,18 @@ def _train(grid: Grid, run: Path, model: str, target: str, seed: int) -> bool:
         return False
     shutil.rmtree(run, ignore_errors=True)  # killed before there was anything to resume
     name, _, group = model.partition(":")
-    return fit(
-        grid.release,
-        run,
+    plan = Plan(
         target=_names(target),
         model=name,
         options={"group": group} if group else {},
         preset_name=grid.preset_name,
         preset=grid.preset,
         seed=seed,
-        device=grid.device,
         split=grid.split,
         limit=grid.limit,
         time_limit=grid.time_limit,
-    ).interrupted
+    )
+    return fit(grid.release, run, plan, device=grid.device).interrupted
 
 
 def _names(target: str) -> str:

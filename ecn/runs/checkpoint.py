@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ecn.targets.goal import Goal
 
 #: Of the folder's layout; raised with every change of it.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.csv"
 
@@ -81,6 +81,12 @@ class RunConfig:
     """Training rows that were asked for; None for all."""
     time_limit: float | None
     """Minutes that were allowed; None for no limit."""
+    start: dict[str, str] | None
+    """Name and ``checkpoint_hash`` of the run whose weights the training started from; None for none."""
+    fold: list[int] | None
+    """Which fold, from 1, of how many was held back for validation; None for the validation part."""
+    coverage: dict[str, Any] | None
+    """Ranges of the training rows, see `ecn.training.coverage.Coverage`; None of runs before format 3."""
     n_train: int
     """Rows trained on."""
     n_validation: int
@@ -268,8 +274,13 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _from_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Format 3 says what a training started from, which fold it held back, and what its rows were like."""
+    return {"start": None, "fold": None, "coverage": None, **content}
+
+
 #: From each earlier format to the next one, as functions of ``config.json``.
-_UPDATES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+_UPDATES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 
 
 def joint_digest(members: Sequence[Checkpoint]) -> str:

@@ -13,6 +13,7 @@ from ecn.inference.evaluation import evaluate
 from ecn.runs import checkpoint
 from ecn.runs.card import card
 from ecn.runs.checkpoint import CONFIG, WEIGHTS
+from ecn.runs.ensemble import is_ensemble, member_folders
 from mpclean.errors import UserError
 
 EVALUATION, CARD = "evaluation.json", "README.md"
@@ -57,6 +58,11 @@ def export(
     """
     if out.exists():
         raise UserError(f"{out}: exists already; remove it, or choose another folder")
+    if is_ensemble(run):
+        raise UserError(
+            f"{run}: is an ensemble; export its members one by one, such as {member_folders(run)[0]}, and "
+            "predict with all of them by --with"
+        )
     saved = checkpoint.load(run)
     content = saved_evaluation(run, saved.digest) or _measure(run, part, release, obtain, device)
     config = replace(saved.config, release={**saved.config.release, "path": saved.config.release["name"]})
@@ -72,7 +78,7 @@ def export(
 
 
 def saved_evaluation(run: Path, digest: str) -> dict[str, Any] | None:
-    """What an exported run says of its errors; None of a run that was not exported.
+    """Read the measured errors of an exported run; None of a run that was not exported.
 
     Parameters
     ----------
@@ -97,7 +103,7 @@ def saved_evaluation(run: Path, digest: str) -> dict[str, Any] | None:
             return dict(content)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged; export the run again") from error
-    raise UserError(f"{path}: speaks of other weights; export the run again")
+    raise UserError(f"{path}: belongs to other weights; export the run again")
 
 
 def _measure(run: Path, part: str, release: Path | None, obtain: str, device: str) -> dict[str, Any]:

@@ -82,6 +82,13 @@ def _epoch(row: dict[str, float]) -> Epoch:
     )
 
 
+def in_words(seconds: float) -> str:
+    """Give a duration as a person says it, such as "40 s", "12 min" or "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 class Logger(Protocol):
     """What takes the numbers of an epoch."""
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import torch
@@ -20,9 +21,9 @@ from ecn.data.rows import Dataset, rows_of
 from ecn.inference.forward import max_edges, memory_of, predict_rows
 from ecn.models.base import CrystalModel
 from ecn.targets.goal import Goal
-from ecn.training.devices import Stop, is_first, seed_draws
+from ecn.training.devices import Stop, is_first, say, seed_draws
 from ecn.training.feed import Feed
-from ecn.training.logs import Epoch
+from ecn.training.logs import Epoch, in_words
 from ecn.training.presets import Preset
 from ecn.training.schedule import Schedule
 from ecn.training.state import derived_seed
@@ -30,6 +31,9 @@ from mpclean.errors import UserError
 
 #: Seconds of training between two states that are saved within an epoch.
 _SAVE_EVERY = 300.0
+
+#: Seconds of training after which the end is estimated: the first steps are slower than the others.
+_ESTIMATE_AFTER = 10.0
 
 
 class Objective(nn.Module):
@@ -119,6 +123,7 @@ class Loop:
         self.total = torch.zeros((), dtype=torch.float64, device=fabric.device)
         self.n_labels = torch.zeros((), dtype=torch.int64, device=fabric.device)
         self.started = time.monotonic()
+        self.estimated = False
 
     @property
     def result(self) -> CrystalModel:
@@ -169,9 +174,7 @@ class Loop:
         UserError
             If the loss stops being finite, or a pass does not fit in the memory of the device.
         """
-        way_out = (
-            f"a pass has {self.edges * self.network.copies:,} edges: bound it with a smaller --max-edges"
-        )
+        way_out = f"a pass has {self.edges * self.network.copies:,} edges: allow fewer with --max-edges"
         while self.progress.epoch <= self.preset.epochs and not self.progress.over:
             with memory_of(self.fabric.device, way_out):
                 over = self._train_epoch(save, stop)
@@ -225,6 +228,7 @@ class Loop:
                     progress.step + 1,
                 )
                 bar.update(len(index))
+                self._estimate_once()
         done, stop.asked, _ = self._agree(self._done(), stop.asked, False)
         return done >= 1.0
 
@@ -324,6 +328,20 @@ class Loop:
             return done
         return max(done, self._spent() / (60.0 * self.time_limit))
 
+    def seconds_left(self) -> float:
+        """Estimate the seconds to the end of the last epoch from the pace so far."""
+        done = self._done()
+        return 0.0 if self.progress.over or not done else self._spent() * max(0.0, 1.0 - done) / done
+
+    def _estimate_once(self) -> None:
+        """Say when the training will end, once, as soon as its pace is known."""
+        if self.estimated or self._spent() < _ESTIMATE_AFTER:
+            return
+        self.estimated = True
+        left = self.seconds_left()
+        end = datetime.now() + timedelta(seconds=left)
+        say(f"about {in_words(left)} to the end of the last epoch, at {end:%H:%M} on {end:%d %B}")
+
     def _spent(self) -> float:
         return self.progress.seconds + time.monotonic() - self.started
 
@@ -334,4 +352,7 @@ class Loop:
         best = min(self.progress.history, key=lambda epoch: epoch.validation_score, default=None)
         kept = f" (epoch {best.epoch}, the best so far, is kept)" if best else ""
         epoch = self.progress.epoch
-        return f"epoch {epoch}: the loss is no finite number any more; lower the learning rate{kept}"
+        return (
+            f"epoch {epoch}: the loss is not finite any more; lower the learning rate with --set "
+            f"learning_rate=...{kept}"
+        )

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric, seed_everything
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecn import models
 from ecn.data.rows import Rows, find_rows, open_release, split_identity
-from ecn.inference.forward import OutOfMemoryError, memory_of
+from ecn.inference.forward import OutOfMemoryError, cpu_threads, memory_of
 from ecn.models.base import CrystalModel
 from ecn.runs import checkpoint
+from ecn.runs.locate import locate
 from ecn.targets.goal import Goal
+from ecn.training.coverage import measure_coverage
 from ecn.training.devices import is_first, say, start_fabric, stop_signals
 from ecn.training.feed import Feed, must_stream
-from ecn.training.logs import Epoch, open_loggers, write_metrics
+from ecn.training.folds import FEW_ROWS, fold_rows
+from ecn.training.logs import Epoch, in_words, open_loggers, write_metrics
 from ecn.training.loop import Loop
 from ecn.training.presets import PRESETS, Preset, changed, training_settings
 from ecn.training.state import STATE, load_state, save_state
 from mpclean.errors import UserError
+from mpclean.pipeline.cores import usable_cores
 from mpclean.release.atomic import PARTIAL
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ MIN_ROWS = 2
 
 #: Entries of a release's manifest that say how a crystal became a graph, and by which rules it stayed.
 _FEATURISER = ("bonds", "min_area", "cutoff", "rules", "rule_parameters")
+
+#: Options of a model that follow from what it is trained for.
+_FOLLOWING = ("n_outputs", "per_site")
 
 #: Entries of a run's configuration, and settings of its training, that may differ when it is resumed.
 _MAY_DIFFER = ("packages", "format_version", "max_edges")
@@ -53,35 +59,41 @@ class Fitted:
     """Whether the user ended it."""
 
 
-def new_run(release: Path, target: str) -> Path:
-    """A folder under ``runs/`` that does not exist yet: release, target and a number.
+@dataclass(frozen=True)
+class Plan:
+    """What is trained on a release, and how: all that one run is made of but the release and its folder."""
 
-    Parameters
-    ----------
-    release
-        Folder of the release.
-    target
-        Name of the target, or of several.
-    """
-    name = target.replace(",", "+")
-    numbers = (Path("runs") / f"{release.resolve().name}-{name}-{k}" for k in itertools.count(1))
-    return next(path for path in numbers if not path.exists())
+    target: str = "formation_energy"
+    """The name of a target, or of several with commas between them, as `ecn.targets.tasks.task` takes it."""
+    model: str = "ecn"
+    """As `ecn.models.resolve` takes it."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the model that differ from those of the preset."""
+    preset_name: str = "fast"
+    """Name of the settings that `preset` started from."""
+    preset: Preset = PRESETS["fast"]
+    """The settings."""
+    seed: int = 0
+    """Random seed of weights, order of the rows and dropout: equal seeds give equal runs on a CPU."""
+    split: str | None = None
+    """Name of the split to train on; None for the one that the release was built with."""
+    limit: int | None = None
+    """Train on a random subset of so many crystals; None for all."""
+    time_limit: float | None = None
+    """End after so many minutes of training; None for no limit."""
+    start: str | None = None
+    """Run or reference model whose weights the training starts from; None for random weights."""
+    fold: tuple[int, int] | None = None
+    """Which fold, from 1, of how many is held back for validation; None for the validation part."""
 
 
 def fit(
     release: Path,
     run: Path,
+    plan: Plan,
     *,
-    target: str,
-    model: str,
-    options: dict[str, Any],
-    preset_name: str,
-    preset: Preset,
-    seed: int,
-    device: str,
-    split: str | None = None,
-    limit: int | None = None,
-    time_limit: float | None = None,
+    device: str = "auto",
+    threads: int = 1,
     loggers: Sequence[str] = (),
 ) -> Fitted:
     """Train a model on the train rows of a release and keep its best epoch.
@@ -92,25 +104,13 @@ def fit(
         Folder of the release.
     run
         Folder to make for the run.
-    target
-        The name of a target, or of several with commas between them, as `ecn.targets.tasks.task` takes it.
-    model
-        As `ecn.models.resolve` takes it.
-    options
-        Options of the model that differ from those of the preset.
-    preset_name, preset
-        The settings, and the name of those they started from.
-    seed
-        Fixes weights, order and draws: equal seeds give equal runs on a CPU.
+    plan
+        What is trained, and how.
     device
         Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
-    split
-        Name of the split to train on, of those of the release; the one that it was built with by
-        default.
-    limit
-        Train on so many rows, drawn at random.
-    time_limit
-        End after so many minutes of training.
+    threads
+        CPU threads of torch. One is the safe choice: threads wait for one another, so a second process that
+        keeps a core busy stops them all (benchmarks/RESULTS.md, "Threads").
     loggers
         Of `ecn.training.presets.LOGGERS`.
 
@@ -121,43 +121,104 @@ def fit(
     Raises
     ------
     UserError
-        If the release, the target or an option does not serve, if `run` exists, or if the
-        loss stops being finite.
+        If the release, the target or an option cannot be used, if `run` exists, or if the loss stops being
+        finite.
     """
     if is_first() and run.exists():
         raise UserError(f"{run}: exists already; choose another --out, remove it, or --resume it")
     opened = open_release(release)
-    goal = Goal.named(target, opened)
-    asked = {**preset.options.get(model, {}), **options}
-    network = _network(model, asked | _outputs(model, goal, asked), seed)
-    train = find_rows(opened, "train", goal.tasks, split=split, limit=limit, seed=seed)
-    validation = find_rows(opened, "validation", goal.tasks, split=split)
+    goal = Goal.named(plan.target, opened)
+    start = None if plan.start is None else checkpoint.load(locate(plan.start))
+    preset, model = plan.preset, plan.model
+    asked = {**preset.options.get(model, {}), **plan.options}
+    if start is not None:
+        asked = _options_of(start, plan)
+    network = _network(model, asked | _outputs(model, goal, asked), plan.seed)
+    if start is not None:
+        copy_weights(start.model, network)
+    train, validation = _rows(opened, goal, plan.split, plan.limit, plan.seed, plan.fold)
     labels = _training_labels(release, goal, train)
     fabric = start_fabric(device, preset.precision)
     config = checkpoint.RunConfig(
         targets=goal.fitted(labels, standardise=preset.standardise).to_json(),
         model=model,
         model_options=asdict(network.config),
-        preset=preset_name,
+        preset=plan.preset_name,
         training=training_settings(preset),
-        seed=seed,
-        limit=limit,
-        time_limit=time_limit,
+        seed=plan.seed,
+        limit=plan.limit,
+        time_limit=plan.time_limit,
+        start=None if start is None else {"name": str(plan.start), "checkpoint_hash": start.digest},
+        fold=None if plan.fold is None else list(plan.fold),
         n_train=len(train),
         n_validation=len(validation),
-        release=_identity(opened, split),
+        coverage=asdict(measure_coverage(train)),
+        release=_identity(opened, plan.split),
         featuriser={key: opened.manifest["parameters"].get(key) for key in _FEATURISER},
     )
-    with _folder(run):
+    with _folder(run), cpu_threads(threads):
         if is_first():
             checkpoint.save_config(run, config)
         return _train(fabric, run, config, network, train, validation, loggers)
+
+
+def _options_of(start: checkpoint.Checkpoint, plan: Plan) -> dict[str, Any]:
+    """Take the options of a model from the run that the training starts from.
+
+    Raises
+    ------
+    UserError
+        If the plan asks for another model, or for options that would change its weights' shapes.
+    """
+    theirs = start.config
+    if plan.model != theirs.model:
+        raise UserError(f"--from {plan.start}: is a {theirs.model!r} model; use --model {theirs.model}")
+    for name, value in plan.options.items():
+        if theirs.model_options.get(name) != value:
+            raise UserError(
+                f"--from {plan.start}: its model has {name} = {theirs.model_options.get(name)}, not {value}; "
+                "options follow from the weights, so leave this one out"
+            )
+    return {name: value for name, value in theirs.model_options.items() if name not in _FOLLOWING}
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> int:
+    """Copy all weights whose names and shapes agree; the rest, such as outputs, stay random.
+
+    Returns
+    -------
+    How many tensors were copied.
+    """
+    theirs, ours = source.state_dict(), target.state_dict()
+    shared = {
+        name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape
+    }
+    target.load_state_dict(ours | shared)
+    return len(shared)
+
+
+def _rows(
+    release: Release,
+    goal: Goal,
+    split: str | None,
+    limit: int | None,
+    seed: int,
+    fold: Sequence[int] | None,
+) -> tuple[Rows, Rows]:
+    """Find the rows to train on and to validate with."""
+    train = find_rows(release, "train", goal.tasks, split=split, limit=limit, seed=seed)
+    validation = find_rows(release, "validation", goal.tasks, split=split)
+    if fold is None:
+        return train, validation
+    # All members of an ensemble deal the rows out alike, whatever their own seeds.
+    return fold_rows(train, validation, fold[0], fold[1], seed=0)
 
 
 def resume(
     run: Path,
     *,
     device: str,
+    threads: int = 1,
     release: Path | None = None,
     max_edges: int | None = None,
     loggers: Sequence[str] = (),
@@ -170,6 +231,8 @@ def resume(
         Folder of the run.
     device
         As for `fit`; on another device than before, numbers differ in their last digits.
+    threads
+        As for `fit`; numbers may differ in their last digits with another number.
     release
         Where the release is now; where it was by default.
     max_edges
@@ -196,11 +259,12 @@ def resume(
                 f"{path}: not the release that {run} was trained on, or not its split ({name} differs); "
                 "name that one, or train a new run"
             )
-    tasks = checkpoint.load_goal(run, config).tasks
+    goal = checkpoint.load_goal(run, config)
     preset = _preset(run, config)
     network = _network(config.model, config.model_options, config.seed)
-    train = find_rows(opened, "train", tasks, split=split, limit=config.limit, seed=config.seed)
-    validation = find_rows(opened, "validation", tasks, split=split)
+    if config.start is not None and not (run / STATE).exists():
+        copy_weights(_start_of(run, config.start).model, network)
+    train, validation = _rows(opened, goal, split, config.limit, config.seed, config.fold)
     fabric = start_fabric(device, preset.precision)
     for left_over in run.glob(f"*{PARTIAL}") if is_first() else ():
         left_over.unlink()
@@ -208,7 +272,18 @@ def resume(
         config = replace(config, training=config.training | {"max_edges": max_edges})
         if is_first():
             checkpoint.save_config(run, config)
-    return _train(fabric, run, config, network, train, validation, loggers)
+    with cpu_threads(threads):
+        return _train(fabric, run, config, network, train, validation, loggers)
+
+
+def _start_of(run: Path, start: dict[str, str]) -> checkpoint.Checkpoint:
+    """Load the run that a training started from, and refuse one whose weights have changed since."""
+    found = checkpoint.load(locate(start["name"]))
+    if found.digest != start["checkpoint_hash"]:
+        raise UserError(
+            f"{run}: {start['name']}, which it started from, has other weights now; train a new run"
+        )
+    return found
 
 
 def _training_labels(release: Path, goal: Goal, train: Rows) -> Tensor:
@@ -269,7 +344,16 @@ def _train(
     minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
     say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
     for part, rows in (("train", train), ("validation", validation)):
-        say(f"{part}: {len(rows)} crystals; {rows.n_excluded} rows {goal.excluded} left out")
+        say(f"{part}: {len(rows):,} crystals; {rows.n_excluded:,} rows {goal.excluded} are not used")
+    if fabric.device.type == "cpu":
+        say(f"device: cpu, {torch.get_num_threads()} of {usable_cores()} usable cores (--threads)")
+    else:
+        say(f"device: {fabric.device}")
+    if len(train) < FEW_ROWS:
+        say(
+            f"{len(train)} training crystals are few: errors on crystals with other elements or structures "
+            "can be much larger than those measured here"
+        )
     settings = _settled(asdict(config))
     dtype = torch.float64 if preset.precision == "64-true" else torch.float32
     state = load_state(run / STATE) if (run / STATE).exists() else None
@@ -280,7 +364,7 @@ def _train(
         n_rows = len(train) + len(validation)
         streamed = fabric.broadcast(must_stream(train, n_rows, fabric.device, dtype, preset.data_memory))
     if streamed:
-        say("the rows do not fit in memory: they are read anew for every epoch")
+        say("the rows do not fit in memory: they are read from disk in every epoch")
     way_out = "stream the rows: --set data_memory=GIB, less than is free"
     if state is not None:
         way_out = f"go on where there is more, or train a new run and {way_out}"
@@ -298,7 +382,7 @@ def _train(
             raise UserError(
                 f"{run / STATE}: of another version of ecn ({reason}); train a new run"
             ) from error
-        say(f"{run}: goes on in epoch {loop.progress.epoch}, after {loop.progress.rows} crystals of it")
+        say(f"{run}: resumes in epoch {loop.progress.epoch}, after {loop.progress.rows} of its crystals")
 
     def save() -> None:
         loop_state = loop.state_dict()  # of all devices together
@@ -323,7 +407,7 @@ def _train(
                 write_metrics(run, history)
             for logger in opened:
                 logger.log(epoch)
-            _report(goal, epoch, better)
+            _report(goal, epoch, better, loop.seconds_left())
     for logger in opened:
         logger.close()
     return _end(run, goal, best, stop.asked)
@@ -349,11 +433,12 @@ def _require_equal(run: Path, saved: dict[str, Any], found: dict[str, Any]) -> N
         )
 
 
-def _report(goal: Goal, epoch: Epoch, better: bool) -> None:
+def _report(goal: Goal, epoch: Epoch, better: bool, seconds_left: float) -> None:
+    left = f"; about {in_words(seconds_left)} left" if seconds_left else ""
     say(
         f"epoch {epoch.epoch}: validation {goal.score_name} {epoch.validation_score:.4f}, "
         f"train loss {epoch.train_loss:.4g}, learning rate {epoch.learning_rate:.2g}, "
-        f"{epoch.seconds:.1f} s{' (best)' if better else ''}"
+        f"{epoch.seconds:.1f} s{' (best)' if better else ''}{left}"
     )
     if len(goal.tasks) > 1:
         each = (f"{task.name} {task.score_name} {epoch.scores[task.name]:.4f}" for task in goal.tasks)
@@ -366,7 +451,7 @@ def _end(run: Path, goal: Goal, best: Epoch | None, interrupted: bool) -> Fitted
         f"best epoch {best.epoch}, validation {goal.score_name} {best.validation_score:.4f}" if best else ""
     )
     if interrupted:
-        say(f"stopped by the user{': ' * bool(best)}{kept}; go on with: ecn fit --resume {run}")
+        say(f"stopped by the user{': ' * bool(best)}{kept}; resume with: ecn fit --resume {run}")
     else:
         say(f"done: {kept}")
         if is_first():
@@ -380,7 +465,9 @@ def _outputs(model: str, goal: Goal, options: dict[str, Any]) -> dict[str, Any]:
     if "per_site" in models.options(model):
         following["per_site"] = goal.per_site
     elif goal.per_site:
-        raise UserError(f"model {model!r} has no numbers for sites, so no target {goal.name!r}; take ecn")
+        raise UserError(
+            f"model {model!r} predicts crystals, not atoms, so it cannot learn {goal.name!r}; use --model ecn"
+        )
     for name, value in following.items():
         if options.get(name, value) != value:
             raise UserError(f"{name} follows from --target {goal.name}, which makes it {value}")

@@ -27,7 +27,7 @@ def call(*arguments):
 
 @pytest.fixture
 def structure(tmp_path):
-    lattice = 2.82 * np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    lattice = 2.3 * np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
     crystal = Crystal(lattice, np.array([17, 11], np.uint8), np.array([[0.0] * 3, [0.5] * 3]))
     path = tmp_path / "nacl.cif"
     crystal.to_pymatgen().to(filename=str(path))
@@ -191,9 +191,12 @@ def test_a_release_without_the_target_is_not_evaluated(run, make_release, rows):
         (["fit", "{release}", "--set", "basis_width=0"], "the width of the distance basis is 0 A"),
         (["fit", "{release}", "--set", "hubbard=required", "--out", "{tmp}/r"], "is_hubbard is not known of"),
         (["patterns", "--lattice", "cF", "--figure", "{tmp}/cF.doc"], "cF.doc: Format 'doc'"),
-        (["fit", "{release}", "--set", "width"], "no assignment; write --set NAME=VALUE"),
+        (["fit", "{release}", "--set", "width"], "not an assignment; write --set NAME=VALUE"),
         (["fit", "{release}", "--model", "resnet"], "unknown model 'resnet'; did you mean 'schnet'?"),
-        (["fit", "{release}", "--preset", "worst"], "'worst' is not one of"),
+        (
+            ["fit", "{release}", "--preset", "worst"],
+            "unknown preset 'worst'; known: paper, reduced, best, fast",
+        ),
         (["fit", "{release}", "--epochs", "0"], "0 is not in the range"),
         (
             ["fit", "{release}", "--device", "abacus", "--out", "{tmp}/run"],

@@ -45,10 +45,10 @@ def test_predictions_are_those_of_the_release(model, release, rows, run):
 
 
 def test_cell_and_package_do_not_matter(model):
-    crystal = rock_salt(11, 17, 5.64)
+    crystal = rock_salt(11, 17, 4.6)
     conventional = crystal.to_pymatgen()
     conventional.make_supercell([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
-    atoms = ase.build.bulk("NaCl", "rocksalt", a=5.64)
+    atoms = ase.build.bulk("NaCl", "rocksalt", a=4.6)
     found = model.predict([crystal, conventional, atoms])
     values = [p.value for p in found]
     assert len(conventional) == 8
@@ -74,7 +74,7 @@ def test_layers_are_not_connected(model):
 
 
 def test_a_lattice_in_doubt_has_a_number_and_a_warning(model):
-    almost, clearly = (rock_salt(11, 17, 5.64) for _ in range(2))
+    almost, clearly = (rock_salt(11, 17, 4.6) for _ in range(2))
     almost.lattice[:, 2] *= 1.002  # tetragonal, by 0.01 A
     clearly.lattice[:, 2] *= 1.02
     almost, clearly = model.predict([almost, clearly])
@@ -88,7 +88,7 @@ def test_a_lattice_in_doubt_has_a_number_and_a_warning(model):
     [(98, "no covalent radius is known for Cf"), (106, "no covalent radius is known for Sg")],
 )
 def test_an_element_without_a_graph_has_no_number(model, element, message):
-    strange, salt = model.predict([rock_salt(element, 17, 5.64), rock_salt(11, 17, 5.64)])
+    strange, salt = model.predict([rock_salt(element, 17, 4.6), rock_salt(11, 17, 4.6)])
     assert math.isnan(strange.value)
     assert message in strange.warning
     assert math.isfinite(salt.value)
@@ -100,7 +100,7 @@ def test_nothing_in_nothing_out(model):
 
 def test_probabilities_of_a_classifier(model, monkeypatch):
     monkeypatch.setattr(model, "goal", Goal.named("is_metal"))
-    (found,) = model.predict([rock_salt(11, 17, 5.64)])
+    (found,) = model.predict([rock_salt(11, 17, 4.6)])
     assert found.unit == "probability of metal"
     assert 0 < found.value < 1
 
@@ -114,7 +114,7 @@ def test_a_crystal_of_too_many_atoms_has_a_number_and_the_rule(model):
 
 def jiggled(n):
     """Rock salt of n cells in a row, whose atoms stand a little aside, so that no smaller cell serves."""
-    atoms = ase.build.bulk("NaCl", "rocksalt", a=5.64).repeat((n, 1, 1))
+    atoms = ase.build.bulk("NaCl", "rocksalt", a=4.6).repeat((n, 1, 1))
     atoms.positions += np.random.default_rng(0).normal(0.0, 0.05, atoms.positions.shape)
     return atoms
 
@@ -132,7 +132,7 @@ def test_an_ensemble_has_the_mean_and_the_deviation_of_its_members(run):
     with torch.no_grad():
         for parameter in saved[1].model.parameters():
             parameter.mul_(1.01)
-    crystals = [rock_salt(11, 17, 5.64), rock_salt(3, 9, 4.1), rock_salt(98, 9, 4.1)]
+    crystals = [rock_salt(11, 17, 4.6), rock_salt(3, 9, 4.1), rock_salt(98, 9, 4.1)]
     alone = np.array([[p.value for p in Predictor(member).predict(crystals)] for member in saved])
     together = Predictor(*saved).predict(crystals)
     np.testing.assert_allclose([p.value for p in together], alone.mean(axis=0), rtol=1e-12)
@@ -153,8 +153,9 @@ def test_models_of_different_things_are_no_ensemble(run):
 def test_several_targets_are_rows_beside_one_another(run, monkeypatch):
     saved = checkpoint.load(run)
     monkeypatch.setattr(saved.model, "forward", lambda batch: torch.ones(batch.n_crystals, 2))
-    two = replace(saved, goal=Goal.named("formation_energy,band_gap"))
-    found = Predictor(two).predict([rock_salt(11, 17, 5.64), rock_salt(98, 17, 5.64)])
+    config = replace(saved.config, coverage=None)
+    two = replace(saved, config=config, goal=Goal.named("formation_energy,band_gap"))
+    found = Predictor(two).predict([rock_salt(11, 17, 4.6), rock_salt(98, 17, 4.6)])
     assert [(p.formula, p.target, p.unit) for p in found] == [
         ("NaCl", "formation_energy", "eV/atom"),
         ("NaCl", "band_gap", "eV"),

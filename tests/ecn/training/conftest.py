@@ -43,9 +43,11 @@ def fit():
             "preset_name": "short",
             "preset": dataclasses.replace(SHORT, **of_preset),
             "seed": 0,
-            "device": "cpu",
         }
-        return training.fit(release, run, **(arguments | changes))
+        machine = {"device": "cpu"} | {
+            name: changes.pop(name) for name in ("device", "loggers", "threads") if name in changes
+        }
+        return training.fit(release, run, training.Plan(**(arguments | changes)), **machine)
 
     return fit
 

@@ -85,11 +85,11 @@ def test_two_processes_go_on_where_they_were_stopped(release, tmp_path, fit, his
     fit(release, one, precision="64-true", average_decay=0.5)
     stopped = [sys.executable, "-c", STOPPED]
     done = torchrun("fit", release, "--config", settings(one), "--out", run, program=stopped)
-    assert f"stopped by the user; go on with: ecn fit --resume {run}" in done.stderr
+    assert f"stopped by the user; resume with: ecn fit --resume {run}" in done.stderr
     assert load_state(run / STATE)["loop"]["progress"]["step"] == 2
     done = torchrun("fit", "--resume", run)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("goes on in epoch 1, after 32 crystals of it") == 1
+    assert done.stderr.count("resumes in epoch 1, after 32 of its crystals") == 1
     assert_equal_runs(run, one, history)
 
 

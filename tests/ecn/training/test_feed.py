@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_streamed(streamed):
 def test_a_streamed_run_is_resumed_within_an_epoch(fit, grouped, tmp_path, interrupt, monkeypatch, capsys):
     settings = {"data_memory": 1e-6, "epochs": 3, "batch_size": 8}
     fit(grouped, tmp_path / "whole", **settings)
-    assert "do not fit in memory: they are read anew" in capsys.readouterr().err
+    assert "do not fit in memory: they are read from disk in every epoch" in capsys.readouterr().err
     with monkeypatch.context():
         interrupt(step=12)  # in the second block of the second epoch
         fit(grouped, tmp_path / "run", **settings)

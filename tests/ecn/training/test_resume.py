@@ -131,7 +131,7 @@ def test_an_interrupted_run_is_resumed_within_its_epoch(
 def test_a_run_stopped_in_its_first_epoch_is_resumed_too(fit, release, tmp_path, interrupt, capsys):
     interrupt(step=2)
     assert fit(release, tmp_path / "run").best is None
-    assert f"go on with: ecn fit --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert f"resume with: ecn fit --resume {tmp_path / 'run'}" in capsys.readouterr().err
     with pytest.raises(UserError, match="ended before the first epoch did"):
         checkpoint.load(tmp_path / "run")
     assert resume(tmp_path / "run", device="cpu").best.epoch == 3
