@@ -25,7 +25,7 @@ from ecn.data.tensors import (
     ranges,
     refuse_rows,
 )
-from ecn.targets.tasks import Task
+from ecn.targets.tasks import Task, targets_of
 from mpclean.errors import UserError
 from mpclean.release.layout import split_table
 
@@ -268,8 +268,8 @@ def _require_some(release: Release, tables: Sequence[pa.Table], task: Task, part
 
 
 def _numbers(release: Release) -> str:
-    """What else there is to learn."""
-    return f"numbers that this release has: {', '.join(release.manifest.get('statistics', {})) or 'none'}"
+    """Say what else there is to learn."""
+    return f"targets that this release has: {', '.join(targets_of(release))}"
 
 
 def _is_about(task: Task, table: pa.Table) -> NDArray[np.bool_]:

@@ -167,8 +167,8 @@ class Predictor:
         sites for each atom of the canonical primitive cell. A number has a warning where the rules of the
         data set would exclude the crystal, its cell is in doubt (`mpclean.pipeline.single.cell_problem`), its
         elements, size or bonds, or the number itself, lie outside the training set, and where the labels were
-        synthetic. A crystal without a graph, or one that cannot be read among others that can, has no value. A
-        quantity that cannot be negative, such as a band gap, is never below zero.
+        synthetic. A crystal without a graph, or one that cannot be read among others that can, has no value.
+        A quantity that cannot be negative, such as a band gap, is never below zero.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ecn.targets.losses import LOSSES, signs, site_errors
 from ecn.targets.metrics import Metrics, bootstrap_standard_deviation, class_metrics, stability_metrics
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, TARGETS
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ TASKS = {
 
 
 def task(name: str, release: Release | None = None) -> Task:
-    """The task of a target's name, or of a numeric column's.
+    """Find the task of a target's name, or of a numeric column's.
 
     Parameters
     ----------
@@ -178,7 +178,23 @@ def task(name: str, release: Release | None = None) -> Task:
         return TASKS[name]
     if name in known:
         return Task(name, name)
-    if release is not None and name in release.manifest["columns"] and release.is_numeric(name):
-        column = COLUMNS.get(name)
-        return Task(name, name, column_unit=column.unit if column else "")
-    raise UserError(f"unknown target {name!r}; known: {', '.join(dict.fromkeys((*TASKS, *known)))}")
+    if release is None:
+        raise UserError(closest("target", name, dict.fromkeys((*TASKS, *known))))
+    if name in release.manifest["columns"] and release.is_numeric(name):
+        return Task(name, name, column_unit=release.column(name).unit)
+    raise UserError(f"{release.path}: {closest('target', name, targets_of(release))}")
+
+
+def targets_of(release: Release) -> list[str]:
+    """List the targets that a release has numbers for, those of its own labels among them."""
+    columns = set(release.manifest["columns"])
+    # A column without any number has no statistics; releases made by hand may have none at all.
+    filled = set(release.manifest.get("statistics", columns))
+    named = [
+        task.name
+        for task in TASKS.values()
+        if columns.issuperset(task.columns) and (task.is_classifier or task.per_site or task.column in filled)
+    ]
+    taken = {TASKS[name].column for name in named}
+    labels = [label.name for label in release.labels if label.name in filled]
+    return [*named, *(name for name in labels if name not in taken)]

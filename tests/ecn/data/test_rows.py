@@ -86,7 +86,7 @@ def test_metals_are_where_there_is_no_insulator(release, rows):
         (
             "heat_all",
             "train",
-            "no column 'heat_all', so no target 'heat_all'; numbers that this release has: none",
+            "no column 'heat_all', so no target 'heat_all'; targets that this release has: formation_energy",
         ),
     ],
 )
