@@ -9,7 +9,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 
 
 def check(owner: str, kind: type, values: dict[str, Any], may_be_zero: Collection[str] = ()) -> None:
@@ -34,7 +34,7 @@ def check(owner: str, kind: type, values: dict[str, Any], may_be_zero: Collectio
     types = get_type_hints(kind)
     for name, value in values.items():
         if name not in types:
-            raise UserError(f"{owner} has no option {name}; it has {', '.join(types)}")
+            raise UserError(f"{owner}: {closest('option', name, types)}")
         if not _is_one(value, types[name]):
             raise UserError(f"{owner}: {name} = {value!r} is not {in_words(types[name])}")
         is_count = int in (types[name], *get_args(types[name])) and value is not None

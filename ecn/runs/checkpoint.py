@@ -162,7 +162,9 @@ def load(run: Path) -> Checkpoint:
     goal = load_goal(run, config)
     path = run / WEIGHTS
     if not path.is_file():
-        raise UserError(f"{run}: no {WEIGHTS}; its training ended before the first epoch did")
+        raise UserError(
+            f"{run}: has no {WEIGHTS}: its training ended before the first epoch did; resume it or train again"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -172,7 +174,7 @@ def load(run: Path) -> Checkpoint:
         digest, epoch = header["digest"], int(header["epoch"])
     except (SafetensorError, RuntimeError, OSError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: damaged, or no weights of a {config.model!r} model ({reason})") from error
+        raise UserError(f"{path}: damaged, or not weights of a {config.model!r} model ({reason})") from error
     if digest != digest_of(weights):
         raise UserError(f"{path}: damaged, its digest does not match; train again or restore it")
     return Checkpoint(run, config, goal, model.eval(), epoch, digest)

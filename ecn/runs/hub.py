@@ -46,7 +46,9 @@ def push(folder: Path, repo: str, private: bool = False) -> str:
             api.create_repo(repo, repo_type=_KIND, private=private or None)
             there = set()
         if others := sorted(there - {".gitattributes", *FILES}):
-            raise UserError(f"{repo}: holds files that are no run ({others[0]}); give another name")
+            raise UserError(
+                f"{repo}: holds files that do not belong to a run ({others[0]}); choose another repository"
+            )
         return str(
             api.upload_folder(
                 repo_id=repo,
@@ -87,5 +89,5 @@ def pull(repo: str, revision: str = "main") -> Path:
         except RevisionNotFoundError:
             raise UserError(f"{repo}: has no revision {revision}") from None
     if not ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
-        raise UserError(f"{repo}: {revision} is no run, it has no {CONFIG} and {WEIGHTS}")
+        raise UserError(f"{repo}: {revision} is not a run (it has no {CONFIG} and {WEIGHTS})")
     return folder

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecn.reference import references
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 
 
 def locate(name: str | Path) -> Path:
-    """The folder of a run.
+    """Find the folder of a run.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def locate(name: str | Path) -> Path:
         return shipped[name]
     repo, _, revision = name.partition("@")
     if folder.is_absolute() or repo.count("/") != 1 or repo.startswith(("./", "../")):
-        known = ", ".join(shipped) or "none"
-        raise UserError(f"{name}: no run there, and no reference model of that name ({known} are known)")
+        raise UserError(f"{name}: no such folder; {closest('reference model', str(name), shipped)}")
     from ecn.runs.hub import pull
 
     try:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from ecn.models import known, settings
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 
 #: Where the numbers of a training may go besides ``metrics.csv``, see `ecn.training.logs`.
 LOGGERS = ("tensorboard", "wandb")
@@ -38,25 +38,24 @@ class Preset:
     """Edges of the model's own graph that are held in memory at a time: a step is made of as many
     passes as that takes, whose gradients are accumulated. Null for what suits the device."""
     data_memory: float | None = None
-    """GiB on the device that the crystals may take; more are read from the files anew for every epoch,
-    in bounded memory, which changes the order of the rows. Null for half of what is free, so that a run says
-    whether it did so."""
+    """GiB of the device's memory for the crystals; if they need more, they are read from disk in every epoch,
+    which changes the order of the rows. Null for half of the free memory; a run says which it did."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
-    """Of the arithmetic: single, half where it does no harm (mixed), or double."""
+    """Floating point precision: single, half where it does no harm (mixed), or double."""
     loss: Literal["mse", "l1", "huber"] = "mse"
-    """Of numeric targets: squared or absolute errors, or squared ones up to `huber_delta` and absolute
-    ones beyond."""
+    """Loss of numeric targets: squared errors, absolute errors, or squared up to `huber_delta` and absolute
+    beyond."""
     huber_delta: float = 1.0
-    """Where the loss `huber` goes over from squared to absolute errors: in deviations of the labels
-    where the target is standardised, else in its unit."""
+    """Where the loss `huber` turns from squared to absolute errors: in standard deviations of the labels if
+    the target is standardised, else in its unit."""
     standardise: bool = False
-    """Whether a numeric target is learned in units of its deviation, about its mean."""
+    """Whether to subtract the mean of a numeric target and divide by its standard deviation."""
     learning_rate: float = 1e-3
-    """Of AdamW, at the start."""
+    """Initial learning rate of AdamW."""
     weight_decay: float = 1e-15
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     clip_norm: float | None = None
-    """Largest norm of the gradient of a step; a longer one is scaled down to it."""
+    """Largest norm of the gradient of a step; a larger one is scaled down to it."""
     schedule: Literal["plateau", "cosine"] = "plateau"
     """How the learning rate falls: by a factor where the validation score has stalled for a
     number of epochs, or along a half cosine to zero over the epochs (or the time) allowed."""
@@ -82,9 +81,9 @@ class Preset:
 #: minute, 20,000 crystals of the Materials Project in some ten minutes on one core.
 #:
 #: `best` is `fast` with what gave the lowest validation error in equal time on one core
-#: (benchmarks/RESULTS.md, "What a setting is worth"): errors that count absolutely from 0.1 deviations
-#: (huber), for a few labels are far off; batches of 32; weight decay of 0.01; 40 Gaussians of 0.3 A; two
-#: layers, of which more epochs fit into the time. More channels of nodes or inside the edge functions, more
+#: (benchmarks/RESULTS.md, "What a setting is worth"): absolute errors beyond 0.1 standard
+#: deviations (huber), since a few labels are far off; batches of 32; weight decay of 0.01; 40 Gaussians of
+#: 0.3 A; two layers, of which more epochs fit into the time. More channels of nodes or inside the edge functions, more
 #: layers, the smaller group P1bar, an average of the weights and other rates lost.
 PRESETS = {
     "paper": Preset(),
@@ -144,12 +143,12 @@ _RANGES: tuple[tuple[str, tuple[str, ...], Callable[[float], bool]], ...] = (
 
 
 def training_settings(preset: Preset) -> dict[str, Any]:
-    """The settings of a preset but for the options of models."""
+    """Give the settings of a preset without the options of models."""
     return {name: value for name, value in asdict(preset).items() if name != "options"}
 
 
 def changed(preset: Preset, owner: str, **values: Any) -> Preset:
-    """A preset with other values.
+    """Change values of a preset.
 
     Parameters
     ----------
@@ -174,14 +173,16 @@ def changed(preset: Preset, owner: str, **values: Any) -> Preset:
                 raise UserError(f"{owner}: {name} = {value} is not {words}")
     for model, options in new.options.items():
         if model not in known() and ":" not in model:
-            raise UserError(f"{owner}: options of {model!r}, which is no model; known: {', '.join(known())}")
+            raise UserError(f"{owner}: options of an {closest('model', model, known())}")
         if not isinstance(options, dict):
-            raise UserError(f"{owner}: options of {model} = {options!r} are no values by their names")
+            raise UserError(
+                f"{owner}: options of {model} = {options!r} is not a mapping; write them as name: value"
+            )
     return new
 
 
 def with_options(preset: Preset, assigned: dict[str, Any]) -> Preset:
-    """A preset with other options of models.
+    """Change options of models in a preset.
 
     Parameters
     ----------
@@ -200,14 +201,14 @@ def with_options(preset: Preset, assigned: dict[str, Any]) -> Preset:
         model, _, option = name.partition(".")
         if not option:
             raise UserError(
-                f"--set {name}: no setting of a training; an option of a model is set as MODEL.{name}=VALUE"
+                f"--set {name}: not a training setting; to set an option of a model, write MODEL.{name}=VALUE"
             )
         options.setdefault(model, {})[option] = value
     return replace(preset, options=options)
 
 
 def to_yaml(preset: Preset) -> str:
-    """A preset as the file that ``ecn fit --config`` reads, with what every setting means."""
+    """Write a preset as the file that ``ecn fit --config`` reads, with the meaning of every setting."""
     lines = []
     for name, value in asdict(preset).items():
         lines += textwrap.wrap(
@@ -239,5 +240,5 @@ def from_yaml(path: Path) -> Preset:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"{path}: no settings; `ecn presets fast` prints a file of them")
+        raise UserError(f"{path}: not a file of settings; `ecn presets fast` prints one")
     return changed(PRESETS["paper"], str(path), **values)

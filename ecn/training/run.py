@@ -256,8 +256,8 @@ def resume(
     for name, value in {"content_hash": opened.content_hash, **split_identity(opened, split)}.items():
         if config.release[name] != value:
             raise UserError(
-                f"{path}: not the release that {run} was trained on, or not its split ({name} differs); "
-                "name that one, or train a new run"
+                f"{path}: not the release and split that {run} was trained on ({name} differs); give that "
+                "release, or train a new run"
             )
     goal = checkpoint.load_goal(run, config)
     preset = _preset(run, config)
@@ -318,7 +318,7 @@ def _folder(run: Path) -> Iterator[None]:
     try:
         run.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"{run}: cannot be made ({error.strerror}); choose another --out") from error
+        raise UserError(f"{run}: cannot be created ({error.strerror}); choose another --out") from error
     try:
         yield
     except BaseException as error:
@@ -344,7 +344,7 @@ def _train(
     minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
     say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
     for part, rows in (("train", train), ("validation", validation)):
-        say(f"{part}: {len(rows):,} crystals; {rows.n_excluded:,} rows {goal.excluded} are not used")
+        say(f"{part}: {len(rows):,} crystals; {rows.n_excluded:,} rows {goal.excluded} excluded")
     if fabric.device.type == "cpu":
         say(f"device: cpu, {torch.get_num_threads()} of {usable_cores()} usable cores (--threads)")
     else:
@@ -367,7 +367,7 @@ def _train(
         say("the rows do not fit in memory: they are read from disk in every epoch")
     way_out = "stream the rows: --set data_memory=GIB, less than is free"
     if state is not None:
-        way_out = f"go on where there is more, or train a new run and {way_out}"
+        way_out = f"resume on a machine with more memory, or train a new run and {way_out}"
     with memory_of(fabric.device, way_out):
         feeds = [
             Feed(rows, fabric.device, dtype, network.prepare, streamed=streamed)
@@ -380,7 +380,7 @@ def _train(
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"{run / STATE}: of another version of ecn ({reason}); train a new run"
+                f"{run / STATE}: written by another version of ecn ({reason}); train a new run"
             ) from error
         say(f"{run}: resumes in epoch {loop.progress.epoch}, after {loop.progress.rows} of its crystals")
 
@@ -470,7 +470,9 @@ def _outputs(model: str, goal: Goal, options: dict[str, Any]) -> dict[str, Any]:
         )
     for name, value in following.items():
         if options.get(name, value) != value:
-            raise UserError(f"{name} follows from --target {goal.name}, which makes it {value}")
+            raise UserError(
+                f"{name} follows from --target {goal.name}, which sets it to {value}; leave it out"
+            )
     return following
 
 

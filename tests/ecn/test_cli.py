@@ -181,7 +181,7 @@ def test_a_release_without_the_target_is_not_evaluated(run, make_release, rows):
         (["fit", "{release}", "--target", "fermi_energy"], "efermi is null in every row"),
         (["fit", "{release}", "--limit", "1"], "1 training rows"),
         (["fit", "{release}", "--group", "S9"], "model 'ecn': unknown group 'S9'; known: S8n, lattice, S8"),
-        (["fit", "{release}", "--model", "cgcnn", "--group", "S8"], "model 'cgcnn' has no option group"),
+        (["fit", "{release}", "--model", "cgcnn", "--group", "S8"], "model 'cgcnn': unknown option 'group'"),
         (["fit", "{release}", "--set", "pooling=max"], "pooling = 'max' is not one of mean, sum"),
         (["fit", "{release}", "--set", "width=wide"], "width = 'wide' is not of type int"),
         (["fit", "{release}", "--set", "per_site=true"], "per_site follows from --target formation_energy"),

@@ -54,7 +54,7 @@ def test_an_unknown_model_is_named():
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(UserError, match="model 'ecn' has no option depth"):
+    with pytest.raises(UserError, match="model 'ecn': unknown option 'depth'"):
         build("ecn", {"depth": 3})
 
 

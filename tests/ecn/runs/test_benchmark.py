@@ -152,7 +152,7 @@ def test_a_run_that_fails_leaves_the_others_alone(release, tmp_path):
     [
         (("--set", "loss=huber"), "holds a grid with other settings (training)"),
         (("--set", "ecn.width=16"), "holds a grid with other settings (options)"),
-        (("--set", "ecn.wide=16"), "model 'ecn' has no option wide"),
+        (("--set", "ecn.wide=16"), "model 'ecn': unknown option 'wide'"),
         (("--set", "resnet.width=16"), "unknown model 'resnet'"),
         (("--set", "width=16"), "an option of a model is set as MODEL.width=VALUE"),
         (("--models", "resnet"), "unknown model 'resnet'"),

@@ -112,7 +112,7 @@ def test_a_name_is_a_folder_first_then_a_reference_then_a_model_on_the_hub(expor
     assert locate("energies") == exported
     (tmp_path / "energies").mkdir()
     assert str(locate("energies")) == "energies"
-    with pytest.raises(UserError, match="no run there, and no reference model of that name"):
+    with pytest.raises(UserError, match="no such folder; unknown reference model"):
         locate("nothing")
     with pytest.raises(UserError, match="HF_HUB_OFFLINE is set"):
         locate("org/name")

@@ -158,7 +158,7 @@ def test_labels_that_are_no_numbers_are_named_with_the_way_out(fit, make_release
 
 def test_a_run_that_cannot_be_made_is_named(fit, release, tmp_path):
     (tmp_path / "nacl.cif").touch()
-    with pytest.raises(UserError, match="run: cannot be made"):
+    with pytest.raises(UserError, match="run: cannot be created"):
         fit(release, tmp_path / "nacl.cif" / "run")
 
 

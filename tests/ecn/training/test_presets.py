@@ -32,7 +32,7 @@ def test_a_short_exponent_is_a_number(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour: red", "preset.yaml has no option colour; it has epochs, batch_size, "),
+        ("colour: red", "preset.yaml: unknown option 'colour'; known: epochs, batch_size, "),
         ("epochs: many", "epochs = 'many' is not of type int"),
         ("epochs: 0", "epochs = 0 is less than 1"),
         ("huber_delta: 0", "huber_delta = 0 is not positive"),
@@ -43,12 +43,12 @@ def test_a_short_exponent_is_a_number(tmp_path):
         ("warmup_epochs: -1", "warmup_epochs = -1 is not zero or more"),
         ("learning_rate: .inf", "learning_rate = inf is not positive"),
         ("data_memory: 0", "data_memory = 0 is not positive"),
-        ("options: {resnet: {width: 8}}", "options of 'resnet', which is no model; known: ecn, "),
-        ("options: {ecn: 5}", "options of ecn = 5 are no values by their names"),
-        ("1: epochs", "no settings; `ecn presets fast` prints a file of them"),
+        ("options: {resnet: {width: 8}}", "options of an unknown model 'resnet'; did you mean"),
+        ("options: {ecn: 5}", "options of ecn = 5 is not a mapping"),
+        ("1: epochs", "not a file of settings; `ecn presets fast` prints one"),
         ("average_decay: x", "average_decay = 'x' is not of type float or null"),
         ("precision: 8-true", "precision = '8-true' is not one of 32-true, "),
-        ("- epochs", "no settings; `ecn presets fast` prints a file of them"),
+        ("- epochs", "not a file of settings; `ecn presets fast` prints one"),
         ("epochs: [", "cannot be read"),
     ],
 )

@@ -163,7 +163,9 @@ def test_another_release_is_refused(stopped, make_release, rows):
     other = make_release(**rows)
     manifest = json.loads((other / "manifest.json").read_text()) | {"content_hash": "1" * 64}
     (other / "manifest.json").write_bytes(dump_manifest(manifest))
-    with pytest.raises(UserError, match=r"not the release that .* was trained on.*\(content_hash differs\)"):
+    with pytest.raises(
+        UserError, match=r"not the release and split that .* was trained on \(content_hash differs\)"
+    ):
         resume(stopped, device="cpu", release=other)
 
 
@@ -216,7 +218,7 @@ def test_a_state_of_another_network_is_named(stopped, fit, release, tmp_path, in
         monkeypatch.undo()
     state = load_state(stopped / STATE) | {"loop": load_state(tmp_path / "other" / STATE)["loop"]}
     save_state(stopped / STATE, state)
-    with pytest.raises(UserError, match=r"state\.safetensors: of another version of ecn \(Error"):
+    with pytest.raises(UserError, match=r"state\.safetensors: written by another version of ecn \(Error"):
         resume(stopped, device="cpu")
 
 

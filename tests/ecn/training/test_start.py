@@ -109,7 +109,9 @@ def test_a_trained_start_decides_on_the_model(run, release, tmp_path):
         ecn.fit(release, start=run, model="cgcnn", out=tmp_path / "a")
     with pytest.raises(UserError, match="its model has width = 64, not 8; options follow from the weights"):
         ecn.fit(release, start=run, width=8, out=tmp_path / "b")
-    with pytest.raises(UserError, match="no reference model of that name"):
+    with pytest.raises(
+        UserError, match="unknown reference model 'formation'; did you mean 'formation-energy'"
+    ):
         ecn.fit(release, start="formation", out=tmp_path / "c")
 
 
