@@ -38,7 +38,7 @@ from mpclean.release.atomic import replace_file
 GRID, RESULTS, PAGE = "grid.json", "results.json", "RESULTS.md"
 
 #: Metrics that a card shows and a table of many models does not.
-_NOT_IN_TABLES = ("RMSE", "MAE of the mean predictor", "accuracy of the majority class")
+_NOT_IN_TABLES = ("RMSE", "R2", "MAE of the mean predictor", "accuracy of the majority class")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from ecn.models import resolve
 from ecn.runs.checkpoint import RunConfig
 from ecn.training.presets import PRESETS, training_settings
+from mpclean.vocabulary.elements import SYMBOLS
 
 #: Of a class, by their names in `ecn.targets.metrics.class_metrics`, and in words.
 _RATIOS = (("recall", "recall"), ("precision", "precision"), ("f1", "F1"))
@@ -21,7 +22,7 @@ _PAPER = "Kaba and Ravanbakhsh, Equivariant Networks for Crystal Structures, Neu
 
 
 def fit_command(config: RunConfig, out: str) -> str:
-    """The command that trains such a run again.
+    """Write the command that trains such a run again.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ def fit_command(config: RunConfig, out: str) -> str:
         if setting not in usual or value != usual[setting]:
             words += ["--set", f"{setting}={value if isinstance(value, str) else json.dumps(value)}"]
     for option, value in {
+        "--from": config.start and config.start["name"],
         "--seed": config.seed,
         "--split": config.release["split"],
         "--limit": config.limit,
@@ -55,7 +57,7 @@ def fit_command(config: RunConfig, out: str) -> str:
 
 
 def card(config: RunConfig, epoch: int, evaluation: dict[str, Any]) -> str:
-    """The card, Markdown with a head that the Hugging Face Hub reads.
+    """Write the card, Markdown with a head that the Hugging Face Hub reads.
 
     Parameters
     ----------
@@ -140,8 +142,8 @@ Epoch {epoch} was the best by the validation score. {limit}Code: {_code(config)}
 
 - It knows crystals like those it was trained on: those that passed the rules {rules}.
   `ecn predict` gives every other crystal a number too, and says which rule it breaks.
-{_unseen(config)}- Bonds: {config.featuriser["bonds"]}, found as for the release. A structure far from its
-  relaxed geometry has other bonds than the crystals of the release.
+{_covered(config)}{_unseen(config)}- Bonds: {config.featuriser["bonds"]}, found as for the release. A
+  structure far from its relaxed geometry has other bonds than the crystals of the release.
 - Labels are what the source calculated, with its functional and its corrections; errors are against
   those, not against experiments.
 
@@ -151,8 +153,21 @@ The weights: Apache-2.0, as the code. The data: {data["licence"]}. Cite {data["c
 """
 
 
+def _covered(config: RunConfig) -> str:
+    """Say which elements, sizes and bonds the training crystals had."""
+    if config.coverage is None:
+        return ""
+    elements = ", ".join(SYMBOLS[z] for z in config.coverage["elements"])
+    least, most = config.coverage["n_atoms"]
+    short, long = config.coverage["bond_length"]
+    return (
+        f"- The training crystals had {least} to {most} atoms in the primitive cell, bonds of {short:.2f} to "
+        f"{long:.2f} A, and the elements {elements}. A prediction outside these has a warning.\n"
+    )
+
+
 def _unseen(config: RunConfig) -> str:
-    """A line for every target that is learned from some of the crystals only."""
+    """Write a line for every target that is learned from some of the crystals only."""
     tasks = [target["task"] for target in config.targets if target["task"]["rows"]]
     return "".join(
         f"- `{task['name']}` was learned from crystals where {task['rows']} is true; a number for any other "
@@ -162,7 +177,7 @@ def _unseen(config: RunConfig) -> str:
 
 
 def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]]:
-    """Name, value, standard error and unit of every metric that a card shows, the first one first.
+    """List name, value, standard error and unit of every metric that a card shows.
 
     Parameters
     ----------
@@ -176,6 +191,8 @@ def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]
             ("RMSE", measured["rmse"], None, unit),
             ("MAE of the mean predictor", measured["mae_mean_predictor"], None, unit),
         ]
+        if measured.get("r2") is not None:  # evaluations before format 3 of a run do not have it
+            rows.insert(2, ("R2", measured["r2"], None, ""))
         for limit, values in measured.get("stability", {}).items():
             for ratio, word in _RATIOS:
                 rows.append((f"{word} of those up to {limit} {unit}", values[ratio], None, ""))
@@ -193,7 +210,7 @@ def shown(measured: dict[str, Any]) -> list[tuple[str, float, float | None, str]
 
 
 def _table(measured: dict[str, Any]) -> str:
-    """The metrics of a target."""
+    """Lay out the metrics of a target."""
     kind = f"`{measured['target']}`, {measured['split']} part, {measured['n']:,} labels"
     rows = [
         [name, f"{value:.4g}", "" if error is None else f"{error:.2g}", unit]
@@ -203,7 +220,7 @@ def _table(measured: dict[str, Any]) -> str:
 
 
 def _result(measured: dict[str, Any], release: dict[str, Any]) -> dict[str, Any]:
-    """The metrics of a target as the Hub reads them."""
+    """Give the metrics of a target as the Hub reads them."""
     return {
         "task": {"type": "tabular-regression", "name": measured["target"]},
         "dataset": {"type": release["name"], "name": release["name"], "split": measured["split"]},

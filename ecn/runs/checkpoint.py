@@ -163,7 +163,7 @@ def load(run: Path) -> Checkpoint:
     path = run / WEIGHTS
     if not path.is_file():
         raise UserError(
-            f"{run}: has no {WEIGHTS}: its training ended before the first epoch did; resume it or train again"
+            f"{run}: has no {WEIGHTS}: its training ended before the first epoch did; resume it, or repeat it"
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -83,8 +83,8 @@ class Preset:
 #: `best` is `fast` with what gave the lowest validation error in equal time on one core
 #: (benchmarks/RESULTS.md, "What a setting is worth"): absolute errors beyond 0.1 standard
 #: deviations (huber), since a few labels are far off; batches of 32; weight decay of 0.01; 40 Gaussians of
-#: 0.3 A; two layers, of which more epochs fit into the time. More channels of nodes or inside the edge functions, more
-#: layers, the smaller group P1bar, an average of the weights and other rates lost.
+#: 0.3 A; two layers, of which more epochs fit into the time. More channels of nodes or inside the edge
+#: functions, more layers, the smaller group P1bar, an average of the weights and other rates lost.
 PRESETS = {
     "paper": Preset(),
     "reduced": Preset(

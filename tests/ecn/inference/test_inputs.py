@@ -143,7 +143,7 @@ def test_a_folder_of_structures_has_a_row_for_each_and_a_line_for_a_bad_one(run,
     result = call(run, folder)
     assert result.exit_code == 1
     found = rows(result)
-    assert [row["material_id"] for row in found] == ["a", "b", "c:0", "c:1"]
+    assert [row["material_id"] for row in found] == ["a", "b", "c-1", "c-2"]
     assert [float(row["value"]) for row in found] == pytest.approx([number] * 4, abs=1e-5)
     assert [int(row["index"]) for row in found] == [0, 1, 2, 3]
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("ecn: ")]
@@ -155,7 +155,9 @@ def test_what_mpclean_exports_is_predicted(run, release, tmp_path, form):
     from mpclean.cli import main as mpclean
 
     out = tmp_path / "exported"
-    done = CliRunner().invoke(mpclean, ["export", str(release), form, str(out), "--part", "test"])
+    done = CliRunner().invoke(
+        mpclean, ["export", str(release), "--format", form, "--out", str(out), "--part", "test"]
+    )
     assert done.exit_code == 0, done.output
     ours, theirs = (rows(call(run, *arguments)) for arguments in ([out], [release, "--part", "test"]))
     assert {row["material_id"] for row in ours} == {row["material_id"] for row in theirs}

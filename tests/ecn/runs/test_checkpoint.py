@@ -92,22 +92,22 @@ def _edit(**changes):
         (_truncate, "model.safetensors: damaged"),
         (_flip, "its digest does not match"),
         (lambda run: (run / checkpoint.WEIGHTS).unlink(), "its training ended before the first epoch did"),
-        (lambda run: (run / checkpoint.CONFIG).unlink(), "no run of `ecn fit`"),
+        (lambda run: (run / checkpoint.CONFIG).unlink(), "not a run of `ecn fit`"),
         (lambda run: (run / checkpoint.CONFIG).write_text("{"), "config.json: damaged"),
         (lambda run: (run / checkpoint.CONFIG).write_text("[]"), "config.json: damaged"),
-        (_edit(format_version=99), "format version 99, but this ecn reads 2"),
+        (_edit(format_version=99), "format version 99, but this ecn reads 3"),
         (_edit(surprise=1), r"entries \['surprise'\]"),
         (_edit(format_version="two"), "damaged, or not written by `ecn fit`"),
         (_edit(format_version=0), "damaged, or not written by `ecn fit`"),
         (_edit(n_train="many"), "n_train = 'many' is not of type int"),
         (_edit(targets="energy"), "targets = 'energy' is not of type"),
-        (_edit(release={}), "release has not the entries content_hash, name"),
-        (_edit(featuriser=None), "featuriser has not the entries bonds"),
+        (_edit(release={}), "release lacks some of the entries content_hash, name"),
+        (_edit(featuriser=None), "featuriser lacks some of the entries bonds"),
         (lambda run: (run / checkpoint.CONFIG).write_bytes(b"\x80\x04\x95"), "config.json: damaged"),
         (lambda run: (run / checkpoint.WEIGHTS).write_bytes(b"PK\x03\x04" * 99), "safetensors: damaged"),
         (_edit(model="resnet"), "unknown model 'resnet'"),
-        (_edit(model_options={"width": 8}), "no weights of a 'ecn' model"),
-        (_edit(targets=[{"task": {"colour": "red"}}]), "config.json: damaged, its targets are none"),
+        (_edit(model_options={"width": 8}), "not weights of a 'ecn' model"),
+        (_edit(targets=[{"task": {"colour": "red"}}]), "config.json: damaged, its targets cannot be read"),
     ],
 )
 def test_damage_is_named(copied, damage, message):
@@ -120,7 +120,7 @@ def test_damage_is_named(copied, damage, message):
 
 
 def test_a_folder_of_something_else_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="no run of `ecn fit`"):
+    with pytest.raises(UserError, match="not a run of `ecn fit`"):
         checkpoint.load(tmp_path)
 
 
