@@ -55,7 +55,7 @@ def parity_figure(evaluation: Evaluation, path: Path) -> None:
                 label, value, gridsize=60, bins="log", mincnt=1, extent=(ends[0], ends[1], ends[0], ends[1])
             )
             kind = "sites" if task.per_site else "crystals"
-            figure.colorbar(cells, ax=axes, label=f"{kind} in a cell")
+            figure.colorbar(cells, ax=axes, label=f"{kind} per hexagon")
         else:
             axes.plot(label, value, ".", markersize=4, alpha=0.5)
         axes.plot(ends, ends, color="black", linewidth=0.8, linestyle="--")
