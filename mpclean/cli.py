@@ -101,6 +101,17 @@ def main() -> None:
     is_flag=True,
     help="Take records of another version than V; the Materials Project is asked for the ids published of V.",
 )
+@click.option(
+    "--label",
+    multiple=True,
+    metavar="NAME:UNIT",
+    help="Keep a numeric field of the records that the schema does not know. Repeatable.",
+)
+@click.option("--labels", metavar="FILE", help="Join labels by id from a table (CSV, Parquet, JSON).")
+@click.option("--licence", metavar="SPDX", help="Licence of the records.  [default: as stated, else unknown]")
+@click.option(
+    "--citation", metavar="TEXT", help="How to cite the records.  [default: as stated, else unknown]"
+)
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
 @one_line_errors
 def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...], **options: Any) -> None:
@@ -132,6 +143,8 @@ def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...]
         click.echo("\n".join((render(replay_rows(release.manifest)), *replay_notes(release.manifest), "")))
     if sentence := coverage(release.manifest):
         click.echo(sentence + "\n")
+    for line in release.manifest["label_notes"]:
+        click.echo(printable(line))
     click.echo(f"content hash {release.content_hash}")
     click.echo(str(release.path))
 

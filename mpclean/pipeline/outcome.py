@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from mpclean.pipeline.labels import LabelNotes
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -83,6 +85,10 @@ class Outcome:
         Counts, in order.
     labels
         Of the kept records.
+    label_notes
+        What became of the labels that records state and those of a table beside them.
+    synthetic
+        Whether the source, or a record of it, says that it is made up.
     stated_versions
         Database versions that records state, sorted.
     spacegroups
@@ -103,6 +109,8 @@ class Outcome:
     split: SplitOrigin
     stages: tuple[Stage, ...]
     labels: Labels
+    label_notes: LabelNotes
+    synthetic: bool
     stated_versions: tuple[str, ...]
     spacegroups: dict[str, Any]
     kept_by_source_formula: int | None

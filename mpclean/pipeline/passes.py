@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mpclean.pipeline.executor import Rescue, run
+from mpclean.pipeline.labels import NO_LABELS, LabelNotes, OwnLabels, label_notes
 from mpclean.pipeline.resume import BatchFiles
 from mpclean.pipeline.steps import (
     Bonds,
@@ -58,11 +59,20 @@ class Passes:
         Read this many records only; None for all.
     workers
         As `mpclean.pipeline.executor.run` takes it.
+    labels
+        Labels of a person's own.
     """
 
     def __init__(
-        self, folder: Path, source: Source, bonds: Bonds, limit: int | None, workers: int | str
+        self,
+        folder: Path,
+        source: Source,
+        bonds: Bonds,
+        limit: int | None,
+        workers: int | str,
+        labels: OwnLabels = NO_LABELS,
     ) -> None:
+        self._labels = labels
         self._prepared = BatchFiles(folder / "prepared")
         self._matched = BatchFiles(folder / "matched")
         self._bonded = BatchFiles(folder / "bonded")
@@ -84,6 +94,7 @@ class Passes:
         total = self._source.n_documents
         if self._limit is not None:
             total = self._limit if total is None else min(total, self._limit)
+        stated_labels = tuple(label.name for label in self._labels.stated)
         numbers: deque[int] = deque()
         with tqdm(total=total, desc="reading", unit=" records", disable=None) as bar:
 
@@ -96,7 +107,7 @@ class Passes:
                         bar.update(batch.num_rows)
                     else:
                         numbers.append(number)
-                        yield PrepareTask(batch, position)
+                        yield PrepareTask(batch, position, stated_labels)
                     position += batch.num_rows
                     if self._limit is not None and position >= self._limit:
                         return
@@ -106,13 +117,19 @@ class Passes:
                 if require is not None:
                     for stated in pc.unique(batch["database_version"].drop_null()).to_pylist():
                         require(stated)
-                self._prepared.write(numbers.popleft(), batch)
+                self._prepared.write(numbers.popleft(), self._labels.fill_known(batch))
                 bar.update(batch.num_rows)
         self._prepared.end()
 
     def keys(self, columns: Iterable[str]) -> pa.Table:
         """What rules need to know of every record: columns of `PREPARED`, in the order of the source."""
         return _table(self._prepared, schema(*columns))
+
+    def synthetic(self) -> bool:
+        """Whether a record says that it is made up."""
+        return any(
+            self._prepared.read(number, ["synthetic"])["synthetic"].true_count for number in self._prepared
+        )
 
     def stated(self) -> tuple[list[str], dict[str, Any]]:
         """What records state themselves.
@@ -136,6 +153,13 @@ class Passes:
             other = pc.fill_null(pc.not_equal(stated, computed), False)
             differ += ids.filter(other).drop_null().to_pylist()
         return sorted(versions), {"stated": n_stated, "differ": sorted(differ)}
+
+    def label_notes(self) -> LabelNotes:
+        """Say what became of the labels that records state and those of the table beside them."""
+        records = (
+            self._prepared.read(number, ["material_id", "unknown_fields"]) for number in self._prepared
+        )
+        return label_notes(self._labels, records)
 
     def readable(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Columns of the records that could be read, as the first pass found them, batch by batch."""
@@ -262,8 +286,15 @@ class Passes:
     def bonded(self, positions: pa.ChunkedArray, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Rows of the second pass at sorted positions, batch by batch, or some columns of them."""
         for number, rows in _by_batch(self._bonded, positions.to_numpy()):
-            batch = self._bonded.read(number, columns)
-            yield pa.Table.from_batches([batch.take(pa.array(rows))])
+            own = [name for name in self._labels.names if columns is None or name in columns]
+            read = columns and [name for name in columns if name not in own]
+            if read is not None and own:
+                read = [*dict.fromkeys([*read, "material_id", "own_labels"])]
+            batch = self._bonded.read(number, read)
+            table = pa.Table.from_batches([batch.take(pa.array(rows))])
+            for name, values in self._labels.columns(table, own).items():
+                table = table.append_column(name, values)
+            yield table
 
     @property
     def bytes_bonded(self) -> int:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from mpclean.errors import UserError
+from mpclean.pipeline.labels import NO_LABELS, OwnLabels
 from mpclean.pipeline.steps import Bonds
+from mpclean.pipeline.wishes import OwnWishes
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import is_release
 from mpclean.rules import Rule
 from mpclean.sources import SOURCES, Source, open_source, recognise
+from mpclean.sources.base import UNKNOWN
 from mpclean.sources.downloads import fetch
 from mpclean.sources.versions import Version
 from mpclean.splits import read_split
@@ -50,6 +53,8 @@ class Plan:
         Read this many records only; None for all.
     workers
         Who does the per-crystal work, as `mpclean.pipeline.executor.run` takes it.
+    labels
+        Labels of a person's own.
     """
 
     version: Version
@@ -62,10 +67,11 @@ class Plan:
     drift: bool
     limit: int | None
     workers: int | str
+    labels: OwnLabels = NO_LABELS
 
     def facts(self) -> dict[str, Any]:
         """What the work on crystals depends on; not what comes after it, nor who does it, nor where."""
-        others = ("source", "origin", "out", "split", "workers")
+        others = ("source", "origin", "out", "split", "workers", "labels")
         own = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in others}
         # A rule of another package is no part of our code, which `mpclean.pipeline.resume` looks at.
         code = [file_sha256(Path(inspect.getfile(type(rule)))) for rule in self.rules]
@@ -73,6 +79,7 @@ class Plan:
             "identity": self.source.identity,
             "parameters": dict(self.source.parameters),
             "code": code,
+            "labels": self.labels.facts(),
         }
 
 
@@ -87,6 +94,7 @@ def make_plan(
     limit: int | None,
     drift: bool,
     options: dict[str, Any],
+    own: OwnWishes,
 ) -> Plan:
     """Resolve what `mpclean.pipeline.run.build` was asked for; `options` are those of the source.
 
@@ -128,7 +136,7 @@ def make_plan(
             )
     if name == "materials-project" and path is None:
         options = options | {"version": version, "drift": drift, "limit": limit}
-    opened = open_source(name, path, **options)
+    opened = own.stated_of(_claimed(open_source(name, path, **options), version))
     return Plan(
         version=version,
         source=opened,
@@ -140,7 +148,16 @@ def make_plan(
         drift=drift,
         limit=limit,
         workers=workers,
+        labels=own.labels_of(opened, path),
     )
+
+
+def _claimed(source: Source, version: Version) -> Source:
+    """Return the source with the provenance of the version that the person says it is."""
+    if source.identity.licence != UNKNOWN or version.licence is None:
+        return source
+    identity = replace(source.identity, licence=version.licence, citation=version.citation or UNKNOWN)
+    return replace(source, identity=identity)
 
 
 def _chosen_split(split: str | Path | None, source: Source, version: Version) -> tuple[pa.Table, str] | None:

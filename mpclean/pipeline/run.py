@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,7 @@ from mpclean.pipeline.passes import Passes
 from mpclean.pipeline.plan import Plan, make_plan
 from mpclean.pipeline.replay import compare
 from mpclean.pipeline.resume import unfinished
+from mpclean.pipeline.wishes import OwnWishes
 from mpclean.pipeline.writing import write_release
 from mpclean.release.atomic import move_into_place, require_free, staging_folder
 from mpclean.release.reader import Release, open_release
@@ -32,6 +33,9 @@ from mpclean.vocabulary.schema import BONDED, PREPARED, SOURCE_LABELS, SOURCE_WO
 
 #: Key columns that are there whatever the rules read.
 _ALWAYS = ("position", "material_id", "nsites", "reason", "detail")
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Columns of labels that are read at a time.
 _AT_A_TIME = 4
@@ -54,6 +58,10 @@ def build(
     bulk: bool = False,
     allow_version_drift: bool = False,
     force: bool = False,
+    label: Sequence[str] = (),
+    labels: str | Path | pd.DataFrame | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
 ) -> Release:
     """Build a release; the command ``mpclean build``.
 
@@ -100,6 +108,15 @@ def build(
         then asked for the published ids of that one.
     force
         Replace a release that is already there, once the new one is whole.
+    label
+        Numeric fields of the records to keep beside those of the schema, each ``NAME:UNIT``, as in
+        ``bulk_modulus:GPa``. A TOML beside the source may name them too: its table ``[labels]`` has lines
+        like ``bulk_modulus = "GPa"``.
+    labels
+        Labels by id: a table (CSV, Parquet, JSON) or a data frame. A column that the schema knows by its
+        name fills that of the schema.
+    licence, citation
+        Of the records, where their files do not state them; else ``unknown``.
 
     Raises
     ------
@@ -118,11 +135,14 @@ def build(
     chosen = choose(
         known.rules if rules is None else rules, rule or {}, read_plan(Path(plan)) if plan else None
     )
-    made = make_plan(known, source, out, split, chosen, min_area, who, limit, allow_version_drift, options)
+    own = OwnWishes(tuple(label), labels, licence, citation)
+    made = make_plan(
+        known, source, out, split, chosen, min_area, who, limit, allow_version_drift, options, own
+    )
     with staging_folder(made.out) as folder:
         require_free(made.out, force)
         with unfinished(made.out, made.facts(), folder) as batches:
-            passes = Passes(batches, made.source, made.bonds, made.limit, made.workers)
+            passes = Passes(batches, made.source, made.bonds, made.limit, made.workers, made.labels)
             write_release(made, passes, folder / "release", judge(made, passes))
             _require_still_free(made.out, force)
             move_into_place(folder / "release", made.out)
@@ -146,6 +166,7 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
         If no record is kept.
     """
     passes.prepare(None if plan.drift else plan.version.require)
+    label_notes = passes.label_notes()
     keys = passes.keys(_key_columns(plan.rules))
     stated_versions, spacegroups = passes.stated()
     stages = [Stage("records", "records read", keys.num_rows)]
@@ -194,7 +215,7 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
         raise UserError(f"{plan.origin}: no record is on the lists of the split; give another --split")
     replay = compare(plan.split[0], keys, excluded) if plan.split and plan.version.lists else None
     keys = keys.select(["position", "material_id"])  # nothing else is asked of them any more
-    labels = _labels(passes, keys["position"])
+    labels = _labels(passes, keys["position"], plan.labels.names)
     stages.append(Stage("insulators", "of these insulators", labels.n_insulators))
     return Outcome(
         kept=keys,
@@ -203,6 +224,8 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
         split=split,
         stages=tuple(stages),
         labels=labels,
+        label_notes=label_notes,
+        synthetic=plan.source.identity.synthetic or passes.synthetic(),
         stated_versions=tuple(stated_versions),
         spacegroups=spacegroups,
         kept_by_source_formula=by_source_formula,
@@ -227,18 +250,18 @@ def _key_columns(rules: Iterable[Rule]) -> list[str]:
     return [*dict.fromkeys([*_ALWAYS, *_columns(rules, PREPARED)])]
 
 
-def _labels(passes: Passes, positions: pa.ChunkedArray) -> Labels:
+def _labels(passes: Passes, positions: pa.ChunkedArray, own_names: tuple[str, ...]) -> Labels:
     """Look through the labels of the kept records.
 
     A few columns at a time, as all of them would take more memory than the keys.
     """
     statistics: dict[str, Any] = {}
     own = []
-    names = (*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS)
+    names = (*TARGETS, *SOURCE_LABELS, *SOURCE_WORDS, *own_names)
     for begin in range(0, len(names), _AT_A_TIME):
         some = names[begin : begin + _AT_A_TIME]
         labels = pa.concat_tables(passes.bonded(positions, [*dict.fromkeys([*some, "is_insulator"])]))
-        statistics |= target_statistics(labels)
+        statistics |= target_statistics(labels, (*TARGETS, *SOURCE_LABELS, *own_names))
         own += [name for name in some if name not in TARGETS and labels[name].null_count < len(labels)]
     return Labels(statistics, tuple(own), int(pc.sum(labels["is_insulator"]).as_py() or 0))
 

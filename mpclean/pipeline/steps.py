@@ -78,15 +78,16 @@ class Bonds:
 
 @dataclass(frozen=True)
 class PrepareTask:
-    """A batch of documents, and the position of its first one."""
+    """A batch of documents, the position of its first one, and the names of the labels asked for."""
 
     documents: pa.RecordBatch
     position: int
+    labels: tuple[str, ...] = ()
 
     def parts(self) -> list[PrepareTask]:
         """The same work as tasks of one record each."""
         return [
-            PrepareTask(self.documents.slice(row, 1), self.position + row)
+            PrepareTask(self.documents.slice(row, 1), self.position + row, self.labels)
             for row in range(self.documents.num_rows)
         ]
 
@@ -135,7 +136,7 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
     -------
     A batch of `mpclean.vocabulary.schema.PREPARED`, row for row; a record with a reason has no cell.
     """
-    records = read_documents(task.documents)
+    records = read_documents(task.documents, task.labels)
     position = pa.array(np.arange(task.position, task.position + records.num_rows))
     readable = records["reason"].is_null()
     rows = np.nonzero(readable.to_numpy(zero_copy_only=False))[0].tolist()

@@ -86,13 +86,15 @@ def _write_shards(plan: Plan, passes: Passes, folder: Path, outcome: Outcome) ->
             for number, name in enumerate(PARTS):
                 part = table.filter(pa.array(in_part == number)).select(columns)
                 if part.num_rows:
-                    count(counts, name, part)
+                    count(counts, name, part, plan.labels.names)
                     digest.update(f"data/{name}", part)
                     yield f"data/{name}", part
                     bar.update(part.num_rows)
 
     with tqdm(total=kept.num_rows, desc="writing", unit=" crystals", disable=None) as bar:
-        schema = pa.schema([field for field in BONDED if field.name in columns])
+        known = [field for field in BONDED if field.name in columns]
+        own = [field for field in plan.labels.fields if field.name in columns]
+        schema = pa.schema([*known, *own])
         rows_of = {f"data/{part}": n for part, n in rows.items()}
         size = passes.bytes_bonded / max(kept.num_rows, 1)
         shards = write_shards(folder, batches(), rows_of, size, schema)
@@ -129,7 +131,7 @@ def _manifest(plan: Plan, outcome: Outcome, written: _Written) -> Manifest:
             "sha256": identity.sha256,
             "licence": identity.licence,
             "citation": identity.citation,
-            "synthetic": identity.synthetic,
+            "synthetic": outcome.synthetic,
             "published": plan.version.published,
         },
         "parameters": {
@@ -163,5 +165,7 @@ def _manifest(plan: Plan, outcome: Outcome, written: _Written) -> Manifest:
         "shards": written.shards,
         "counts": written.counts,
         "columns": written.columns,
+        "labels": [label.to_dict() for label in plan.labels.labels if label.name in written.columns],
+        "label_notes": outcome.label_notes.lines(),
         "files": {},
     }

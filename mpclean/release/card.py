@@ -22,7 +22,8 @@ from mpclean.release.tables import (
     split_rows,
     target_rows,
 )
-from mpclean.vocabulary.schema import COLUMNS, PARTS
+from mpclean.vocabulary.labels import column_of, own_names
+from mpclean.vocabulary.schema import PARTS
 
 
 def write_card(manifest: Manifest) -> str:
@@ -58,7 +59,7 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
             }
         )
     return {
-        "license": "unknown" if upstream["licence"] == "unknown" else "cc-by-4.0",
+        "license": _hub_licence(upstream["licence"]),
         "pretty_name": manifest["name"] + (" (SYNTHETIC)" if upstream["synthetic"] else ""),
         "size_categories": [_size_category(total)],
         "source_datasets": ["original"],
@@ -68,7 +69,7 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
             "crystal-structures",
             "chemistry",
             *(["synthetic"] if upstream["synthetic"] else []),
-            *(["materials-project"] if upstream["source"] in _OF_MATERIALS_PROJECT else []),
+            *(["materials-project"] if _MATERIALS_PROJECT in upstream["citation"] else []),
         ],
         "configs": configs,
         "dataset_info": info,
@@ -84,7 +85,7 @@ def _configurations(
     ``load_dataset`` fail. What a description hashes is what the cache of datasets goes by.
     """
     content = f"content hash {manifest['content_hash']}"
-    for configuration in configurations(manifest["columns"]):
+    for configuration in configurations(manifest["columns"], own_names(manifest)):
         counts = manifest["counts"][configuration.name]
         parts = {
             split: counts[split] | {"files": [shard(f"data/{split}", k, n) for k in range(n)]}
@@ -98,8 +99,16 @@ def _configurations(
         yield name, {}, f"{content}, split {entry['content_hash']}", parts
 
 
-#: Sources whose records are those of the Materials Project.
-_OF_MATERIALS_PROJECT = ("materials-project", "records", "entries")
+#: What the citation of records of the Materials Project has.
+_MATERIALS_PROJECT = "10.1063/1.4812323"
+
+#: Licences that allow what is made here of the records to be CC BY 4.0.
+_COMPATIBLE = ("CC-BY-4.0", "MIT", "CC0-1.0")
+
+
+def _hub_licence(source: str) -> str:
+    """Return the licence in the words of the Hub: of the release where the source's allows it."""
+    return "cc-by-4.0" if source in _COMPATIBLE else source.lower()
 
 
 def _size_category(rows: int) -> str:
@@ -179,7 +188,8 @@ def _body(manifest: Manifest) -> str:
         bonds = (
             f"Edges join every pair of atoms at most {parameters['cutoff']:g} A apart, through every image."
         )
-    columns = [[f"`{name}`", COLUMNS[name].unit, COLUMNS[name].meaning] for name in manifest["columns"]]
+    known = [column_of(name, manifest) for name in manifest["columns"]]
+    columns = [[f"`{column.name}`", column.unit, column.meaning] for column in known]
     used = [name for name, *_ in _configurations(manifest)]
     configs = ", ".join(f"`{name}`" for name in used)
     shown = "insulators" if "insulators" in used else used[0]
@@ -239,4 +249,6 @@ All arrays describe the canonical primitive cell (found at {parameters["cell_tol
 def _licence(source: str) -> str:
     if source == "unknown":
         return "The source states no licence: find out whose the records are before you pass them on."
+    if source not in _COMPATIBLE:
+        return f"{source}, as of the records; see that it allows what you want to do."
     return f"CC BY 4.0; source licence: {source}."

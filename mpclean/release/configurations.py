@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ class Configuration:
         return entry
 
 
-def configurations(columns: list[str]) -> list[Configuration]:
+def configurations(columns: list[str], own: Sequence[str] = ()) -> list[Configuration]:
     """``default`` has everything, ``insulators`` the rows with a band gap above zero, and one
     configuration per target the rows where it is known and, of the targets, only its column.
 
@@ -53,9 +54,11 @@ def configurations(columns: list[str]) -> list[Configuration]:
     ----------
     columns
         Columns of the release.
+    own
+        Names of its own labels.
     """  # noqa: D205
-    shared = [name for name in columns if name not in _LABELS]
-    targets = [name for name in columns if name in _LABELS]
+    shared = [name for name in columns if name not in (*_LABELS, *own)]
+    targets = [name for name in columns if name in (*_LABELS, *own)]
     return [
         Configuration("default"),
         Configuration("insulators", filters=(("is_insulator", "==", True),)),
@@ -64,9 +67,9 @@ def configurations(columns: list[str]) -> list[Configuration]:
     ]
 
 
-def count(counts: Counts, split: str, rows: pa.Table) -> None:
+def count(counts: Counts, split: str, rows: pa.Table, own: Sequence[str] = ()) -> None:
     """Add the rows of a split to the counts of every configuration."""
-    for configuration in configurations(rows.schema.names):
+    for configuration in configurations(rows.schema.names, own):
         found = rows
         for name, _, _ in configuration.filters or ():
             mask = rows[name].is_valid() if name != "is_insulator" else rows[name]

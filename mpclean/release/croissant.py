@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from mpclean.release.manifest import Manifest
 from mpclean.release.tables import described
-from mpclean.vocabulary.schema import COLUMNS, PARTS
+from mpclean.vocabulary.labels import column_of
+from mpclean.vocabulary.schema import COLUMNS, PARTS, Column
 
 #: The context that the specification asks for.
 _CONTEXT = {
@@ -226,11 +227,11 @@ class _Cut:
             "name": name,
             "description": "One record for every crystal that is kept.",
             "key": {"@id": f"{name}/material_id"},
-            "field": [split, *(self._field(column) for column in manifest["columns"])],
+            "field": [split, *(self._field(column_of(name, manifest)) for name in manifest["columns"])],
         }
 
-    def _field(self, name: str) -> dict[str, Any]:
-        column = COLUMNS[name]
+    def _field(self, column: Column) -> dict[str, Any]:
+        name = column.name
         is_list = pa.types.is_list(column.type)
         return {
             "@type": "cr:Field",

@@ -20,7 +20,7 @@ from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
 from mpclean.release.verify import structural_problems
-from mpclean.vocabulary.labels import Label, labels_of
+from mpclean.vocabulary.labels import Label, column_of, labels_of, own_names
 from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, SINCE_FORMAT, Column
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ class Release:
         KeyError
             If the release has no such column.
         """
-        own = {label.name: label.column for label in self.labels}
-        return own[name] if name in own else COLUMNS[name]
+        return column_of(name, self.manifest)
 
     @property
     def splits(self) -> list[str]:
@@ -201,7 +200,9 @@ class Release:
         UserError
             If the release has no such configuration.
         """
-        known = {entry.name: entry for entry in configurations(self.manifest["columns"])}
+        known = {
+            entry.name: entry for entry in configurations(self.manifest["columns"], own_names(self.manifest))
+        }
         if (name or "default") not in known:
             raise UserError(f"{self.path}: no configuration {name!r}; it has {', '.join(known)}")
         return known[name or "default"]

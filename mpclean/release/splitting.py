@@ -24,6 +24,7 @@ from mpclean.sources.versions import find_version
 from mpclean.splits import find_strategy, read_split
 from mpclean.splits.base import Strategy
 from mpclean.splits.grouped import GROUPS, kept_apart
+from mpclean.vocabulary.labels import own_names
 from mpclean.vocabulary.schema import PARTS, SPLIT
 
 
@@ -180,7 +181,7 @@ def _replaced(release: Release, base: str, force: bool) -> list[str]:
 def _require_free(release: Release, base: str, made: Iterable[str], replaced: list[str]) -> None:
     """Refuse names that stand for something else in a release or in ``load_dataset``."""
     others = {name: f"has a split {name!r}" for name in _more(release) if name not in replaced}
-    for entry in configurations(release.manifest["columns"]):
+    for entry in configurations(release.manifest["columns"], own_names(release.manifest)):
         others[entry.name] = f"has a configuration {entry.name!r}"
     own = release.manifest["split"]["strategy"]
     others[own] = f"was built with the split {own!r}"

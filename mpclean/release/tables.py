@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from tabulate import tabulate
 
 from mpclean.release.manifest import Manifest
-from mpclean.vocabulary.schema import COLUMNS, PARTS, SOURCE_LABELS, TARGETS
+from mpclean.vocabulary.labels import column_of, own_names
+from mpclean.vocabulary.schema import PARTS, SOURCE_LABELS, TARGETS
 from mpclean.vocabulary.text import printable
 
 # Heads of columns that hold words; all others hold numbers.
@@ -34,7 +35,9 @@ _WORDS = (
 )
 
 
-def target_statistics(labels: pa.Table) -> dict[str, dict[str, Any]]:
+def target_statistics(
+    labels: pa.Table, names: Sequence[str] = (*TARGETS, *SOURCE_LABELS)
+) -> dict[str, dict[str, Any]]:
     """Count, mean and population deviation of every target.
 
     Parameters
@@ -42,13 +45,15 @@ def target_statistics(labels: pa.Table) -> dict[str, dict[str, Any]]:
     labels
         Table with target columns and ``is_insulator``. The band gap is that of insulators,
         as in the paper's task.
+    names
+        The targets; those that the table does not have are passed over.
 
     Returns
     -------
     For each target that has a value ``{"count", "mean", "std"}``, in its unit of the vocabulary.
     """
     statistics = {}
-    for name in (*TARGETS, *SOURCE_LABELS):
+    for name in names:
         if name not in labels.schema.names:
             continue
         values = labels[name]
@@ -211,14 +216,14 @@ def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     head = ["target", "unit", "records", "mean", "deviation", "published mean", "published deviation"]
     head = head[: 7 if published else 5]
     rows = []
-    for name in (*TARGETS, *SOURCE_LABELS):
+    for name in (*TARGETS, *SOURCE_LABELS, *own_names(manifest)):
         if name not in manifest["statistics"]:
             continue
         values = manifest["statistics"][name]
         label = name + (" (insulators)" if name == "band_gap" else "")
         row = [
             label,
-            COLUMNS[name].unit,
+            column_of(name, manifest).unit,
             f"{values['count']:,}",
             f"{values['mean']:.3f}",
             f"{values['std']:.3f}",

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from mpclean.errors import UserError
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, split_table
 from mpclean.vocabulary.checks import Violation, repeated, report, violations
-from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, RELEASE, SINCE_FORMAT, SPLIT, schema
+from mpclean.vocabulary.labels import own_names
+from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, RELEASE, SINCE_FORMAT, SPLIT
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def structural_problems(release: Release) -> list[str]:
 def _problems(release: Release) -> Iterator[str]:
     manifest = release.manifest
     columns = manifest["columns"]
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in columns if name not in (*COLUMNS, *own_names(manifest))]
     older = [name for name, since in SINCE_FORMAT.items() if since > manifest["format_version"]]
     missing = [name for name in RELEASE.names if name not in (*columns, *older)]
     if unknown or missing:
@@ -107,9 +108,10 @@ def _rows(release: Release, files: list[str]) -> tuple[list[Violation], pa.Chunk
     """What is wrong with the rows of some shards, counted together, and their ids."""
     added: dict[tuple[str, str], Violation] = {}
     ids: list[pa.Array] = []
+    expected = pa.schema([(name, release.column(name).type) for name in release.manifest["columns"]])
     for file in files:
         for rows in release.row_groups(file):
-            for violation in violations(rows, schema(*release.manifest["columns"])):
+            for violation in violations(rows, expected):
                 first = added.setdefault((violation.column, violation.problem), violation)
                 if violation.records is not None and first is not violation:
                     total = (first.records or 0) + violation.records

@@ -20,6 +20,8 @@ def described(schema: pa.Schema) -> pa.Schema:
     return pa.schema(
         [
             field.with_metadata({"unit": COLUMNS[field.name].unit, "meaning": COLUMNS[field.name].meaning})
+            if field.name in COLUMNS
+            else field  # a label of one's own, which says it itself
             for field in schema
         ]
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mpclean.vocabulary.labels import Label
 from mpclean.vocabulary.schema import DOCUMENTS
 
 #: Documents in a batch: large enough for a worker to be busy for seconds, small enough to
@@ -21,6 +22,9 @@ BATCH_SIZE = 256
 
 #: A batch ends early beyond this many bytes, which 256 documents of the Materials Project do not reach.
 BATCH_BYTES = 64 << 20
+
+#: Licence and citation of records that state none; they are never guessed.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Source:
         Table ``material_id, split`` where the source comes with one.
     parameters
         What the source was asked for and its documents depend on; recorded in the manifest.
+    labels
+        Fields of its documents that the schema does not know and that it names itself, as a header does.
     """
 
     identity: Identity
@@ -74,6 +80,7 @@ class Source:
     n_documents: int | None = None
     published_split: pa.Table | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[Label, ...] = ()
 
 
 def batched_documents(

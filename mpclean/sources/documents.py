@@ -8,8 +8,9 @@ record with a reason; nothing is raised and nothing is lost.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from mpclean.crystal.reading.bookkeeping import require_composition
 from mpclean.crystal.reading.documents import OPTIMADE
 from mpclean.errors import RecordError
 from mpclean.vocabulary.ids import normalise_id
-from mpclean.vocabulary.schema import COLUMNS, RECORD, SOURCE_LABELS
+from mpclean.vocabulary.schema import COLUMNS, RECORD, SOURCE_LABELS, Column
 
 #: Where a label may stand in a document, the first that is there counts. A dot steps into a
 #: nested document or is part of a flat key.
@@ -47,33 +48,53 @@ _VERSION_PATHS = ("builder_meta.database_version", "database_version")
 CC_BY = "BY-C"
 _SPDX = {CC_BY: "CC-BY-4.0"}
 
+#: Fields that are read here, or that are no labels but what a document states of its crystal or itself.
+_KNOWN = frozenset(
+    (
+        *(path.partition(".")[0] for paths in _LABEL_PATHS.values() for path in paths),
+        *(path for paths in _LABEL_PATHS.values() for path in paths),
+        *(*_ID_PATHS, *_LICENCE_PATHS, *_DATE_PATHS, *_VERSION_PATHS, *_SPACEGROUP_PATHS),
+        *(*COLUMNS, "deprecated", "nelements", "nsites", "entry_id", "energy", "correction"),
+    )
+)
+
+#: A text longer than this is no number.
+_LONGEST_NUMBER = 32
+
 #: What stands for "no value" besides null; efermi of legacy documents is sometimes "None".
 _NOTHING = ("", "None", "none", "null", "nan", "NaN")
 
 
-def read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
+def read_documents(batch: pa.RecordBatch, labels: Sequence[str] = ()) -> pa.RecordBatch:
     """Read a batch of documents.
 
     Parameters
     ----------
     batch
         A batch of `mpclean.sources.base.DOCUMENTS`.
+    labels
+        Names of the fields that a person asked to keep beside those of the schema.
 
     Returns
     -------
     A batch of `RECORD`, row for row. Where ``reason`` is not null the record could not be
     read, and ``detail`` begins with the place where it stands.
     """
-    rows = [_row(*values) for values in zip(*(column.to_pylist() for column in batch), strict=True)]
+    rows = [
+        _row(*values, own=labels) for values in zip(*(column.to_pylist() for column in batch), strict=True)
+    ]
     return pa.RecordBatch.from_pylist(rows, schema=RECORD)
 
 
-def _row(location: str, document: bytes | None, problem: str | None) -> dict[str, Any]:
+def _row(location: str, document: bytes | None, problem: str | None, *, own: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     try:
         if document is None:
             raise RecordError("document cannot be read", problem or "")
-        _fill(row, _parse(document), problem)
+        parsed = _with_id_as_written(_parse(document), document)
+        row["synthetic"] = parsed.get("synthetic") is True or None
+        _fill(row, parsed, problem)
+        _fill_own(row, parsed, own)
     except RecordError as error:
         detail = f"{location}: {error.detail}" if error.detail else location
         row |= {"reason": error.reason, "detail": detail}
@@ -89,6 +110,39 @@ def _parse(document: bytes) -> dict[str, Any]:
             "document cannot be read", f"a {type(parsed).__name__} where a document was expected"
         )
     return parsed
+
+
+def _with_id_as_written(document: dict[str, Any], text: bytes) -> dict[str, Any]:
+    """Replace an id that is a number with decimals or an exponent by its text: 7E10 is not 70000000000.0."""
+    if not any(isinstance(document.get(name), float) for name in _ID_PATHS):
+        return document
+    written = json.loads(text, parse_float=str)
+    return document | {name: written[name] for name in _ID_PATHS if isinstance(document.get(name), float)}
+
+
+def _fill_own(row: dict[str, Any], document: dict[str, Any], own: Sequence[str]) -> None:
+    """Fill in the labels that a person asked for, and the names of the numbers that nobody did."""
+    values = {name: _own_number(name, document.get(name)) for name in own}
+    row["own_labels"] = [(name, value) for name, value in values.items() if value is not None] or None
+    row["unknown_fields"] = [
+        name
+        for name, value in document.items()
+        if name not in _KNOWN and name not in values and _is_number(value)
+    ] or None
+
+
+def _own_number(name: str, value: Any) -> float | None:
+    return float(value) if isinstance(value, bool) else _number(name, value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number or true or false, or the text of one."""
+    if isinstance(value, str):
+        try:
+            return len(value) <= _LONGEST_NUMBER and math.isfinite(float(value))
+        except ValueError:
+            return False
+    return isinstance(value, bool | int | float) and math.isfinite(value)
 
 
 def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) -> None:
@@ -171,9 +225,10 @@ def _number(name: str, value: Any) -> float | None:
         raise RecordError("label is not a number", f"{name} = {value!r:.60}") from error
     if math.isnan(number):
         return None
-    low, high = COLUMNS[name].valid or (-math.inf, math.inf)
+    column = COLUMNS.get(name) or Column(name, pa.float64(), "", "")  # one's own has no range
+    low, high = column.valid or (-math.inf, math.inf)
     if math.isinf(number) or not low <= number <= high:
-        raise RecordError("label out of range", f"{name} = {number:g} {COLUMNS[name].unit}".rstrip())
+        raise RecordError("label out of range", f"{name} = {number:g} {column.unit}".rstrip())
     return number
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from mpclean.errors import UserError
-from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.sources.base import UNKNOWN, Identity, Source, batched_documents
 from mpclean.sources.files import (
     MAX_DOCUMENT,
     MAX_WHOLE,
@@ -76,8 +76,8 @@ def open_records(path: Path) -> Source:
             name="records",
             database_version=None,
             sha256=files_sha256(files),
-            licence="CC-BY-4.0",
-            citation="Jain et al., APL Materials 1, 011002 (2013), doi:10.1063/1.4812323",
+            licence=UNKNOWN,
+            citation=UNKNOWN,
         ),
         batches=lambda: batched_documents(
             document for file in files for document in _documents(file, file.relative_to(root).as_posix())

@@ -58,6 +58,8 @@ class Version:
         What a source may state as its own version; empty if any will do.
     published
         Counts per stage and split, mean and deviation per target, and their source.
+    licence, citation
+        Of the records, for a source that states neither; None where only the source knows.
     lists
         Published lists of ids, one per split; None where there are none.
     data
@@ -74,6 +76,8 @@ class Version:
     bonds: str = "voronoi"
     database_versions: tuple[str, ...] = ()
     published: dict[str, Any] = field(default_factory=dict)
+    licence: str | None = None
+    citation: str | None = None
     lists: Files | None = None
     data: Files | None = None
 

@@ -78,7 +78,9 @@ def violations(rows: pa.Table | pa.RecordBatch, expected: pa.Schema) -> list[Vio
     typed = set(expected.names) - {violation.column for violation in found}
     for name in expected.names:
         if name in typed:
-            for problem, wrong in _wrong(COLUMNS[name], table, typed):
+            for problem, wrong in _wrong(
+                COLUMNS.get(name) or Column(name, expected.field(name).type, "", ""), table, typed
+            ):
                 if wrong.any():
                     found.append(Violation(name, problem, int(wrong.sum()), _first(table, name, wrong)))
     return found

@@ -46,6 +46,11 @@ class Label:
         known = COLUMNS.get(self.name)
         return known or Column(self.name, pa.float64(), self.unit, self.meaning)
 
+    @property
+    def field(self) -> pa.Field:
+        """The column in a file, with its unit and meaning."""
+        return pa.field(self.name, pa.float64(), metadata={"unit": self.unit, "meaning": self.meaning})
+
     def to_dict(self) -> dict[str, str]:
         """Give the fields as the manifest holds them."""
         return asdict(self)
@@ -116,6 +121,23 @@ def unique_labels(labels: Iterable[Label]) -> tuple[Label, ...]:
         if found.setdefault(label.name, label) != label:
             raise UserError(f"--label {label.name}: given twice, in different words; give it once")
     return tuple(found.values())
+
+
+def own_names(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """List the names of a release's own labels, from its manifest."""
+    return tuple(entry["name"] for entry in manifest.get("labels", ()))
+
+
+def column_of(name: str, manifest: Mapping[str, Any]) -> Column:
+    """Find a column of a release by its name, one of its own labels among them.
+
+    Raises
+    ------
+    KeyError
+        If the release has no such column.
+    """
+    own = {label.name: label.column for label in labels_of((), manifest.get("labels", ()))}
+    return own[name] if name in own else COLUMNS[name]
 
 
 def labels_of(columns: Sequence[str], own: Iterable[Mapping[str, Any]] = ()) -> tuple[Label, ...]:

@@ -270,6 +270,19 @@ _DEFINITIONS = (
     Column("dir_gap", pa.float64(), "eV", "direct band gap (Perov-5)", (0.0, 50.0)),
     Column("ind_gap", pa.float64(), "eV", "indirect band gap (Perov-5)", (0.0, 50.0)),
     Column("id_prop", pa.float64(), "", "value of id_prop.csv (CGCNN), which states no meaning and no unit"),
+    Column(
+        "own_labels",
+        pa.map_(pa.string(), pa.float64()),
+        "",
+        "numbers that a person asked to keep, by name; columns of their own in a release",
+    ),
+    Column(
+        "unknown_fields",
+        pa.list_(pa.string()),
+        "",
+        "names of the numbers that the source states and the schema does not know",
+    ),
+    Column("synthetic", pa.bool_(), "", "true where the record says that it is made up; else null"),
     # The split and the ledger.
     Column("split", pa.string(), "", "train, validation or test", required=True, allowed=PARTS),
     Column("rule", pa.string(), "", "the rule that a record left by", required=True),
@@ -345,6 +358,7 @@ RECORD = schema(
     *("material_id", "formula", "spacegroup_source"),
     *("lattice", "atomic_numbers", "frac_coords", "magnetic_moments"),
     *_LABELS,
+    *("own_labels", "unknown_fields", "synthetic"),
     *("reason", "detail"),
 )
 
@@ -363,6 +377,7 @@ PREPARED = schema(
     *("spacegroup_number", "spacegroup_computed", "spacegroup_source"),
     *("lattice", "atomic_numbers", "frac_coords", "bravais_lattice", "magnetic_moments"),
     *_LABELS,
+    *("own_labels", "unknown_fields", "synthetic"),
     *("reason", "detail"),
 )
 
@@ -386,7 +401,7 @@ RELEASE = schema(
 SINCE_FORMAT = {"edge_area": 2}
 
 #: A release row that does not know its split yet, with its place in the source, after the second pass.
-BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS, *BONDS.names[1:])
+BONDED = schema("position", *RELEASE.names, *SOURCE_LABELS, *SOURCE_WORDS, "own_labels", *BONDS.names[1:])
 
 #: One record that left.
 LEDGER = schema("material_id", "rule", "reason", "detail", "kept_id", "energy_difference", "structures_match")

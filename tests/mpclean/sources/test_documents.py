@@ -330,7 +330,7 @@ def test_bad_structure(document, make, reason, detail, as_text):
     assert row["material_id"] == "mp-7"
 
 
-@pytest.mark.parametrize("given", [{}, {"material_id": None}, {"material_id": ""}, {"material_id": 1.5},
+@pytest.mark.parametrize("given", [{}, {"material_id": None}, {"material_id": ""},
                                    {"material_id": True}, {"material_id": ["mp-1"]}])  # fmt: skip
 def test_no_id(structure, given):
     (row,) = read({"structure": structure} | given)
@@ -590,3 +590,22 @@ def test_a_lattice_vector_shorter_than_any_bond(edge, sheared):
         read_structure(structure)
     assert caught.value.reason == "atoms coincide"
     assert caught.value.detail == f"every atom and an image of it are {edge:.3g} A apart"
+
+
+@pytest.mark.parametrize("written", ["7E10", "1.50", "12", "0.0", '"0012"', '"T"', '"1_0"', '"7E10"'])
+def test_an_id_is_text_as_it_is_written(document, written):
+    text = json.dumps(document | {"material_id": "?"}).replace('"?"', written)
+    (row,) = read_documents(batch(text.encode())).to_pylist()
+    assert (row["material_id"], row["reason"]) == (written.strip('"'), None)
+
+
+def test_numbers_that_the_schema_does_not_know_are_named(document):
+    known = {"nsites": 2, "efermi": 1.0, "task_id": "mp-9", "structure_vintage": "2025"}
+    (row,) = read(
+        document | known | {"k_vrh": 99.5, "stable": True, "note_of_mine": "good", "volume": "12.5"}
+    )
+    assert row["unknown_fields"] == ["structure_vintage", "k_vrh", "stable", "volume"]
+
+
+def test_a_document_says_that_it_is_synthetic(document):
+    assert [row["synthetic"] for row in read(document, document | {"synthetic": True})] == [None, True]

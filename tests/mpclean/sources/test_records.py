@@ -139,7 +139,7 @@ def test_identity(tmp_path):
     identity = open_records(path).identity
     assert identity.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert identity.database_version is None  # read from the records, never invented
-    assert identity.licence == "CC-BY-4.0"
+    assert (identity.licence, identity.citation) == ("unknown", "unknown")  # never invented
     assert not identity.synthetic
 
 
