@@ -4,6 +4,7 @@ import ast
 import json
 import pickle
 import shutil
+import traceback
 from pathlib import Path
 
 import pytest
@@ -136,24 +137,33 @@ def test_an_id_is_no_path(rock_salt, write_lines, tmp_path, material_id):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def _chain(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def test_a_key_is_in_no_error(tmp_path, monkeypatch, capfd):
     """The live source cannot be reached, and says so without its key."""
+    from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
+
     from mpclean.sources import mp_client
 
     monkeypatch.setattr(mp_client, "BACKOFF", 0.01)
     secret = "S3cretS3cretS3cretS3cretS3cret12"
     assert len(secret) == 32
     monkeypatch.setenv("MP_API_KEY", secret)
-    monkeypatch.setenv("MP_API_ENDPOINT", "http://127.0.0.1:9/")  # nobody listens there
+    # Nobody listens there. mp-api reads MP_API_ENDPOINT when it is first imported, which may be past.
+    monkeypatch.setattr(MAPI_CLIENT_SETTINGS, "ENDPOINT", "http://127.0.0.1:9/")
     monkeypatch.setenv("MPCLEAN_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UserError) as caught:
         mpclean.build(source="materials-project", out=tmp_path / "r", workers=1, limit=3)
-    error = caught.value
-    seen = []
-    while error is not None:
-        seen.append(str(error) if not seen else "")  # what the command prints
-        error = error.__cause__
-    assert secret not in "".join(seen)
+    # Every error along the chain, causes and contexts alike, as a traceback prints them and by its fields.
+    chain = list(_chain(caught.value))
+    assert len(chain) > 1  # there is a cause to look at: the connection that was refused
+    shown = "".join(traceback.format_exception(caught.value)) + "".join(map(repr, chain))
+    assert "127.0.0.1:9" in shown
+    assert secret not in shown
     said = capfd.readouterr()
     assert secret not in said.out + said.err
     assert not [
