@@ -36,11 +36,11 @@ class CrystalGraphs(GeometricDataset):
         self._rows = rows
 
     def len(self) -> int:
-        """Number of crystals."""
+        """Count the crystals."""
         return len(self._rows)
 
     def get(self, idx: int) -> Data:
-        """The crystal at a place."""
+        """Return the crystal at a place."""
         crystal = self._rows.crystals.batch(torch.tensor([idx]))
         return Data(
             z=crystal.atomic_numbers,

@@ -48,15 +48,15 @@ class ColouredGraph:
     """Edges per bond and nodes per atom: the cells of the supercell, or 1 in the quotient."""
 
     def places(self, start: int, stop: int) -> slice:
-        """The places among the E of the colours `start` to `stop`, the last excluded."""
+        """Find the places among the E of the colours `start` to `stop`, the last excluded."""
         return slice(self.bounds[start], self.bounds[stop])
 
     def edges(self, places: slice) -> slice:
-        """The edges that some places among the E stand for."""
+        """Return the edges that some places among the E stand for."""
         return slice(self.copies * places.start, self.copies * places.stop)
 
     def expanded(self) -> ColouredGraph:
-        """The same edges, each with a length of its own: one copy of copies * E bonds."""
+        """Return the same edges, each with a length of its own: one copy of copies * E bonds."""
         return ColouredGraph(
             source=self.source,
             target=self.target,
@@ -69,7 +69,7 @@ class ColouredGraph:
 
 
 def cell_difference(image: Tensor, m: int = 2) -> Tensor:
-    """The difference of the cells that a bond joins, as the index of the cell ``R mod m``.
+    """Compute the difference of the cells that a bond joins, as the index of the cell ``R mod m``.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def _is_snapshot(path: Path) -> bool:
 
 
 def _unnamed(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The crystals of a structure file have no ids."""
+    """Return nothing: crystals of a structure file have no ids."""
     place = PREDICTIONS.get_field_index("material_id")
     for table in tables:
         yield table.set_column(place, "material_id", pa.nulls(len(table), pa.string()))

@@ -131,7 +131,7 @@ class E3Layer(nn.Module):
         return m.index_add(0, edges, torch.cat([message for _, _, message in own]))
 
     def step(self, weights: Tensor, displacement: Tensor, graph: ColouredGraph, n_nodes: int) -> Tensor:
-        """The moves of the nodes, shape (n_nodes, 3), in A, by a weight for every edge and colour."""
+        """Compute the moves of the nodes, shape (n_nodes, 3), in A, by a weight for every edge and colour."""
         bounds = torch.tensor(graph.bounds[::2])  # two colours of edges to one of cells
         colours = torch.arange(len(bounds) - 1).repeat_interleave(bounds.diff()).to(weights.device)
         along = weights.gather(1, colours[:, None]) * displacement
@@ -140,7 +140,7 @@ class E3Layer(nn.Module):
 
 
 def displacements(batch: CrystalBatch) -> Tensor:
-    """The vector of every bond, from its source to its target.
+    """Compute the vector of every bond, from its source to its target.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ class PrototypeECN(CrystalModel):
         return batch.atomic_numbers * self.n_site_colours + self.site_colours[site], colour
 
     def assign(self, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
-        """The site of every atom, and the cell of the prototype's lattice that it lies in.
+        """Find the site of every atom, and the cell of the prototype's lattice that it lies in.
 
         Every atom in turn is put on every site, and the others are permuted over the rest; the
         permutation with the least squares of deviations from a common shift is taken.

@@ -55,7 +55,7 @@ def _is_one(value: Any, kind: Any) -> bool:
 
 
 def in_words(kind: Any) -> str:
-    """A type as a user reads it."""
+    """Return a type as a user reads it."""
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
     if get_origin(kind) is UnionType:

@@ -10,5 +10,5 @@ _HERE = Path(__file__).parent
 
 
 def references() -> dict[str, Path]:
-    """The folders of the models that ship, by their names."""
+    """Find the folders of the models that ship, by their names."""
     return {path.parent.name: path.parent for path in sorted(_HERE.glob(f"*/{CONFIG}"))}

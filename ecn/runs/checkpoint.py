@@ -44,7 +44,7 @@ _PACKAGES = ("mpclean", "lightning", "numpy", "pyarrow", "safetensors", "torch")
 
 
 def git_revision() -> str | None:
-    """The commit of the code that runs, ending in ``-dirty`` where files differ from it.
+    """Find the commit of the code that runs, ending in ``-dirty`` where files differ from it.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def load(run: Path) -> Checkpoint:
 
 
 def load_goal(run: Path, config: RunConfig) -> Goal:
-    """What a run is trained for.
+    """Say what a run is trained for.
 
     Raises
     ------

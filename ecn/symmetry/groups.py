@@ -37,7 +37,7 @@ PLANE_POINT_GROUPS: dict[str, tuple[tuple[tuple[int, int], tuple[int, int]], ...
 
 
 def cell_offsets(m: int = 2, dimension: int = 3) -> NDArray[np.int64]:
-    """The integer coordinates of every cell, by index.
+    """Return the integer coordinates of every cell, by index.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def cell_offsets(m: int = 2, dimension: int = 3) -> NDArray[np.int64]:
 
 
 def cell_index(offsets: NDArray[np.integer], m: int = 2) -> NDArray[np.int64]:
-    """The index of the cell in the supercell that integer coordinates are equivalent to.
+    """Find the index of the cell in the supercell that integer coordinates are equivalent to.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def cell_index(offsets: NDArray[np.integer], m: int = 2) -> NDArray[np.int64]:
 
 
 def translations(m: int = 2, dimension: int = 3) -> list[Permutation]:
-    """Generators of the translations, ``b -> b + a_k mod m``.
+    """Return generators of the translations, ``b -> b + a_k mod m``.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def translations(m: int = 2, dimension: int = 3) -> list[Permutation]:
 
 
 def point_permutations(lattice: str, m: int = 2) -> list[Permutation]:
-    """The holohedry of a Bravais lattice on the cells, ``b -> W b mod m``.
+    """Return the holohedry of a Bravais lattice on the cells, ``b -> W b mod m``.
 
     Parameters
     ----------
@@ -115,14 +115,14 @@ def point_permutations(lattice: str, m: int = 2) -> list[Permutation]:
 
 
 def symmetric_group(n: int) -> list[Permutation]:
-    """Generators of all permutations of n points: a cycle and a swap."""
+    """Return generators of all permutations of n points: a cycle and a swap."""
     cycle, swap = np.roll(np.arange(n), 1), np.arange(n)
     swap[:2] = swap[:2][::-1]
     return [cycle, swap]
 
 
 def cell_group(name: str, m: int = 2) -> list[Permutation]:
-    """Generators of a group that acts on the cells of the supercell.
+    """Return generators of a group that acts on the cells of the supercell.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def is_subgroup(generators: Sequence[Permutation], of: Sequence[Permutation]) ->
 
 
 def regular_action(generators: Sequence[Permutation]) -> list[Permutation]:
-    """The group acting on itself, ``g: h -> g h`` (the end of section A.3).
+    """Let the group act on itself, ``g: h -> g h`` (the end of section A.3).
 
     No element but the identity leaves a point in place, so the ordered pairs fall into as many
     orbits as the group has elements: the pattern never collapses to that of a larger group, as

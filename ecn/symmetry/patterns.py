@@ -16,7 +16,7 @@ _SIGNS = digits + ascii_lowercase + ascii_uppercase
 
 
 def find_pattern(lattice: str, side: int) -> CellPattern:
-    """The pattern of a group by its name on the command line.
+    """Find the pattern of a group by its name on the command line.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def find_pattern(lattice: str, side: int) -> CellPattern:
 
 
 def describe(pattern: CellPattern) -> str:
-    """A pattern in words and signs: its order, its orbits, and the coloured matrix.
+    """Return a pattern in words and signs: its order, its orbits, and the coloured matrix.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ Colours = NDArray[np.int64]
 
 
 def orbits(generators: Sequence[Permutation], n: int) -> Colours:
-    """The orbit of every point under the group that permutations generate.
+    """Compute the orbit of every point under the group that permutations generate.
 
     Orbits are the connected components of the graph that joins every point i with every g(i).
 
@@ -55,7 +55,7 @@ def orbits(generators: Sequence[Permutation], n: int) -> Colours:
 
 
 def pair_orbits(generators: Sequence[Permutation], pairs: NDArray[np.integer]) -> Colours:
-    """The orbit of every ordered pair, ``g(i, j) = (g i, g j)``.
+    """Compute the orbit of every ordered pair, ``g(i, j) = (g i, g j)``.
 
     Parameters
     ----------
@@ -163,13 +163,13 @@ class CellPattern:
         return 2 if self.name in PLANE_POINT_GROUPS else 3
 
     def matrix(self) -> Colours:
-        """The colour of every ordered pair of cells: shape (cells, cells)."""
+        """Compute the colour of every ordered pair of cells: shape (cells, cells)."""
         return self.colours[cell_differences(self.side, self.dimension)]
 
 
 @cache
 def cell_differences(m: int = 2, dimension: int = 3) -> NDArray[np.int64]:
-    """The index of the difference j - i of every pair of cells (i, j).
+    """Find the index of the difference j - i of every pair of cells (i, j).
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def intersection_numbers(colours: Colours, differences: NDArray[np.int64]) -> ND
 
 @cache
 def cell_pattern(group: str, m: int = 2) -> CellPattern:
-    """The pattern of a group on the cells of a supercell.
+    """Find the pattern of a group on the cells of a supercell.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def cell_pattern(group: str, m: int = 2) -> CellPattern:
 
 
 def tie(pattern: CellPattern, finest: CellPattern) -> NDArray[np.float64]:
-    """The averages that bring weights of a finer pattern to those of a coarser one.
+    """Compute the averages that bring weights of a finer pattern to those of a coarser one.
 
     The mean over the slots of each colour is the projection (Reynolds operator) of the linear
     maps that are equivariant under the smaller group onto those under the larger.

@@ -36,7 +36,7 @@ PROTOTYPES = {
 
 
 def space_group_permutations(crystal: Crystal, m: int = 2) -> list[Permutation]:
-    """The space group of a crystal on the atoms of its supercell.
+    """Find the space group of a crystal on the atoms of its supercell.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class SitePattern:
 
 @cache
 def site_pattern(prototype: str, m: int = 2) -> SitePattern:
-    """The pattern of the space group of one of the `PROTOTYPES`.
+    """Find the pattern of the space group of one of the `PROTOTYPES`.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class Goal:
 
     @classmethod
     def named(cls, names: str, release: Release | None = None) -> Goal:
-        """The goal of the names of targets, with commas between them.
+        """Make the goal of the names of targets, with commas between them.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Goal:
 
     @classmethod
     def from_json(cls, targets: Sequence[Mapping[str, Any]]) -> Goal:
-        """The goal of what `to_json` wrote."""
+        """Make the goal of what `to_json` wrote."""
         found = []
         for values in targets:
             of_task = dict(values["task"])
@@ -100,7 +100,7 @@ class Goal:
         return "mean over targets of MAE / deviation, or cross entropy"
 
     def fitted(self, labels: Tensor, *, standardise: bool) -> Goal:
-        """The goal with the mean of every target, and the units that it is learned in.
+        """Return the goal with the mean of every target, and the units that it is learned in.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Goal:
         return (labels - shift) / scale
 
     def predicted(self, output: Tensor) -> Tensor:
-        """Outputs of shape (R, T) in the units of the targets (logits for a class)."""
+        """Compute outputs of shape (R, T) in the units of the targets (logits for a class)."""
         shift, scale = self._scaling(output)
         return shift + scale * output
 
@@ -142,7 +142,7 @@ class Goal:
     def loss(
         self, output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse", delta: float = 1.0
     ) -> Tensor:
-        """The sum of the losses of all labels, or of all crystals with labels per site: a scalar.
+        """Compute the sum of the losses of all labels, or of all crystals with labels per site: a scalar.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class Goal:
         return found
 
     def score(self, scores: Mapping[str, float]) -> float:
-        """What the best epoch is chosen by, from the scores of the targets."""
+        """Say what the best epoch is chosen by, from the scores of the targets."""
         if len(self.targets) == 1:
             return scores[self.name]
         return float(np.mean([scores[target.task.name] / target.scale for target in self.targets]))

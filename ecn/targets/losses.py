@@ -17,7 +17,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 
 def signs(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
-    """The sign of every crystal, 1 or -1, that brings its labels closest to its outputs.
+    """Return the sign of every crystal, 1 or -1, that brings its labels closest to its outputs.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def site_errors(output: Tensor, label: Tensor, crystal: Tensor) -> Tensor:
 def moment_loss(
     output: Tensor, label: Tensor, crystal: Tensor, kind: str = "mse", delta: float = 1.0
 ) -> Tensor:
-    """The loss of every crystal for magnetic moments, whose global sign means nothing.
+    """Compute the loss of every crystal for magnetic moments, whose global sign means nothing.
 
     The loss of a crystal is the smaller of those for its moments m and -m, a mean over its sites
     (Kaba & Ravanbakhsh 2022, section 5: moments are local, and invariant only up to a global sign).

@@ -13,7 +13,7 @@ from mpclean.crystal.crystal import Crystal
 
 
 def equivalent_cells(crystal: Crystal, n: int = 20, seed: int = 0) -> list[Crystal]:
-    """The same crystal as others might have written it.
+    """Write the same crystal as others might have written it.
 
     Each has another basis of the lattice (a random unimodular matrix, right- or left-handed),
     another origin and another orientation; its atoms are in another order, each in a random

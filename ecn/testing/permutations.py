@@ -16,7 +16,7 @@ ColourOfEdge = Callable[[Tensor, Tensor], Tensor]
 
 
 def node_permutation(cells: Permutation, n_atoms: int) -> Tensor:
-    """A permutation of the cells on the nodes of a supercell.
+    """Return a permutation of the cells on the nodes of a supercell.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def node_permutation(cells: Permutation, n_atoms: int) -> Tensor:
 
 
 def colour_under(pattern: CellPattern) -> ColourOfEdge:
-    """The colour of an edge between two nodes of a supercell under (cell group) x S_n.
+    """Compute the colour of an edge between two nodes of a supercell under (cell group) x S_n.
 
     Parameters
     ----------

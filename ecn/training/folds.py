@@ -70,7 +70,7 @@ def _take(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
 
 
 def _labels(rows: Rows, k: int, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The labels of the marked rows of a group; of sites, those of the atoms of the marked crystals."""
+    """Read the labels of the marked rows of a group; of sites, those of the atoms of the marked crystals."""
     if not rows.per_site:
         return rows.labels[k][kept]
     n_atoms = rows.groups[k].read(["nsites"])["nsites"].to_numpy()[rows.chosen[k]]

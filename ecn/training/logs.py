@@ -33,7 +33,7 @@ class Epoch:
     """The validation score of every target, in its unit; columns where there are several."""
 
     def values(self) -> dict[str, float]:
-        """The numbers by their names."""
+        """Return the numbers by their names."""
         values = asdict(self)
         scores = values.pop("scores")
         return values | {f"validation_{name}": score for name, score in scores.items() if len(scores) > 1}

@@ -44,7 +44,7 @@ class Objective(nn.Module):
         self.network, self.goal, self.kind, self.delta = network, goal, kind, delta
 
     def forward(self, batch: CrystalBatch, labels: Tensor, crystal: Tensor) -> Tensor:
-        """The sum of the losses of a batch, in the precision of the labels; see `Goal.loss`."""
+        """Compute the sum of the losses of a batch, in the precision of the labels; see `Goal.loss`."""
         output = rows_of(self.network(batch), batch, per_site=self.goal.per_site)
         return self.goal.loss(output.to(labels.dtype), labels, crystal, self.kind, self.delta)
 
@@ -233,7 +233,7 @@ class Loop:
         return done >= 1.0
 
     def _batches(self) -> Iterator[tuple[Dataset, Tensor]]:
-        """The rows of every step of the epoch under way, in an order that the seed fixes."""
+        """Read the rows of every step of the epoch under way, in an order that the seed fixes."""
         generator = torch.Generator().manual_seed(derived_seed(self.seed, self.progress.epoch))
         for data, order in self.train.blocks(generator):
             if self.preset.batch_edges is None:
@@ -285,7 +285,7 @@ class Loop:
         return float(self._total()) / max(1, int(self.n_labels))
 
     def _validate(self) -> dict[str, float]:
-        """The validation score of every target, each device predicting its share of the rows."""
+        """Compute the validation score of every target, each device predicting its share of the rows."""
         network, fabric, per_site = self.result, self.fabric, self.goal.per_site
         was_training = network.training
         network.eval()
@@ -307,7 +307,7 @@ class Loop:
         return self.goal.scores(self.goal.predicted(output), labels, crystal)
 
     def _agree(self, done: float, *flags: bool) -> tuple[Any, ...]:
-        """What devices agree on, since their clocks and signals differ: the most of each."""
+        """Say what devices agree on, since their clocks and signals differ: the most of each."""
         if self.fabric.world_size > 1:
             ours = torch.tensor([done, *flags], dtype=torch.float64, device=self.fabric.device)
             done, *most = self._together(ours, "max").tolist()
@@ -315,7 +315,7 @@ class Loop:
         return done, *flags
 
     def _together(self, ours: Tensor, how: str) -> Tensor:
-        """The sum or the maximum over the devices of a tensor that each has."""
+        """Compute the sum or the maximum over the devices of a tensor that each has."""
         result = self.fabric.all_reduce(ours, reduce_op=how)
         assert isinstance(result, Tensor)
         return result

@@ -30,7 +30,7 @@ class Schedule:
         )
 
     def rate(self, progress: float, epochs: float) -> float:
-        """The learning rate of a step.
+        """Compute the learning rate of a step.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Schedule:
         return float(self._carrier.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs to know."""
+        """Say what a resumed training needs to know."""
         return {"plateau": self._plateau.state_dict(), "rate": self._lowered}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

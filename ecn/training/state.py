@@ -71,7 +71,7 @@ def _digest(header: str, tensors: dict[str, Tensor]) -> str:
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """A value as JSON; its tensors go into `tensors` under the names that are left in their places."""
+    """Write a value as JSON; its tensors go into `tensors` under the names that are left in their places."""
     if isinstance(value, Tensor):
         tensors[name] = value.detach().to("cpu", copy=True).contiguous()  # no two may share memory
         return {_TENSOR: name}

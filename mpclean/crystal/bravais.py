@@ -71,7 +71,7 @@ _FAMILY_LETTERS = ((2, "a"), (15, "m"), (74, "o"), (142, "t"), (194, "h"), (230,
 
 
 def primitive_basis(bravais_lattice: str) -> NDArray[np.float64]:
-    """The primitive basis of a Bravais type in units of its conventional basis.
+    """Return the primitive basis of a Bravais type in units of its conventional basis.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def primitive_basis(bravais_lattice: str) -> NDArray[np.float64]:
 
 @cache
 def point_group_generators(bravais_lattice: str) -> tuple[IntMatrix, ...]:
-    """Generators of the holohedry as integer matrices in the primitive basis.
+    """Return generators of the holohedry as integer matrices in the primitive basis.
 
     With ``C`` the primitive basis (rows) and ``W`` a conventional operation, the operation
     in the primitive basis is ``C^-T W C^T``.
@@ -149,7 +149,7 @@ def point_group(bravais_lattice: str) -> IntMatrix:
 
 
 def bravais_type(spacegroup_number: int, centring: str) -> str:
-    """The Bravais type of a space group.
+    """Find the Bravais type of a space group.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ COLUMNS = tuple(name for name in EXAMPLE.names if name not in ("rule", "reason")
 
 
 def chosen(ledger: pa.Table) -> pa.Table:
-    """The records that stand for the reasons of a ledger.
+    """Find the records that stand for the reasons of a ledger.
 
     Of each reason the first `PER_REASON` in the order of the ledger. Of duplicates, for each verdict
     on their structures, those that are farthest in energy from what stayed, which are the ones to
@@ -67,7 +67,7 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
 
 
 def examples(ledger: pa.Table, prepared: Iterable[pa.RecordBatch]) -> pa.Table:
-    """The chosen records with their crystals.
+    """Return the chosen records with their crystals.
 
     Parameters
     ----------

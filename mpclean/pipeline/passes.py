@@ -122,7 +122,7 @@ class Passes:
         self._prepared.end()
 
     def keys(self, columns: Iterable[str]) -> pa.Table:
-        """What rules need to know of every record: columns of `PREPARED`, in the order of the source."""
+        """Read what rules need to know of every record: columns of `PREPARED`, in the order of the source."""
         return _table(self._prepared, schema(*columns))
 
     def synthetic(self) -> bool:
@@ -132,7 +132,7 @@ class Passes:
         )
 
     def stated(self) -> tuple[list[str], dict[str, Any]]:
-        """What records state themselves.
+        """Read what records state themselves.
 
         Returns
         -------
@@ -305,7 +305,7 @@ class Passes:
 def _from_the_start(
     positions: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Groups of positions in the order in which they begin in the source: few files are read for each.
+    """Return groups of positions in the order in which they begin in the source: few files are read for each.
 
     Parameters
     ----------
@@ -328,7 +328,7 @@ def _join(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _table(files: BatchFiles, columns: pa.Schema) -> pa.Table:
-    """Some columns of all batches, in pieces large enough to cost little beside what is in them."""
+    """Return some columns of all batches, in pieces large enough to cost little beside what is in them."""
     pieces, batches = [], []
     for number in files:
         batches.append(files.read(number, columns.names))
@@ -339,7 +339,7 @@ def _table(files: BatchFiles, columns: pa.Schema) -> pa.Table:
 
 
 def _by_batch(files: BatchFiles, positions: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """The numbers of the batches that hold some of these sorted positions, and their rows there."""
+    """Find the numbers of the batches that hold some of these sorted positions, and their rows there."""
     for number in files:
         held = files.read(number, ["position"])["position"].to_numpy()
         low, high = np.searchsorted(positions, [held[0], held[-1] + 1])

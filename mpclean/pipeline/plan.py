@@ -70,7 +70,7 @@ class Plan:
     labels: OwnLabels = NO_LABELS
 
     def facts(self) -> dict[str, Any]:
-        """What the work on crystals depends on; not what comes after it, nor who does it, nor where."""
+        """List what the work on crystals depends on; not what comes after it, nor who does it, nor where."""
         others = ("source", "origin", "out", "split", "workers", "labels")
         own = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in others}
         # A rule of another package is no part of our code, which `mpclean.pipeline.resume` looks at.

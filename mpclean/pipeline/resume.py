@@ -92,7 +92,7 @@ class BatchFiles:
 
 @contextmanager
 def unfinished(out: Path, facts: dict[str, Any], staging: Path) -> Iterator[Path]:
-    """The folder of the finished batches of a build; the caller holds the lock on its release.
+    """Find the folder of the finished batches of a build; the caller holds the lock on its release.
 
     It stays where the build is killed, interrupted, or stopped by the machine, and a note on the
     error says so. It goes with a build that comes to its end, or that would fail again.

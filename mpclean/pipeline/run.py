@@ -235,7 +235,7 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
 
 
 def _reads(rule: Rule) -> tuple[str, ...]:
-    """The columns that must be there when a rule runs: what is matched is found from the paper's key."""
+    """Find the columns that must be there when a rule runs: what is matched is found from the paper's key."""
     return (*rule.columns, *Duplicate.columns) if rule.after_matches else rule.columns
 
 

@@ -97,7 +97,7 @@ def examine(task: ExamineTask) -> Examined:
 
 
 def judge(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
-    """What rules that look at one crystal at a time say.
+    """Judge a crystal by the rules that look at one at a time.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def judge(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
 
 
 def judge_release(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
-    """The same of rows of a release, whose bonds are known.
+    """Judge rows of a release, whose bonds are known.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def judge_release(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
 
 
 def cell_problem(crystal: Crystal) -> str:
-    """What makes the canonical cell of a crystal doubtful; empty if nothing does.
+    """Say what makes the canonical cell of a crystal doubtful; empty if nothing does.
 
     Where the lattice lies within tolerance of another type, a crystal that differs hardly at
     all has another cell, and a model that knows cells another prediction.

@@ -59,7 +59,7 @@ class Bonds:
     cutoff: float
 
     def graph(self, crystal: Crystal) -> BondGraph:
-        """The bond graph of a crystal.
+        """Find the bond graph of a crystal.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class PrepareTask:
     labels: tuple[str, ...] = ()
 
     def parts(self) -> list[PrepareTask]:
-        """The same work as tasks of one record each."""
+        """Return the same work as tasks of one record each."""
         return [
             PrepareTask(self.documents.slice(row, 1), self.position + row, self.labels)
             for row in range(self.documents.num_rows)
@@ -109,7 +109,7 @@ class MatchTask:
     sizes: NDArray[np.int64]
 
     def groups(self) -> list[MatchTask]:
-        """The same work as tasks of one group each."""
+        """Return the same work as tasks of one group each."""
         begins = np.cumsum(self.sizes) - self.sizes
         return [
             MatchTask(self.prepared.slice(begin, size), np.array([size]))
@@ -125,7 +125,7 @@ class BondTask:
     bonds: Bonds
 
     def parts(self) -> list[BondTask]:
-        """The same work as tasks of one record each."""
+        """Return the same work as tasks of one record each."""
         return [replace(self, prepared=self.prepared.slice(row, 1)) for row in range(self.prepared.num_rows)]
 
 
@@ -172,7 +172,7 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
 
 
 def lost_record(task: PrepareTask, reason: str) -> pa.RecordBatch:
-    """What `prepare` would return of the one record of a task that could not be finished."""
+    """Return what `prepare` would return of the one record of a task that could not be finished."""
     row = {"position": task.position, "reason": reason, "detail": task.documents["location"][0].as_py()}
     return pa.RecordBatch.from_pylist([row], schema=PREPARED)
 
@@ -280,13 +280,13 @@ def bond(task: BondTask) -> pa.RecordBatch:
 
 
 def lost_crystal(task: BondTask, reason: str) -> pa.RecordBatch:
-    """What `bond` would return of the one crystal of a task that could not be finished."""
+    """Return what `bond` would return of the one crystal of a task that could not be finished."""
     row = {"position": task.prepared["position"][0].as_py(), "reason": reason, "detail": ""}
     return pa.RecordBatch.from_pylist([row], schema=BONDED)
 
 
 def _crystals(batch: pa.RecordBatch) -> list[Crystal]:
-    """The crystals of a batch, whose cell is not null in any row."""
+    """Read the crystals of a batch, whose cell is not null in any row."""
     lattice, atomic_numbers, frac_coords, moments = (_split(batch[name]) for name in _CELL)
     known = batch["magnetic_moments"].is_valid().to_pylist()
     return [
@@ -298,7 +298,7 @@ def _crystals(batch: pa.RecordBatch) -> list[Crystal]:
 
 
 def _split(column: pa.ListArray) -> list[NDArray]:
-    """A list column as one array a row, views of one buffer; empty where null."""
+    """Return a list column as one array a row, views of one buffer; empty where null."""
     values = column.flatten().to_numpy(zero_copy_only=False)
     lengths = column.value_lengths().fill_null(0).to_numpy()
     return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []

@@ -36,7 +36,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def staging_folder(out: Path) -> Iterator[Path]:
-    """A folder beside the target for unfinished work, held by one command at a time.
+    """Return a folder beside the target for unfinished work, held by one command at a time.
 
     It goes with the block, however that ends.
 
@@ -120,7 +120,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def beside(out: Path, role: str) -> Path:
-    """A place beside a release, on the same disk, hidden and named after it."""
+    """Give a place beside a release, on the same disk, hidden and named after it."""
     return out.parent / f".{out.name}.{role}"
 
 

@@ -37,7 +37,7 @@ class Configuration:
     filters: tuple[tuple[str, str, Any], ...] | None = None
 
     def card_entry(self) -> dict[str, Any]:
-        """The options as the YAML head of a dataset card spells them."""
+        """Return the options as the YAML head of a dataset card spells them."""
         entry: dict[str, Any] = {}
         if self.columns is not None:
             entry["columns"] = list(self.columns)

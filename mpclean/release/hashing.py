@@ -39,7 +39,7 @@ class ContentDigest:
                     _update(digest, chunk.slice(start, _ROWS))
 
     def hexdigest(self) -> str:
-        """The content hash of what was taken in, hexadecimal."""
+        """Compute the content hash of what was taken in, hexadecimal."""
         lines = [f"{name} {digest.hexdigest()}" for name, digest in sorted(self._columns.items())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -39,7 +39,7 @@ def split_table(strategy: str) -> str:
 
 
 def split_rows(made_as: str, parts: Sequence[str | None]) -> str:
-    """What `shard` calls the rows that are in these parts of the splits that were made together.
+    """Return what `shard` calls the rows that are in these parts of the splits that were made together.
 
     The splits are in the order of their names: ``splits/k-fold/train_test_validation`` is what the
     second of three folds tests on, ``splits/learning-curve/none_none_train`` what only the half has.

@@ -16,7 +16,7 @@ from mpclean.vocabulary.schema import schema as vocabulary
 
 
 def described(schema: pa.Schema) -> pa.Schema:
-    """The schema with unit and meaning of every column in its metadata."""
+    """Return the schema with unit and meaning of every column in its metadata."""
     return pa.schema(
         [
             field.with_metadata({"unit": COLUMNS[field.name].unit, "meaning": COLUMNS[field.name].meaning})

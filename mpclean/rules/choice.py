@@ -137,7 +137,7 @@ def remade(names: Sequence[str], parameters: Mapping[str, Mapping[str, Any]] | N
 
 
 def _owner(key: str, classes: Mapping[str, type[Rule]]) -> str:
-    """The rule that a field belongs to."""
+    """Find the rule that a field belongs to."""
     rule, _, name = key.rpartition(".")
     found = [
         other
@@ -162,7 +162,7 @@ def _owner(key: str, classes: Mapping[str, type[Rule]]) -> str:
 
 
 def _make(kind: type[Rule], values: Mapping[str, Any]) -> Rule:
-    """A rule from values of its fields, each checked against its type."""
+    """Return a rule from values of its fields, each checked against its type."""
     from pydantic import TypeAdapter, ValidationError  # takes a while to load
 
     unknown = set(kind.columns) - {*PREPARED.names, *MATCHES.names, *BONDED.names}

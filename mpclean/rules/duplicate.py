@@ -100,7 +100,7 @@ def _kept(keys: pa.Table, same: tuple[str, ...]) -> NDArray[np.uint32]:
 
 
 def tied(keys: pa.Table) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The records that share their key with others.
+    """Find the records that share their key with others.
 
     Parameters
     ----------

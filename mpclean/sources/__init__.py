@@ -89,7 +89,7 @@ SOURCES: dict[str, Kind] = {
 
 
 def recognise(path: Path) -> str:
-    """The name of the kind of source that a path is."""
+    """Find the name of the kind of source that a path is."""
     return next(name for name, kind in SOURCES.items() if kind.recognises(path))
 
 

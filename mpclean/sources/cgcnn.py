@@ -34,7 +34,7 @@ def is_cgcnn(path: Path) -> bool:
 
 
 def open_cgcnn(folder: Path) -> Source:
-    """A folder of CIF files with their table.
+    """Open a folder of CIF files with their table.
 
     Its records are the lines of the table, then the CIF files that it does not name. A file of several
     blocks is a record for each, ``id:block``, without the value. Other files are not read,
@@ -70,7 +70,7 @@ def open_cgcnn(folder: Path) -> Source:
 
 
 def _lines(table: Path) -> list[tuple[int, list[str]]]:
-    """The lines that are not blank, with their numbers."""
+    """Read the lines that are not blank, with their numbers."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)

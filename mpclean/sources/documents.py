@@ -196,7 +196,7 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
 
 
 def _find(document: dict[str, Any], paths: Iterable[str]) -> Any:
-    """The first value that is there and not null, or None."""
+    """Find the first value that is there and not null, or None."""
     for path in paths:
         value: Any = document
         rest = path
@@ -212,7 +212,7 @@ def _find(document: dict[str, Any], paths: Iterable[str]) -> Any:
 
 
 def _number(name: str, value: Any) -> float | None:
-    """A label as a finite number within its range; None where there is no value."""
+    """Read a label as a finite number within its range; None where there is no value."""
     if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
         return None
     try:

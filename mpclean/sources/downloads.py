@@ -20,7 +20,7 @@ def cache_folder() -> Path:
 
 
 def fetch(name: str, files: Files, otherwise: str) -> Path:
-    """A folder with published files; those that are there with the right hash are not downloaded.
+    """Fetch a folder with published files; those that are there with the right hash are not downloaded.
 
     Parameters
     ----------

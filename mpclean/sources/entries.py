@@ -122,7 +122,7 @@ def _known(document: bytes | None) -> dict[str, Any] | None:
 
 
 def _correction_scheme(adjustments: Any) -> str | None:
-    """The class of pymatgen that corrected an energy; None for one that is as it was computed."""
+    """Find the class of pymatgen that corrected an energy; None for one that is as it was computed."""
     schemes = {
         str(entry["cls"]["@class"])
         for entry in (adjustments if isinstance(adjustments, list) else [])
@@ -183,7 +183,7 @@ def _is_of_its_structure(candidate: _Candidate, known: dict[str, Any]) -> bool:
 
 
 def _formation_energies(taken: Iterable[_Candidate]) -> dict[int, float]:
-    """Formation energies of the entries that have one, eV/atom."""
+    """Compute formation energies of the entries that have one, eV/atom."""
     from pymatgen.analysis.phase_diagram import PhaseDiagram
 
     comparable = [candidate for candidate in taken if candidate.comparable]

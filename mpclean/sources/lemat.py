@@ -38,7 +38,7 @@ def is_lemat(path: Path) -> bool:
 
 
 def open_lemat(path: Path, functional: str = DEFAULT_FUNCTIONAL) -> Source:
-    """A table, or a folder of its parts, as a source.
+    """Open a table, or a folder of its parts, as a source.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ _TABLE = "table"
 def open_materials_project(
     version: Version, hull: str = "pbe", drift: bool = False, bulk: bool = False, limit: int | None = None
 ) -> Source:
-    """The Materials Project as it is served now, fetched into the cache.
+    """Open the Materials Project as it is served now, fetched into the cache.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class _Download:
         self._ids = None if ids is None else [text for text in ids if text.startswith("mp-")]
 
     def begin(self) -> dict[str, Any]:
-        """The facts of the snapshot, with how many records there are of each kind."""
+        """Return the facts of the snapshot, with how many records there are of each kind."""
         if not (self._folder / FACTS).exists():
             write_facts(self._folder, self._asked | {"records": self._count()})
         return read_facts(self._folder)
@@ -185,7 +185,7 @@ class _Download:
         return names
 
     def _page(self, name: str, ask: Callable[[], list[Document]]) -> list[Document]:
-        """The documents of a page, which is asked for only if it is not there."""
+        """Read the documents of a page, which is asked for only if it is not there."""
         if page_path(self._folder, name).exists():
             return read_page(self._folder, name)
         documents = ask()
@@ -257,7 +257,7 @@ class _Download:
 
 
 def _select(document: Document, fields: Sequence[str]) -> Document:
-    """What an answer would have of a document that was asked for with these fields."""
+    """Say what an answer would have of a document that was asked for with these fields."""
     selected: Document = {}
     for field in fields:
         outer, _, inner = field.partition(".")

@@ -99,7 +99,7 @@ class Client:
         self._session = _session()
 
     def database_version(self) -> str:
-        """The database version that is served now."""
+        """Ask for the database version that is served now."""
 
         def heartbeat() -> str:
             url = f"{self.endpoint}heartbeat"
@@ -108,7 +108,7 @@ class Client:
         return self._ask(heartbeat)
 
     def count(self, deprecated: bool) -> int:
-        """Number of materials that are deprecated, or of those that are not."""
+        """Ask for the number of materials that are deprecated, or of those that are not."""
         return self._ask(lambda: self._rester(_Summary).count({"deprecated": deprecated}))
 
     def summary(self, fields: Sequence[str], **criteria: Any) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ class Client:
         return sorted(documents, key=lambda document: document["material_id"])
 
     def table(self, folder: Path, fields: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The whole summary collection, downloaded at once, in the order of ids.
+        """Download the whole summary collection at once, in the order of ids.
 
         Parameters
         ----------

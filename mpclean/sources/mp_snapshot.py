@@ -44,7 +44,7 @@ def is_snapshot(path: Path) -> bool:
 
 
 def open_snapshot(folder: Path) -> Source:
-    """A whole snapshot as a source.
+    """Open a whole snapshot as a source.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def open_snapshot(folder: Path) -> Source:
 
 
 def snapshot_source(folder: Path, facts: dict[str, Any], pages: Sequence[str]) -> Source:
-    """Some pages of a snapshot as a source.
+    """Open some pages of a snapshot as a source.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def snapshot_source(folder: Path, facts: dict[str, Any], pages: Sequence[str]) -
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """The content of `FACTS`.
+    """Read the content of `FACTS`.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def write_facts(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def page_path(folder: Path, name: str) -> Path:
-    """The file of a page."""
+    """Find the file of a page."""
     return folder / f"{name}.jsonl.gz"
 
 
@@ -132,7 +132,7 @@ def write_page(folder: Path, name: str, documents: Sequence[Document]) -> None:
 
 
 def read_page(folder: Path, name: str) -> list[Document]:
-    """The documents of a page.
+    """Read the documents of a page.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def _write(path: Path, content: bytes) -> None:
 def _documents(
     folder: Path, database_version: str, pages: Sequence[str]
 ) -> Iterator[tuple[str, bytes, None]]:
-    """The documents of pages; those of `thermo` become labels of the summary documents."""
+    """Read the documents of pages; those of `thermo` become labels of the summary documents."""
     for name in pages:
         kind, number = name.split("-")
         if kind == "thermo":

@@ -97,7 +97,7 @@ def open_perov5(folder: Path) -> Source:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """The file of a split, plain or gzip; the plain one where there are both."""
+    """Find the file of a split, plain or gzip; the plain one where there are both."""
     for suffix in _SUFFIXES:
         path = folder / f"{name}{suffix}"
         if path.is_file():
@@ -106,7 +106,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    """The decompressed bytes, so that the hash of a file does not depend on its packing."""
+    """Read the decompressed bytes, so that the hash of a file does not depend on its packing."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read()
@@ -115,7 +115,7 @@ def _read(path: Path) -> bytes:
 
 
 def _rows(path: Path, text: bytes) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a file, each with the number of the line in which it begins."""
+    """Read the rows of a file, each with the number of the line in which it begins."""
     try:
         reader = csv.DictReader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
         if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
@@ -129,7 +129,7 @@ def _rows(path: Path, text: bytes) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _document(row: dict[str, str]) -> dict[str, str | float | None]:
-    """A document: the CIF text is its structure, the id stays as published."""
+    """Make a document: the CIF text is its structure, the id stays as published."""
     return {
         "material_id": row["material_id"],
         "structure": row["cif"],
@@ -139,7 +139,7 @@ def _document(row: dict[str, str]) -> dict[str, str | float | None]:
 
 
 def _number(text: str | None) -> float | str | None:
-    """A number; None where there is none. Other text stays, for the reader of documents to judge."""
+    """Return a number; None where there is none. Other text stays, for the reader of documents to judge."""
     try:
         number = float(text) if text else None
     except ValueError:

@@ -54,7 +54,7 @@ _DICTIONARY = 2 << 20
 
 
 def open_records(path: Path) -> Source:
-    """A snapshot as a source.
+    """Open a snapshot as a source.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def open_records(path: Path) -> Source:
 
 
 def first_document(path: Path) -> Any:
-    """The first document of JSON or JSON lines; None where there is none that can be read."""
+    """Find the first document of JSON or JSON lines; None where there is none that can be read."""
     try:
         file = find_files(path, ENDINGS)[0]
         if ending(file, (".jsonl", ".ndjson", ".json")) is None:
@@ -99,7 +99,7 @@ def first_document(path: Path) -> Any:
 
 
 def _count(files: list[Path]) -> int | None:
-    """Number of documents where it is written in the files themselves."""
+    """Return the number of documents where it is written in the files themselves."""
     if any(ending(file, ENDINGS) != ".parquet" for file in files):
         return None
     try:

@@ -116,7 +116,7 @@ def _version(name: str, entry: dict[str, Any]) -> Version:
 
 
 def find_version(name: str | None) -> Version:
-    """The version of a name; `UNNAMED` for None.
+    """Find the version of a name; `UNNAMED` for None.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def version_rows(versions: Iterable[Version]) -> tuple[list[str], list[list[str]
 
 
 def _published(version: Version) -> list[str]:
-    """What others published of a version, in words."""
+    """Say what others published of a version, in words."""
     known = {
         "counts": version.published.get("stages"),
         "statistics": version.published.get("statistics"),

@@ -55,7 +55,7 @@ class Strategy:
 
 
 def by_place(material_ids: pa.ChunkedArray, place: NDArray[np.integer]) -> pa.Table:
-    """A split from the place in `mpclean.vocabulary.schema.PARTS` of every record.
+    """Make a split from the place in `mpclean.vocabulary.schema.PARTS` of every record.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def _make(keys: pa.Table, seed: int, fractions: Sequence[float]) -> dict[str, pa
 
 
 def kept_apart(level: str) -> tuple[str, ...]:
-    """The levels at which a split leaks nothing that keeps the groups of a level together."""
+    """Find the levels at which a split leaks nothing that keeps the groups of a level together."""
     return (level, *LEVELS[level].implies)
 
 

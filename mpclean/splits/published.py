@@ -47,7 +47,7 @@ def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
 
 
 def _make(keys: pa.Table, lists: pa.Table) -> dict[str, pa.Table]:
-    """The records that are on lists, in their order; the others are left out.
+    """Find the records that are on lists, in their order; the others get no part.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def violations(rows: pa.Table | pa.RecordBatch, expected: pa.Schema) -> list[Vio
 
 
 def repeated(ids: pa.ChunkedArray) -> list[Violation]:
-    """The ids of a column that stand in it more than once."""
+    """Find the ids of a column that stand in it more than once."""
     counts = ids.value_counts()
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     return [Violation("material_id", "stands here twice", len(twice), str(twice[0]))] if len(twice) else []
@@ -124,7 +124,7 @@ _Mask = NDArray[np.bool_]
 
 
 def _wrong(column: Column, table: pa.Table, typed: set[str]) -> Iterator[tuple[str, _Mask]]:
-    """What can be wrong with a column of the right type, each with (N,) whether it is."""
+    """Say what can be wrong with a column of the right type, each with (N,) whether it is."""
     values = table[column.name]
     if column.required and values.null_count:
         null = values.is_null()
@@ -191,7 +191,7 @@ def _words(allowed: Any) -> str:
 
 
 def _first(table: pa.Table, column: str, wrong: _Mask) -> str:
-    """The name of the first record that is wrong in a column, and its value if that is short."""
+    """Find the name of the first record that is wrong in a column, and its value if that is short."""
     row = int(wrong.argmax())
     names = (table[name][row].as_py() for name in _NAMES if name in table.column_names)
     record = next((name for name in names if name is not None), f"row {row}")

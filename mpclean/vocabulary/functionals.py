@@ -19,7 +19,7 @@ HULLS = {"pbe": "GGA_GGA+U", "mixed": "GGA_GGA+U_R2SCAN"}
 
 
 def functional_name(stated: str) -> str:
-    """The name of a functional: ``PBE`` for ``GGA``, ``GGA+U``, ``GGA_U`` and ``pbe``.
+    """Find the name of a functional: ``PBE`` for ``GGA``, ``GGA+U``, ``GGA_U`` and ``pbe``.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ _ALPHABETICAL = re.compile(r"(mp)-([a-z]+)")
 
 
 def normalise_id(text: str) -> str:
-    """The form of an id by which records are known here.
+    """Bring an id into the form by which records are known here.
 
     Parameters
     ----------

@@ -322,7 +322,7 @@ COLUMNS: dict[str, Column] = {column.name: column for column in _DEFINITIONS}
 
 
 def schema(*names: str) -> pa.Schema:
-    """An Arrow schema of columns of the vocabulary.
+    """Make an Arrow schema of columns of the vocabulary.
 
     Parameters
     ----------

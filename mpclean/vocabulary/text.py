@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """A text as one line of what can be seen.
+    """Write a text as one line of what can be seen.
 
     Line breaks, escapes that move the cursor or colour what follows, and marks that turn the direction of
     writing become the replacement character.

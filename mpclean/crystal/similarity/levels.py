@@ -53,7 +53,7 @@ def _reduced_formula(rows: pa.Table, workers: int) -> pa.ChunkedArray:
 
 
 def chemical_system(formula: str) -> str:
-    """The elements of a formula, sorted: ``Cl-Na`` of ``NaCl``."""
+    """Return the elements of a formula, sorted: ``Cl-Na`` of ``NaCl``."""
     return "-".join(sorted(set(re.findall("[A-Z][a-z]?", formula))))
 
 
@@ -92,7 +92,7 @@ LEVELS: dict[str, Level] = {
 
 
 def level_keys(release: Release, levels: Iterable[str], workers: int | None = None) -> pa.Table:
-    """The keys of every crystal of a release.
+    """Compute the keys of every crystal of a release.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ MAX_LATTICE_POINTS = 1_000_000
 
 
 def reduced(crystal: Crystal) -> Structure | None:
-    """A crystal as the matcher compares it: in the Niggli cell of what it takes for primitive.
+    """Return a crystal as the matcher compares it: in the Niggli cell of what it takes for primitive.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def reduced(crystal: Crystal) -> Structure | None:
 
 
 def equal(first: Structure | None, second: Structure | None, most: int) -> tuple[bool | None, int]:
-    """The verdict of the matcher on two crystals of the same composition.
+    """Ask the matcher for its verdict on two crystals of the same composition.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def first_equals(crystals: Sequence[Crystal]) -> tuple[list[int], list[bool | No
 
 
 def structure_classes(rows: pa.Table, workers: int) -> pa.ChunkedArray:
-    """The class of every row of a release, of crystals with equal structures.
+    """Find the class of every row of a release, of crystals with equal structures.
 
     Compared are crystals with equal reduced formula and number of atoms, in the order of the
     rows, as `first_equals` does; those of which nothing can be said count as unequal.

@@ -25,7 +25,7 @@ _BATCH = 1000
 
 
 def prototype(crystal: Crystal, tolerance: float = SPACEGROUP_TOLERANCE) -> str:
-    """The prototype of a crystal, the same however the crystal is written.
+    """Find the prototype of a crystal, the same however the crystal is written.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def prototype(crystal: Crystal, tolerance: float = SPACEGROUP_TOLERANCE) -> str:
 
 
 def prototypes(rows: pa.Table, workers: int) -> pa.ChunkedArray:
-    """The prototypes of the rows of a release.
+    """Compute the prototypes of the rows of a release.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ BONDS = ("edge_source", "edge_target", "edge_image", "edge_length")
 
 
 def differing(a: pa.Table, b: pa.Table, tolerance: Mapping[str, float]) -> dict[str, pa.Table]:
-    """What differs between two tables.
+    """Say what differs between two tables.
 
     Parameters
     ----------

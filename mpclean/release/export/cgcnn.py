@@ -15,7 +15,7 @@ from mpclean.sources.cgcnn import TABLE
 
 
 def write_cgcnn(entries: Entries, path: Path, target: str) -> None:
-    """The folder, with the values of a target in its unit."""
+    """Write the folder, with the values of a target in its unit."""
     path.mkdir()
     with (path / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")

@@ -11,7 +11,7 @@ from mpclean.release.export.base import Entries
 
 
 def write_jsonl(entries: Entries, path: Path) -> None:
-    """A line for every crystal: ``structure`` and, beside it, the labels under their names."""
+    """Write a line for every crystal: ``structure`` and, beside it, the labels under their names."""
     with path.open("wb") as file:
         for crystal, labels in entries:
             file.write(orjson.dumps(labels | {"structure": crystal.to_pymatgen().as_dict()}) + b"\n")

@@ -37,12 +37,12 @@ _FILE_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\s.][^/\\:\x00-\x1f\x7f]*")
 
 
 def write_cif(entries: Entries, path: Path) -> None:
-    """A folder with ``ID.cif`` of every crystal, all atoms listed (P 1), and their labels."""
+    """Write a folder with ``ID.cif`` of every crystal, all atoms listed (P 1), and their labels."""
     _write_folder(entries, path, ".cif", lambda crystal, _: cif(crystal))
 
 
 def cif(crystal: Crystal) -> str:
-    """The text of a CIF file of a crystal, all atoms listed (P 1)."""
+    """Write the text of a CIF file of a crystal, all atoms listed (P 1)."""
     from pymatgen.io.cif import CifWriter
 
     written = replace(crystal, frac_coords=_not_near_thirds(crystal.frac_coords))
@@ -57,7 +57,7 @@ def _not_near_thirds(frac_coords: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def write_poscar(entries: Entries, path: Path) -> None:
-    """A folder with ``ID.vasp`` of every crystal, its atoms in their order, and their labels."""
+    """Write a folder with ``ID.vasp`` of every crystal, its atoms in their order, and their labels."""
     from pymatgen.io.vasp import Poscar
 
     _write_folder(
@@ -69,7 +69,7 @@ def write_poscar(entries: Entries, path: Path) -> None:
 
 
 def _write_folder(entries: Entries, path: Path, ending: str, text: Callable[[Crystal, str], str]) -> None:
-    """A folder with a file of every crystal, its text from the crystal and its id, and `LABELS`."""
+    """Write a folder with a file of every crystal, its text from the crystal and its id, and `LABELS`."""
     path.mkdir()
     with (path / LABELS).open("wb") as lines:
         for crystal, labels in entries:
@@ -79,7 +79,7 @@ def _write_folder(entries: Entries, path: Path, ending: str, text: Callable[[Cry
 
 
 def file_of(folder: Path, material_id: str, ending: str) -> Path:
-    """The file of a record in a folder of files.
+    """Find the file of a record in a folder of files.
 
     Raises
     ------
