@@ -159,9 +159,10 @@ def _covered(config: RunConfig) -> str:
         return ""
     elements = ", ".join(SYMBOLS[z] for z in config.coverage["elements"])
     least, most = config.coverage["n_atoms"]
+    sizes = f"{least}" if least == most else f"{least} to {most}"
     short, long = config.coverage["bond_length"]
     return (
-        f"- The training crystals had {least} to {most} atoms in the primitive cell, bonds of {short:.2f} to "
+        f"- The training crystals had {sizes} atoms in the primitive cell, bonds of {short:.2f} to "
         f"{long:.2f} A, and the elements {elements}. A prediction outside these has a warning.\n"
     )
 
