@@ -23,7 +23,7 @@ _WORDS = (
         "key",
         "added split",
         "how it was made",
-        "alike in",
+        "equal in",
         "energies mix",
         "licence",
         "kept apart",

@@ -112,7 +112,7 @@ def audit_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
     ]
     return [
         (
-            ["split", "alike in", "kept apart", *(f"{part} to {other}" for part, other in PAIRS.values())],
+            ["split", "equal in", "kept apart", *(f"{part} to {other}" for part, other in PAIRS.values())],
             leaks,
         ),
         (["suspicious", "records", "such as"], labels),

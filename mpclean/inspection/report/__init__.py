@@ -1,4 +1,4 @@
-"""A page to look at: what is in a release, what left it and why, and what can be held against it.
+"""A page to look at: what is in a release, what was excluded and why, and what can be held against it.
 
 One HTML file that needs nothing else, and its figures as PNG. A section of it is a function here that
 yields text, tables and plots (`mpclean.inspection.report.base`), and an entry in `SECTIONS`.
@@ -18,31 +18,31 @@ from mpclean.inspection.report import (
     bonds,
     duplicates,
     elements,
+    excluded,
     funnel,
     leakage,
     provenance,
     symmetry,
     targets,
 )
-from mpclean.inspection.report import excluded as dropped
 from mpclean.inspection.report.base import Block, Context, Image, Plot, Section
+from mpclean.inspection.report.page import page
 from mpclean.inspection.report.style import drawing, rendered
 from mpclean.release import Release, open_release
 from mpclean.release.atomic import move_into_place, staging_folder
 from mpclean.release.layout import REPORT
-from mpclean.release.manifest import Manifest
 from mpclean.release.update import amended
 
 __all__ = ["report"]
 
 #: Every section, in the order of the page.
 SECTIONS = (
-    Section("funnel", "What was kept", funnel.blocks),
+    Section("funnel", "Kept", funnel.blocks),
     Section("targets", "Targets and splits", targets.blocks),
     Section("elements", "Elements", elements.blocks),
     Section("symmetry", "Symmetry", symmetry.blocks),
     Section("bonds", "Cells and bonds", bonds.blocks),
-    Section("dropped", "What was dropped", dropped.blocks),
+    Section("excluded", "Excluded", excluded.blocks),
     Section("duplicates", "Duplicates", duplicates.blocks),
     Section("leakage", "Leakage", leakage.blocks),
     Section("labels", "Labels worth a look", leakage.labels),
@@ -102,12 +102,12 @@ def _write(release: Release, folder: Path, workers: int | None) -> None:
             blocks = list(_embedded(section, context, folder / "figures"))
             if blocks:
                 sections.append((section, blocks))
-    page = _page(release.manifest, sections)
-    (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
+    html = page(release.manifest, sections)
+    (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
 
 
 def _embedded(section: Section, context: Context, figures: Path) -> Iterator[Block | Image]:
-    """The blocks of a section; figures are written as PNG, and stand in the page as SVG in a ``data:`` URI.
+    """Yield the blocks of a section; figures become PNG files, and in the page SVG in a ``data:`` URI.
 
     An SVG that is shown as an image runs no script and fetches nothing, whatever it holds.
     """
@@ -118,28 +118,3 @@ def _embedded(section: Section, context: Context, figures: Path) -> Iterator[Blo
             yield Image(block, f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}")
         else:
             yield block
-
-
-def _page(manifest: Manifest, sections: list[tuple[Section, list[Block | Image]]]) -> str:
-    """The HTML. Every string goes through Jinja2's escaping, and none of the release becomes a link."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mpclean.inspection", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    read, kept = manifest["stages"][0]["left"], sum(manifest["splits"].values())
-    key = [
-        ("records read", f"{read:,}"),
-        ("crystals kept", f"{kept:,}"),
-        ("of those read", f"{kept / read:.1%}"),
-        ("splits", f"{1 + len(manifest.get('more_splits', {}))}"),
-        ("targets", f"{len(manifest['statistics'])}"),
-    ]
-    title = f"{manifest['name']} {manifest['release_version']}: report"
-    return environment.get_template("page.html").render(
-        manifest=manifest, sections=sections, key=key, title=title
-    )

@@ -44,16 +44,48 @@ class Table:
         Cells, as long as the head each.
     words
         Heads of the columns that hold words.
+    formulas
+        Heads of the columns that hold chemical formulas, whose numbers become subscripts.
     shape
         ``half`` where something else may stand beside it, else ``full``.
+    folded
+        What a reader unfolds to see it, in a few words; None for a table that is seen at once.
     """
 
     caption: str
     head: list[str]
     rows: list[list[str]]
     words: tuple[str, ...] = ()
+    formulas: tuple[str, ...] = ()
     shape: str = "full"
+    folded: str | None = None
     kind: ClassVar[str] = "table"
+
+
+#: Splits whose rows are seen at once; those of more splits are folded away.
+FEW_SPLITS = 2
+
+
+def fold_splits(rows: list[list[str]], n_splits: int) -> Iterator[tuple[list[list[str]], str | None]]:
+    """Part the rows of a table into those that are seen at once and those that are folded away.
+
+    Parameters
+    ----------
+    rows
+        As many for each split, the split that the release was built with first.
+    n_splits
+        Splits of the release.
+
+    Yields
+    ------
+    Rows, and the words for `Table.folded`.
+    """
+    if n_splits <= FEW_SPLITS + 1:  # to unfold one split takes as much room as the split
+        yield rows, None
+        return
+    seen = FEW_SPLITS * len(rows) // n_splits
+    yield rows[:seen], None
+    yield rows[seen:], f"{n_splits - FEW_SPLITS} more splits ({len(rows) - seen} rows)"
 
 
 @dataclass(frozen=True)
@@ -75,6 +107,9 @@ class Plot:
     shape
         ``panel`` and ``half``, of which three and two stand side by side where there is room;
         ``wide``, which takes the whole width and scrolls on a phone; ``crystal``, a small one.
+    scene
+        What can be turned in place of the figure, as `mpclean.inspection.report.scene.Scene.to_json`
+        gives it; None for a figure that stays flat. Its title is a chemical formula.
     """
 
     name: str
@@ -83,6 +118,7 @@ class Plot:
     alt: str
     figure: Figure
     shape: str = "panel"
+    scene: str | None = None
     kind: ClassVar[str] = "plot"
 
 
@@ -104,7 +140,7 @@ class Image:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height at which text is as large as that of the page, CSS pixels."""
+        """Give width and height at which text is as large as that of the page, CSS pixels."""
         width, height = self.plot.figure.get_size_inches()
         return round(100 * width), round(100 * height)
 
@@ -129,7 +165,7 @@ class Context:
 
     @cached_property
     def audit(self) -> Audit:
-        """The audit of the release, done when a section first asks for it."""
+        """Audit the release, when a section first asks for it."""
         return audit(self.release, self.workers)
 
 

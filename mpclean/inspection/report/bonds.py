@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mpclean.crystal.bonding.graph import MAX_BOND_LENGTH
 from mpclean.crystal.bonding.topology import topology
 from mpclean.inspection.report.base import Block, Context, Plot
-from mpclean.inspection.report.style import BLUE, DROPPED, KEPT, axes, whole_numbers
+from mpclean.inspection.report.style import BLUE, EXCLUDED, KEPT, axes, whole_numbers
 from mpclean.release import Release
 
 #: Width of a bin of bond lengths, A.
@@ -75,7 +75,7 @@ COLUMNS = ("nsites", "edge_source", "edge_target", "edge_image", "edge_length")
 
 
 def count(release: Release) -> Counts:
-    """The histograms of a release."""
+    """Count the histograms of a release."""
     counts = Counts()
     for rows in release.batches(columns=COLUMNS):
         counts.add(rows)
@@ -83,7 +83,7 @@ def count(release: Release) -> Counts:
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """Histograms of cells and bonds, those of the paper's appendix A.1, and of dimensionality."""
+    """Yield histograms of cells and bonds, those of the paper's appendix A.1, and of dimensionality."""
     release = context.release
     counts = count(release)
     yield _atoms(counts)
@@ -164,28 +164,28 @@ def _whole_numbers(
     )
 
 
-def dropped(ledger: pa.Table) -> NDArray[np.int64]:
-    """(4,) records that the rule dropped, by dimensionality; without those whose row does not say it."""
+def excluded(ledger: pa.Table) -> NDArray[np.int64]:
+    """Count the records (4,) that the rule excluded, by dimensionality, where their row says it."""
     details = ledger.filter(pc.equal(ledger["rule"], "dimensionality"))["detail"]
     stated = pc.struct_field(pc.extract_regex(details, "^dimensionality (?P<n>[0-3])$"), "n").drop_null()
     return np.bincount(stated.cast(pa.int64()), minlength=4)
 
 
 def _dimensionality(counts: Counts, release: Release) -> Plot:
-    left = dropped(release.ledger())
+    out = excluded(release.ledger())
     figure, axis = axes()
     place = np.arange(4)
     axis.bar(place - 0.2, counts.dimensionality, width=0.4, color=KEPT, label="kept")
     axis.bar(
         place + 0.2,
-        left,
+        out,
         width=0.4,
-        color=DROPPED,
+        color=EXCLUDED,
         hatch="////",
         edgecolor="white",
-        label="dropped by the rule",
+        label="excluded by the rule",
     )
-    for shift, values in ((-0.2, counts.dimensionality), (0.2, left)):
+    for shift, values in ((-0.2, counts.dimensionality), (0.2, out)):
         for x, value in enumerate(values):
             if value:
                 axis.text(x + shift, value, f"{value:,}", ha="center", va="bottom", fontsize=8)
@@ -199,9 +199,9 @@ def _dimensionality(counts: Counts, release: Release) -> Plot:
         "Dimensionality",
         (
             "Crystals by the number of dimensions that their bonds reach through: of the release, and of "
-            "those that the rule about it dropped. Records that an earlier rule dropped are not in it.",
+            "those that the rule about it excluded. Records that an earlier rule excluded are not in it.",
         ),
-        f"Bars for 0, 1, 2 and 3 dimensions: kept {', '.join(map(str, counts.dimensionality))}; dropped "
-        f"{', '.join(map(str, left))}.",
+        f"Bars for 0, 1, 2 and 3 dimensions: kept {', '.join(map(str, counts.dimensionality))}; excluded "
+        f"{', '.join(map(str, out))}.",
         figure,
     )

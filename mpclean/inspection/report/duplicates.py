@@ -1,4 +1,4 @@
-"""Duplicates: how far they are from what stayed, and whether they are the same phase."""
+"""Duplicates: how far they are from the record that was kept, and whether they are the same phase."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEAST = 0.1
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """The verdicts on merges, their energies, and pairs to look at: what left beside what stayed."""
+    """Yield the verdicts on duplicates, their energies, and pairs to look at: excluded beside kept."""
     release = context.release
     ledger = release.ledger()
     rows = ledger.filter(pc.equal(ledger["rule"], "duplicate"))
@@ -34,10 +34,11 @@ def blocks(context: Context) -> Iterator[Block]:
     if merges:
         yield Table(
             "Records with the formula and space group of one of lower energy, by what pymatgen's "
-            "StructureMatcher says of the two, with the spread of their energies.",
+            "StructureMatcher says of the two, with the differences of their energies.",
             head,
             merges,
             words=("same formula and space group", "such as", "key"),
+            formulas=("key",),
         )
         yield Text(merge_note(release.manifest))
     if rows["energy_difference"].null_count < rows.num_rows:
@@ -46,7 +47,7 @@ def blocks(context: Context) -> Iterator[Block]:
 
 
 def _by_verdict(rows: pa.Table) -> Iterator[tuple[str, bool | None, pa.Table]]:
-    """Rows of the ledger by what StructureMatcher says, in words and as its value; distinct phases first."""
+    """Sort rows of the ledger by what StructureMatcher says, in words and as its value."""
     if "structures_match" not in rows.column_names:  # built before merges had a verdict
         yield "not compared", None, rows
         return
@@ -57,7 +58,7 @@ def _by_verdict(rows: pa.Table) -> Iterator[tuple[str, bool | None, pa.Table]]:
 
 
 def _differences(rows: pa.Table) -> NDArray[np.float64]:
-    """Energy above what stayed, meV/atom, where it is known."""
+    """Give the energy above the record that was kept, meV/atom, where it is known."""
     return 1000 * rows["energy_difference"].drop_null().to_numpy()
 
 
@@ -75,7 +76,7 @@ def _energies(rows: pa.Table) -> Plot:
         below = below + counts
     axis.set(
         xscale="log",
-        xlabel="formation energy above what stayed (meV/atom)",
+        xlabel="formation energy above the kept record (meV/atom)",
         ylabel="records",
         ylim=(0, 1.35 * max(below.max(), 1)),
     )
@@ -88,8 +89,8 @@ def _energies(rows: pa.Table) -> Plot:
         "Energies of duplicates",
         (
             f"Median {median:.1f}, 90th percentile {most:.0f} meV/atom; {np.mean(values <= 5):.0%} are "
-            f"within 5 meV/atom of what stayed, and {np.count_nonzero(values < _LEAST):,} within {_LEAST:g}, "
-            "left of the axis.",
+            f"within 5 meV/atom of the kept record, and {np.count_nonzero(values < _LEAST):,} within "
+            f"{_LEAST:g}, which the axis does not reach.",
         ),
         f"Histogram of {len(values):,} differences on a logarithmic axis: median {median:.1f}, 90th "
         f"percentile {most:.0f}, largest {values.max():.0f} meV/atom.",
@@ -98,22 +99,22 @@ def _energies(rows: pa.Table) -> Plot:
 
 
 def _pairs(release: Release, rows: pa.Table) -> Iterator[Block]:
-    """Drawings of examples, each beside the record that stayed where that is in the release."""
+    """Yield drawings of examples, each beside the kept record where that is in the release."""
     examples = {row["material_id"]: row for row in release.examples().to_pylist()}
     rows = rows.filter(pc.is_in(rows["material_id"], pa.array(list(examples), pa.string())))
-    stayed = _crystals(release, rows["kept_id"])
+    kept = _crystals(release, rows["kept_id"])
     number = 0
     for title, _, part in _by_verdict(rows) if rows.num_rows else ():
         yield Heading(f"Farthest in energy: {title}")
         for entry in part.to_pylist():
             number += 1
             yield plot(f"duplicate-{number:02d}", examples[entry["material_id"]], *_lines(entry))
-            if entry["kept_id"] in stayed:
-                yield plot(f"duplicate-{number:02d}-kept", stayed[entry["kept_id"]], "stayed in its place")
+            if entry["kept_id"] in kept:
+                yield plot(f"duplicate-{number:02d}-kept", kept[entry["kept_id"]], "kept in its place")
 
 
 def _crystals(release: Release, ids: pa.ChunkedArray) -> dict[str, dict[str, Any]]:
-    """Rows of the release with these ids, by id; an id that left by a later rule is not among them."""
+    """Find rows of the release with these ids; an id that a later rule excluded is not among them."""
     found: dict[str, dict[str, Any]] = {}
     for rows in release.batches(columns=COLUMNS) if len(ids) else ():
         chosen = rows.filter(pc.is_in(rows["material_id"], ids.combine_chunks()))
@@ -122,7 +123,7 @@ def _crystals(release: Release, ids: pa.ChunkedArray) -> dict[str, dict[str, Any
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    lines = [f"left for {entry['kept_id']}"]
+    lines = [f"excluded for {entry['kept_id']}"]
     if entry["energy_difference"] is not None:
         lines.append(f"{1000 * entry['energy_difference']:,.0f} meV/atom above it")
     return lines

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """The periodic table, coloured by the number of crystals with each element."""
+    """Yield the periodic table, coloured by the number of crystals with each element."""
     counts = crystals_with(context.release)
     present = np.flatnonzero(counts)
     order = present[np.argsort(-counts[present], kind="stable")]
@@ -29,7 +29,7 @@ def blocks(context: Context) -> Iterator[Block]:
         "Elements",
         (
             f"Number of crystals that contain each element; the colour goes with its square root. "
-            f"{len(present)} elements occur, white ones do not.",
+            f"{len(present)} elements occur, blank ones do not.",
         ),
         f"Periodic table of {len(present)} elements by number of crystals. Most frequent: {top}.",
         _periodic_table(counts),
@@ -38,7 +38,7 @@ def blocks(context: Context) -> Iterator[Block]:
 
 
 def crystals_with(release: Release) -> NDArray[np.int64]:
-    """For every atomic number, from 0, how many crystals contain the element."""
+    """Count the crystals that contain each element, by atomic number from 0."""
     counts = np.zeros(len(SYMBOLS), dtype=np.int64)
     for rows in release.batches(columns=["atomic_numbers"]):
         column = rows["atomic_numbers"]
@@ -50,7 +50,7 @@ def crystals_with(release: Release) -> NDArray[np.int64]:
 
 
 def _places() -> dict[int, tuple[float, float]]:
-    """Column and row of every element of the table up to lawrencium, f elements below the rest."""
+    """Give column and row of every element of the table up to lawrencium, f elements below the rest."""
     from pymatgen.core import Element
 
     places = {}
@@ -76,12 +76,12 @@ def _periodic_table(counts: NDArray[np.int64]) -> Figure:
     norm = PowerNorm(0.5, 0, counts.max())
     palette = colormaps[SEQUENTIAL]
     for z, (x, y) in _places().items():
-        colour = palette(norm(counts[z])) if counts[z] else (1.0, 1.0, 1.0, 1.0)
-        dark = counts[z] and sum(colour[:3]) < 1.5
+        # Without paper where there are none, so that a dark page stays dark.
+        colour = palette(norm(counts[z])) if counts[z] else (0.0, 0.0, 0.0, 0.0)
         axis.add_patch(
             Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, facecolor=colour, edgecolor="#b5bbc2", lw=0.6)
         )
-        ink = "white" if dark else INK
+        ink = INK if not counts[z] else "white" if sum(colour[:3]) < 1.5 else "black"
         axis.text(x, y - 0.12, SYMBOLS[z], ha="center", va="center", color=ink, fontsize=10, weight="bold")
         if counts[z]:
             axis.text(x, y + 0.28, f"{counts[z]:,}", ha="center", va="center", color=ink, fontsize=6.5)

@@ -1,4 +1,4 @@
-"""What each rule dropped, with crystals to look at."""
+"""What each rule excluded, with crystals to look at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_REASONS = 60
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """A table of rules and reasons, and drawings of what left; duplicates have a section of their own."""
+    """Yield a table of rules and reasons, and drawings; duplicates have a section of their own."""
     release = context.release
     ledger = release.ledger()
     if not ledger.num_rows:
@@ -27,7 +27,7 @@ def blocks(context: Context) -> Iterator[Block]:
     read = release.manifest["stages"][0]["left"]
     reasons = _reasons(ledger)
     yield Table(
-        "What left, by rule and reason. Every record is in the ledger, with what was found in it.",
+        "Excluded records by rule and reason. Each is in the ledger, with what was found in it.",
         ["rule", "reason", "records", "share of all read", "such as"],
         [
             [rule, reason, f"{rows.num_rows:,}", f"{rows.num_rows / read:.2%}", _some(rows["material_id"])]
@@ -47,11 +47,11 @@ def blocks(context: Context) -> Iterator[Block]:
         found = dict(zip(details["material_id"].to_pylist(), details["detail"].to_pylist(), strict=True))
         for row in drawn:
             number += 1
-            yield plot(f"dropped-{number:02d}", row, found[row["material_id"]] or "")
+            yield plot(f"excluded-{number:02d}", row, found[row["material_id"]] or "")
 
 
 def _reasons(ledger: pa.Table) -> list[tuple[str, str, pa.Table]]:
-    """Rule, reason and rows of every reason of a ledger, in the order in which they first occur."""
+    """Give rule, reason and rows of every reason of a ledger, in the order in which they first occur."""
     keys = ledger.select(["rule", "reason"]).group_by(["rule", "reason"], use_threads=False).aggregate([])
     found = []
     for key in keys.slice(0, MOST_REASONS).to_pylist():

@@ -1,29 +1,29 @@
-"""How many records each rule left."""
+"""How many records each rule kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from mpclean.inspection.report.base import Block, Context, Plot, Table
-from mpclean.inspection.report.style import DROPPED, KEPT, PANEL, axes, short
+from mpclean.inspection.report.style import EXCLUDED, KEPT, PANEL, axes, short
 from mpclean.release.tables import funnel_rows
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """A bar for every stage, and the table of them."""
+    """Yield a bar for every stage, and the table of them."""
     manifest = context.release.manifest
     stages = manifest["stages"]
     first = stages[0]["left"]
     place = range(len(stages))
-    left = [stage["left"] for stage in stages]
-    dropped = [stage["dropped"] or 0 for stage in stages]
+    kept = [stage["left"] for stage in stages]
+    excluded = [stage["dropped"] or 0 for stage in stages]
 
-    figure, axis = axes(PANEL, 0.6 + 0.32 * len(stages))
-    axis.barh(place, left, color=KEPT, height=0.7)
-    axis.barh(place, dropped, left=left, color=DROPPED, height=0.7, hatch="////", edgecolor="white")
-    for row, (n_left, n_dropped) in enumerate(zip(left, dropped, strict=True)):
-        words = f"{n_left:,}" + (f"  (\N{MINUS SIGN}{n_dropped:,})" if n_dropped else "")
-        axis.text(n_left + n_dropped + 0.012 * first, row, words, va="center", fontsize=9)
+    figure, axis = axes(1.33 * PANEL, 0.7 + 0.36 * len(stages))
+    axis.barh(place, kept, color=KEPT, height=0.7)
+    axis.barh(place, excluded, left=kept, color=EXCLUDED, height=0.7, hatch="////", edgecolor="white")
+    for row, (n_kept, n_excluded) in enumerate(zip(kept, excluded, strict=True)):
+        words = f"{n_kept:,}" + (f"  (\N{MINUS SIGN}{n_excluded:,})" if n_excluded else "")
+        axis.text(n_kept + n_excluded + 0.012 * first, row, words, va="center", fontsize=9)
     axis.set_yticks(place, [short(stage["title"]) for stage in stages])
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.45 * first), xlabel="records", xticks=[])
@@ -32,15 +32,15 @@ def blocks(context: Context) -> Iterator[Block]:
     axis.tick_params(axis="y", length=0)
     yield Plot(
         "funnel",
-        "Records left after each stage",
+        "Records kept after each stage",
         (
-            "Solid: what is left. Hatched: what the stage took away, all of which is in the ledger. "
+            "Solid: kept. Hatched: excluded by the stage; all of them are in the ledger. "
             "The last line counts the insulators among the records that were kept.",
         ),
-        "Bars of records left: " + "; ".join(f"{stage['title']} {stage['left']:,}" for stage in stages) + ".",
+        "Bars of records kept: " + "; ".join(f"{stage['title']} {stage['left']:,}" for stage in stages) + ".",
         figure,
         "half",
     )
     head, rows = funnel_rows(manifest)
     published = " Beside them the published counts of this version." if len(head) > 3 else ""
-    yield Table(f"Records left and dropped by stage.{published}", head, rows, words=("stage",), shape="half")
+    yield Table(f"Records kept and excluded by stage.{published}", head, rows, words=("stage",), shape="half")

@@ -8,31 +8,33 @@ import numpy as np
 
 from mpclean.crystal.similarity.levels import LEVELS
 from mpclean.inspection.audit import Audit, audit_tables, provenance_tables
-from mpclean.inspection.report.base import Block, Context, Plot, Table, Text
+from mpclean.inspection.report.base import Block, Context, Plot, Table, Text, fold_splits
 from mpclean.inspection.report.style import PANEL, SEQUENTIAL, axes, short
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """How much of test has its like in train, by split and level, as a picture and as a table."""
+    """Yield how much of test is similar to train, by split and level, as a picture and a table."""
     found = context.audit
     yield _heat_map(found)
     (head, rows), _ = audit_tables(found)
-    yield Table(
-        "Records of one part of a split that have their like in another one, by level of likeness; "
-        "a level is kept apart where the split promises so.",
-        head,
-        rows,
-        words=("split", "alike in", "kept apart"),
-    )
+    for some, folded in fold_splits(rows, len(found.leakage)):
+        yield Table(
+            "Records of one part of a split that have a similar record in another one, by level of "
+            "similarity; a level is kept apart where the split promises so.",
+            head,
+            some,
+            words=("split", "equal in", "kept apart"),
+            folded=folded,
+        )
     for split, level in found.broken:
         yield Text(f"The split {split} leaks at the level {level}, which it promises to keep apart.")
 
 
 def labels(context: Context) -> Iterator[Block]:
-    """Suspicious labels, and energies of several kinds."""
+    """Yield suspicious labels, and energies of several kinds."""
     _, (head, rows) = audit_tables(context.audit)
     yield Table(
-        "Checks of the labels: each names records to look at, and drops none.",
+        "Checks of the labels: each names records to look at, and excludes none.",
         head,
         rows,
         words=("suspicious", "such as"),
@@ -71,7 +73,7 @@ def _heat_map(found: Audit) -> Plot:
     axis.set_yticks(range(len(splits)), [short(split) for split in splits])
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
-    axis.set_xlabel("of test with its like in train (%)")
+    axis.set_xlabel("of test with a similar record in train (%)")
     pairs = [
         f"{split}: "
         + ", ".join(
@@ -85,8 +87,9 @@ def _heat_map(found: Audit) -> Plot:
         "leakage",
         "Leakage into test",
         (
-            "Share of the test records that have their like in train, in percent: a row for every split, a "
-            "column for every level of likeness. With an asterisk: the split promises that it is zero.",
+            "Share of the test records that have a similar record in train, in percent: a row for every "
+            "split, a column for every level of similarity. With an asterisk: the split promises that it is "
+            "zero.",
         ),
         "Heat map. " + "; ".join(pairs) + ".",
         figure,

@@ -16,7 +16,7 @@ MOST_STATED = 60
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """The source, the licence, parameters, library versions, and a replay beside the published list."""
+    """Yield the source, the licence, parameters, library versions, and a replay beside the published list."""
     manifest = context.release.manifest
     upstream = manifest["upstream"]
     facts = {
@@ -68,7 +68,7 @@ def blocks(context: Context) -> Iterator[Block]:
 
 
 def _stated(release: Release) -> list[list[str]]:
-    """For every column of words and every value its records, the most frequent first."""
+    """Count the records of every value of every column of words, the most frequent first."""
     counts: Counter[tuple[str, str | None]] = Counter()
     columns = [name for name in SOURCE_WORDS if name in release.manifest["columns"]]
     for rows in release.batches(columns=columns) if columns else ():

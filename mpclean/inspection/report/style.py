@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 # Okabe & Ito, Color Universal Design (2008).
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 
-INK, GREY = "#1b1f24", "#8a929b"
+INK, GREY, GRID = "#1b1f24", "#8a929b", "#e3e6ea"
 
-#: What stays and what leaves, wherever both are drawn.
-KEPT, DROPPED = BLUE, RED
+#: What is kept and what is excluded, wherever both are drawn.
+KEPT, EXCLUDED = BLUE, RED
 
 #: Colour and dashes of every part of a split.
 PART_STYLES = {"train": (BLUE, "-"), "validation": (ORANGE, "--"), "test": (GREEN, ":")}
@@ -44,7 +44,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.grid.axis": "y",
-    "grid.color": "#e3e6ea",
+    "grid.color": GRID,
     "grid.linewidth": 0.8,
     "text.color": INK,
     "xtick.color": INK,
@@ -73,7 +73,7 @@ def drawing() -> Iterator[None]:
 
 
 def axes(width: float = PANEL, height: float = 2.9) -> tuple[Figure, Axes]:
-    """A new figure with one pair of axes.
+    """Make a new figure with one pair of axes.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def axes(width: float = PANEL, height: float = 2.9) -> tuple[Figure, Axes]:
 
 
 def short(name: str) -> str:
-    """A name out of data at a length that leaves a figure its place."""
+    """Shorten a name out of data to a length that leaves a figure its place."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def whole_numbers(*axis: Axis) -> None:
-    """Ticks at a few whole numbers, written with commas."""
+    """Put ticks at a few whole numbers, written with commas."""
     from matplotlib.ticker import MaxNLocator
 
     for one in axis:
@@ -100,11 +100,26 @@ def whole_numbers(*axis: Axis) -> None:
         one.set_major_formatter("{x:,.0f}")
 
 
+#: What an SVG says of itself where a reader has asked for dark pages: ink and grid change places with
+#: the paper, which is transparent; colours that mean something stay. A browser hands the wish of the page
+#: on to the images in it. An attribute selector finds matplotlib's inline styles.
+_DARK = f"""<style>@media (prefers-color-scheme: dark) {{
+[style*="fill: {INK}"] {{ fill: #e6e9ed !important }}
+[style*="stroke: {INK}"] {{ stroke: #e6e9ed !important }}
+[style*="stroke: {GRID}"] {{ stroke: #39424c !important }}
+}}</style>"""
+
+
 def rendered(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as PNG and as SVG, without a word about when or by what they were made."""
+    """Render a figure as PNG and as SVG, without a word about when or by what they were made.
+
+    The PNG has white paper; the SVG has none, and turns dark with the page.
+    """
     png = _bytes(figure, "png", dpi=200, metadata={"Software": None})
     figure.set_layout_engine("none")  # everything has its place now
-    return png, _bytes(figure, "svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    svg = _bytes(figure, "svg", metadata=nothing, transparent=True)
+    return png, svg.replace(b"<defs>", _DARK.encode() + b"<defs>", 1)
 
 
 def _bytes(figure: Figure, kind: str, **options: Any) -> bytes:

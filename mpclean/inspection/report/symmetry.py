@@ -44,7 +44,7 @@ _BEGINS = np.array([first for _, first, _ in SYSTEMS])
 
 
 def _system(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Place in `SYSTEMS` of space groups."""
+    """Give the place in `SYSTEMS` of space groups."""
     return np.searchsorted(_BEGINS, numbers, side="right") - 1
 
 
@@ -56,7 +56,7 @@ NAMED = 12
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """Bars of crystal systems, Bravais lattices and the most frequent space groups, and all 230 of these."""
+    """Yield bars of crystal systems, Bravais lattices and space groups, and a crystal of each system."""
     release = context.release
     counts = np.zeros(231, dtype=np.int64)
     for rows in release.batches(columns=["spacegroup_number"]):
@@ -77,7 +77,7 @@ def blocks(context: Context) -> Iterator[Block]:
 
 
 def _bars(names: Sequence[str], values: NDArray[np.int64], colours: list[str]) -> Figure:
-    """Bars that lie, each with its value and share."""
+    """Draw bars that lie, each with its value."""
     figure, axis = axes()
     axis.barh(names, values, color=colours, height=0.75)
     for place, value in enumerate(values):

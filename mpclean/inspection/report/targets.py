@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mpclean.inspection.report.base import Block, Context, Plot, Table
+from mpclean.inspection.report.base import Block, Context, Plot, Table, fold_splits
 from mpclean.inspection.report.style import PART_STYLES, axes
 from mpclean.release import Release
 from mpclean.release.tables import described, target_rows
@@ -18,7 +18,7 @@ from mpclean.vocabulary.schema import COLUMNS, PARTS, SOURCE_LABELS, TARGETS
 #: Bins of a histogram.
 BINS = 40
 
-#: A histogram ends this many deviations from the mean; what is beyond is counted in its last bins.
+#: A histogram ends this many standard deviations from the mean; what is beyond is counted in its last bins.
 REACH = 4.0
 
 #: Where one bin has this share of a part, shares are drawn on a logarithmic scale.
@@ -26,15 +26,17 @@ SKEWED = 0.4
 
 
 def blocks(context: Context) -> Iterator[Block]:
-    """A histogram of every target, and the tables of targets and of what each split makes of them."""
+    """Yield a histogram of every target, and the tables of targets and of what each split makes of them."""
     release = context.release
     statistics = release.manifest["statistics"]
     names = [name for name in (*TARGETS, *SOURCE_LABELS) if name in statistics]
     for name in names:
         yield _histogram(release, name)
     head, rows = target_rows(release.manifest)
-    yield Table("Mean and population deviation over the whole release.", head, rows, words=("target", "unit"))
-    yield _by_split(release, names)
+    yield Table(
+        "Mean and population standard deviation over the whole release.", head, rows, words=("target", "unit")
+    )
+    yield from _by_split(release, names)
     more = release.manifest.get("more_splits", {})
     made = [release.manifest["split"]["description"], *(described(more[name]) for name in sorted(more))]
     yield Table(
@@ -56,7 +58,7 @@ def _with_unit(name: str) -> str:
 
 
 def _values(rows: pa.Table, name: str) -> NDArray[np.float64]:
-    """The known values of a target; the band gap is that of insulators, as in the paper's task."""
+    """Give the known values of a target; the band gap is that of insulators, as in the paper's task."""
     values = rows[name]
     if name == "band_gap":
         values = values.filter(pc.fill_null(rows["is_insulator"], False))
@@ -107,14 +109,14 @@ def _histogram(release: Release, name: str) -> Plot:
         f"target-{name}",
         _title(name),
         (f"Values in {BINS} bins, in percent of those of each part.{notes}",),
-        f"Histogram of {known['count']:,} values by part of the split: mean {known['mean']:.3f}, deviation "
-        f"{known['std']:.3f}, from {low:.3f} to {high:.3f} {COLUMNS[name].unit}.",
+        f"Histogram of {known['count']:,} values by part of the split: mean {known['mean']:.3f}, standard "
+        f"deviation {known['std']:.3f}, from {low:.3f} to {high:.3f} {COLUMNS[name].unit}.",
         figure,
     )
 
 
-def _by_split(release: Release, names: list[str]) -> Table:
-    """Mean and deviation of every target in every part of every split."""
+def _by_split(release: Release, names: list[str]) -> Iterator[Table]:
+    """Yield mean and standard deviation of every target in every part of every split, many of them folded."""
     rows = []
     for strategy in release.splits:
         assigned = release.assigned(strategy)
@@ -136,13 +138,15 @@ def _by_split(release: Release, names: list[str]) -> Table:
                 for j in range(len(names))
             ]
             rows.append([strategy, part_name, f"{records.get(part_name, 0):,}", *cells])
-    return Table(
-        "Every split of the release: records, and mean \N{PLUS-MINUS SIGN} population deviation of the "
-        "targets in each part.",
-        ["split", "part", "records", *map(_with_unit, names)],
-        rows,
-        words=("split", "part"),
-    )
+    for some, folded in fold_splits(rows, len(release.splits)):
+        yield Table(
+            "Records, and mean \N{PLUS-MINUS SIGN} population standard deviation of the targets, in each "
+            "part of every split.",
+            ["split", "part", "records", *map(_with_unit, names)],
+            some,
+            words=("split", "part"),
+            folded=folded,
+        )
 
 
 def _add(

@@ -65,11 +65,16 @@ def test_it_is_drawn(browser, reported, width, phone):
     assert all(address.startswith("data:") for address in asked if address != page.as_uri())
     # Nothing but tables and wide figures scrolls sideways, and they within themselves.
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    drawn = "return [...document.images].map(image => image.complete && image.naturalWidth > 0)"
+    # The last link of the navigation is seen whole.
+    ends = "[...document.querySelectorAll('nav a')].map(link => link.getBoundingClientRect().right)"
+    assert max(browser.execute_script(f"return {ends}")) <= width
+    # Of a crystal that can be turned the picture is for paper only.
+    pictures = "[...document.images].filter(image => !image.dataset.crystal)"
+    drawn = f"return {pictures}.map(image => image.complete && image.naturalWidth > 0)"
     shown = browser.execute_script(drawn)
     assert len(shown) > 10
     assert all(shown)
-    words = "[...document.querySelectorAll('p, td, th, figcaption')]"
+    words = "[...document.querySelectorAll('p, td, th, figcaption, nav a, summary')]"
     sizes = browser.execute_script(f"return {words}.map(e => parseFloat(getComputedStyle(e).fontSize))")
     assert min(sizes) >= 14  # CSS pixels
     pixels = screenshot(browser)
@@ -89,6 +94,58 @@ def test_hostile_strings_do_nothing(browser, hostile_page, hostile):
     said, asked = visit(browser, hostile_page, 360, phone=True)
     assert said == []
     assert all(address.startswith("data:") for address in asked if address != hostile_page.as_uri())
-    assert browser.execute_script("return document.scripts.length") == 0
+    assert browser.execute_script("return document.scripts.length") == 1
     assert browser.title.startswith(hostile)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+def test_tables_sort(browser, reported):
+    visit(browser, reported.path / "report" / "index.html", 1280)
+    table = "document.querySelector('#excluded table')"
+    cells = f"return [...{table}.tBodies[0].rows].map(row => row.cells[2].textContent)"
+    before = browser.execute_script(cells)
+    assert len(before) > 2
+    for expected in (sorted(before, key=int, reverse=True), sorted(before, key=int), before):
+        browser.execute_script(f"{table}.tHead.rows[0].cells[2].querySelector('button').click()")
+        assert browser.execute_script(cells) == expected
+
+
+def test_a_crystal_turns(browser, reported):
+    from selenium.webdriver import ActionChains
+
+    visit(browser, reported.path / "report" / "index.html", 1280)
+    canvas = browser.find_element("css selector", "#symmetry canvas")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    pixels = "return arguments[0].toDataURL()"
+    seen = [browser.execute_script(pixels, canvas)]
+    ActionChains(browser).drag_and_drop_by_offset(canvas, 40, 25).perform()
+    seen.append(browser.execute_script(pixels, canvas))
+    canvas.send_keys("+")
+    seen.append(browser.execute_script(pixels, canvas))
+    assert len(set(seen)) == 3
+    ActionChains(browser).double_click(canvas).perform()
+    assert browser.execute_script(pixels, canvas) == seen[0]
+
+
+def test_a_reader_of_dark_pages_gets_one(browser, reported):
+    page = reported.path / "report" / "index.html"
+    scheme = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    try:
+        visit(browser, page, 1280)
+        pixels = screenshot(browser)
+        assert np.median(pixels) < 0.15  # the paper, in the page and in its figures
+        assert (pixels.mean(axis=2) > 0.97).mean() < 0.01
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_wide_figures_scroll_with_a_hint_on_a_phone(browser, reported):
+    visit(browser, reported.path / "report" / "index.html", 360, phone=True)
+    hints = (
+        "return [...document.querySelectorAll('.scroll')].map(box => "
+        "[box.scrollWidth > box.clientWidth + 1, box.parentElement.classList.contains('overflows')])"
+    )
+    found = browser.execute_script(hints)
+    assert any(overflows for overflows, _ in found)
+    assert all(overflows == hinted for overflows, hinted in found)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from mpclean.crystal.bonding import topology
-from mpclean.inspection.report.bonds import LENGTH_BIN, MOST, count, dropped
+from mpclean.inspection.report.bonds import LENGTH_BIN, MOST, count, excluded
 from mpclean.inspection.report.elements import crystals_with
 from mpclean.inspection.report.targets import _add
 
@@ -60,8 +60,8 @@ def test_dimensionality_of_what_was_dropped():
         None,
     ]
     ledger = pa.table({"rule": ["dimensionality"] * 6 + ["size"], "detail": [*details, "dimensionality 1"]})
-    assert dropped(ledger).tolist() == [1, 0, 2, 0]
-    assert dropped(ledger.slice(3)).tolist() == [0, 0, 0, 0]
+    assert excluded(ledger).tolist() == [1, 0, 2, 0]
+    assert excluded(ledger.slice(3)).tolist() == [0, 0, 0, 0]
 
 
 def test_batches_add_up_to_mean_and_deviation():

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 import mpclean
 from mpclean.cli import main
 from mpclean.inspection.report import SECTIONS, provenance, report
-from mpclean.inspection.report.base import Context
+from mpclean.inspection.report.base import Context, fold_splits
+from mpclean.inspection.report.page import marked, subscripted
 from mpclean.release.tables import funnel_rows, merge_note, merge_rows, replay_rows
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -112,7 +113,7 @@ def test_every_section_and_figure_is_there(page, reported):
         "degree",
     } < names
     assert {"edges-per-atom", "dimensionality", "leakage", "target-efermi", "duplicate-energies"} < names
-    drawn = {name for name in names if re.fullmatch(r"(dropped|duplicate)-\d\d", name)}
+    drawn = {name for name in names if re.fullmatch(r"(excluded|duplicate)-\d\d", name)}
     assert len(drawn) == reported.examples().num_rows > 4
 
 
@@ -133,7 +134,12 @@ def test_tables_say_what_the_manifest_says(page, reported):
 
 
 def test_a_page_needs_nothing_else(page):
-    assert "script" not in dict(page.tags)
+    """One script, the page's own: it has no source, and the policy lets nothing else run."""
+    assert page.attributes("script", "src") == [None]
+    (policy,) = filter(None, page.attributes("meta", "content")[1:])
+    assert policy.startswith(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+    )
     assert set(page.attributes("link", "href")) == set()
     for source in page.attributes("img", "src"):
         kind, content = source.split(",", 1)
@@ -149,6 +155,7 @@ def test_hostile_strings_are_text(hostile_page, hostile):
     page = Page(hostile_page)
     assert {tag for tag, _ in page.tags} <= {
         *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "footer", "section"),
+        *("details", "summary", "sub", "script"),
         *("h1", "h2", "h3", "small", "p", "code", "dl", "div", "dt", "dd", "ul", "li", "a", "strong", "span"),
         *("figure", "figcaption", "img", "table", "thead", "tbody", "tr", "th", "td"),
     }
@@ -158,7 +165,7 @@ def test_hostile_strings_are_text(hostile_page, hostile):
     # Name, version, title, licence, stages, ledger, ids, parameters: each is there, as it was written.
     assert sum(hostile in text for text in page.text) > 20
     assert any(alt.startswith("Drawing of") and hostile in alt for alt in page.attributes("img", "alt"))
-    assert f"left for 0{hostile}" in page.text
+    assert f"excluded for 0{hostile}" in page.text
     names = {path.name for path in hostile_page.parent.rglob("*")}
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names)
 
@@ -183,3 +190,37 @@ def test_no_release(tmp_path):
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_an_id_of_the_materials_project_links_to_its_page():
+    found = str(marked("mp-149 and mvc-7 <b>, not demo-1, amp-3 or mp-x", links=True))
+    pages = "https://next-gen.materialsproject.org/materials"
+    assert (
+        f'<a href="{pages}/mp-149" rel="noopener noreferrer">mp-149</a> and <a href="{pages}/mvc-7"' in found
+    )
+    assert found.endswith("</a> &lt;b&gt;, not demo-1, amp-3 or mp-x")
+    assert str(marked("mp-149 <b>", links=False)) == "mp-149 &lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("K2TiF4", "K<sub>2</sub>TiF<sub>4</sub>"),
+        ("Ca3(PO4)2", "Ca<sub>3</sub>(PO<sub>4</sub>)<sub>2</sub>"),
+        ("Zn18 S18, space group 156", "Zn<sub>18</sub> S<sub>18</sub>, space group 156"),
+        ("<b>2</b>", "&lt;b&gt;2&lt;/b&gt;"),
+    ],
+)
+def test_formulas_have_subscripts(text, html):
+    assert str(subscripted(text)) == html
+
+
+@pytest.mark.parametrize(
+    ("n_splits", "seen", "words"), [(1, 5, None), (3, 15, None), (14, 10, "12 more splits (60 rows)")]
+)
+def test_many_splits_are_folded(n_splits, seen, words):
+    rows = [[f"{split}", f"{level}"] for split in range(n_splits) for level in range(5)]
+    parts = list(fold_splits(rows, n_splits))
+    assert [row for part, _ in parts for row in part] == rows
+    assert len(parts[0][0]) == seen
+    assert [folded for _, folded in parts if folded] == ([words] if words else [])
