@@ -8,16 +8,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mpclean.crystal.bonding import bond_graph
     from mpclean.errors import UserError
+    from mpclean.inspection.audit import audit
+    from mpclean.inspection.diff import diff
+    from mpclean.inspection.explain import explain
+    from mpclean.inspection.report import report
     from mpclean.pipeline.run import build
     from mpclean.release import Release, open_release
 
-__all__ = ["Release", "UserError", "bond_graph", "build", "open_release"]
+__all__ = [
+    "Release",
+    "UserError",
+    "audit",
+    "bond_graph",
+    "build",
+    "diff",
+    "explain",
+    "open_release",
+    "report",
+]
 
 _HOMES = {
     "Release": "mpclean.release",
     "UserError": "mpclean.errors",
     "bond_graph": "mpclean.crystal.bonding",
+    "audit": "mpclean.inspection.audit",
     "build": "mpclean.pipeline.run",
+    "diff": "mpclean.inspection.diff",
+    "explain": "mpclean.inspection.explain",
+    "report": "mpclean.inspection.report",
     "open_release": "mpclean.release",
 }
 

@@ -277,20 +277,20 @@ def split(release: str, strategy: str, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object.")
 @one_line_errors
 def audit(release: str, workers: int | None, as_json: bool) -> None:
-    """Look for leakage between splits, suspicious labels, and energies that do not compare.
+    """Look for leakage between parts of splits, suspicious labels, and energies that do not compare.
 
     Ends with status 1 where a split leaks at a level that it promises to keep apart.
     """
-    from mpclean.inspection.audit import audit, audit_tables, provenance_tables
-    from mpclean.release import open_release
+    from mpclean.inspection.audit import audit
+    from mpclean.inspection.audit.tables import clean_notes, tables
     from mpclean.release.tables import render
 
-    found = audit(open_release(release), workers)
+    found = audit(release, workers)
     if as_json:
         click.echo(json.dumps(found.summary()))
     else:
-        tables = [table for table in (*audit_tables(found), *provenance_tables(found)) if table[1]]
-        click.echo("\n\n".join(render(table) for table in tables))
+        shown = "\n\n".join(map(render, tables(found)))
+        click.echo("\n".join((shown, "", *map(printable, clean_notes(found)))))
     for split, level in found.broken:
         click.echo(f"the split {split} leaks at the level {level}, which it promises to keep apart", err=True)
     if found.broken:
@@ -304,11 +304,10 @@ def audit(release: str, workers: int | None, as_json: bool) -> None:
 @one_line_errors
 def explain(release: str, material_id: str, as_json: bool) -> None:
     """Tell the life of one record: source, symmetry, bonds, every rule's verdict, splits."""
-    from mpclean.inspection.explain import describe, explain
-    from mpclean.release import open_release
+    from mpclean.inspection.explain import explain
 
-    life = explain(open_release(release), material_id)
-    click.echo(json.dumps(life.summary()) if as_json else describe(life))
+    life = explain(release, material_id)
+    click.echo(json.dumps(life.summary()) if as_json else str(life))
 
 
 @main.command()
@@ -381,7 +380,7 @@ def _tolerances(given: tuple[str, ...]) -> dict[str, float]:
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 @one_line_errors
 def report(release: str, out: str | None, workers: int | None) -> None:
-    """Make a page to look at, with its figures: what is in a release, what left, what leaks.
+    """Make a page to look at, with its figures: what is in a release, what was excluded, what leaks.
 
     The audit is part of it, which takes minutes for tens of thousands of crystals.
     """

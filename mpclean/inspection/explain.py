@@ -1,7 +1,7 @@
 """The life of one record: where it came from, what every rule said of it, and where it is now.
 
 Everything is read from a release, or found from what it holds: its rows, its ledger, its splits
-and its manifest. Of a record that left it holds what the ledger says, and of some their crystals.
+and its manifest. Of an excluded record it holds what the ledger says, and of some their crystals.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import moyopy
@@ -24,7 +25,7 @@ from mpclean.crystal.similarity.prototypes import prototype
 from mpclean.errors import UserError
 from mpclean.release.layout import LEDGER, LISTED
 from mpclean.release.manifest import Manifest
-from mpclean.release.reader import Release
+from mpclean.release.reader import Release, open_release
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.ids import normalise_id
 from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, TARGETS
@@ -37,7 +38,7 @@ _LABELS = (*TARGETS, *SOURCE_LABELS, "is_insulator", "is_hubbard", "run_type", "
 _NO_RULES = ("records", "insulators")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Life:
     """What a release knows of one record.
 
@@ -51,20 +52,20 @@ class Life:
         Where it came from (title, source, sha256, licence, the version stated of it), and its place.
     symmetry
         Formulas, atoms, space group as stated and as computed, Bravais type and prototype; None
-        of a record that left without its crystal.
+        of an excluded record of which the release has no crystal.
     bonds
         Number, shortest and longest (A), coordination of each element, and topology; None
-        of a record that left.
+        of an excluded record.
     labels
         ``{"name", "value", "unit"}`` of every label that is known.
     verdicts
         ``{"rule", "title", "verdict", "reason", "detail"}`` of each rule, in the order of the plan;
-        a verdict is passed, left here or never reached.
+        a verdict is passed, excluded here or never reached.
     replaced_by
-        The record that stayed in its place, what is known of the exchange, and what became of that one;
+        The record that was kept in its place, what is known of the exchange, and what became of that one;
         None where there is none.
     replaced
-        Records that left for this one, with the same columns of the ledger.
+        Records that were excluded for this one, with the same columns of the ledger.
     splits
         By the name of every split of the release the part that it is in; None where it is in none.
     listed
@@ -87,17 +88,23 @@ class Life:
     namesakes: list[dict[str, Any]]
 
     def summary(self) -> dict[str, Any]:
-        """What ``mpclean explain --json`` prints."""
+        """Give what ``mpclean explain --json`` prints."""
         return asdict(self)
 
+    def __repr__(self) -> str:
+        return f"Life({self.material_id!r}: {'kept' if self.kept else 'excluded'})"
 
-def explain(release: Release, material_id: str) -> Life:
-    """The life of one record; the command ``mpclean explain``.
+    def __str__(self) -> str:
+        return describe(self)
+
+
+def explain(release: Release | str | Path, material_id: str) -> Life:
+    """Tell the life of one record; the command ``mpclean explain``.
 
     Parameters
     ----------
     release
-        The release.
+        The release, or its folder.
     material_id
         Its id, numeric or alphabetical.
 
@@ -106,14 +113,23 @@ def explain(release: Release, material_id: str) -> Life:
     UserError
         If the release has no such record, with those of similar ids, cannot be read, or its files are
         not those of its manifest.
+
+    Examples
+    --------
+    >>> print(mpclean.explain("releases/demo", "demo-2"))  # doctest: +SKIP
+    demo-2 VIn: kept
+    ...
     """
+    release = open_release(release)
     release.require_intact()
     name = normalise_id(material_id)
     found = release.find(name)
     ledger = release.ledger()
     named = ledger.filter(pc.equal(ledger["material_id"], name)).to_pylist()
     if found is None and not named:
-        raise UserError(f"{release.path}: no record {name!r}, kept or left{_similar(release, ledger, name)}")
+        raise UserError(
+            f"{release.path}: no record {name!r}, kept or excluded{_similar(release, ledger, name)}"
+        )
     if found is None:
         # Rules write the ledger in their order, so the last row of an id that was not kept is its own fate.
         left = named.pop()
@@ -150,7 +166,7 @@ def _similar(release: Release, ledger: pa.Table, name: str) -> str:
 
 
 def _example(release: Release, left: dict[str, Any]) -> dict[str, Any]:
-    """What a release holds of the crystal of a record that left; nothing of most."""
+    """Find what a release holds of the crystal of an excluded record; nothing of most."""
     examples = release.examples()
     same = [pc.equal(examples[name], left[name]) for name in ("material_id", "rule")]
     return dict(*examples.filter(pc.and_(*same)).slice(0, 1).to_pylist())
@@ -231,21 +247,21 @@ def _labels(row: dict[str, Any]) -> list[dict[str, Any]]:
 def _verdicts(manifest: Manifest, left: dict[str, Any] | None) -> list[dict[str, Any]]:
     rules = [stage for stage in manifest["stages"] if stage["name"] not in _NO_RULES]
     passed = len(list(takewhile(lambda stage: not left or stage["name"] != left["rule"], rules)))
-    verdicts = ["passed"] * passed + ["left here"] + ["never reached"] * len(rules)
+    verdicts = ["passed"] * passed + ["excluded here"] + ["never reached"] * len(rules)
     return [
         {
             "rule": stage["name"],
             "title": stage["title"],
             "verdict": verdict,
-            "reason": left["reason"] if left and verdict == "left here" else None,
-            "detail": left["detail"] if left and verdict == "left here" else None,
+            "reason": left["reason"] if left and verdict == "excluded here" else None,
+            "detail": left["detail"] if left and verdict == "excluded here" else None,
         }
         for stage, verdict in zip(rules, verdicts, strict=False)
     ]
 
 
 def _exchange(left: dict[str, Any]) -> dict[str, Any]:
-    """What a ledger row says of the exchange of a record for another."""
+    """Give what a ledger row says of the exchange of a record for another."""
     return {
         name: value
         for name, value in left.items()
@@ -259,7 +275,7 @@ def _replaced_by(release: Release, ledger: pa.Table, left: dict[str, Any] | None
     fates = ledger.filter(pc.equal(ledger["material_id"], left["kept_id"])).to_pylist()
     stayed = release.find(left["kept_id"]) is not None
     fate = None if stayed or not fates else {name: fates[-1][name] for name in ("rule", "reason", "detail")}
-    return {"material_id": left["kept_id"], **_exchange(left), "left_later": fate}
+    return {"material_id": left["kept_id"], **_exchange(left), "excluded_later": fate}
 
 
 def _part(assigned: pa.Table, name: str) -> str | None:
@@ -268,7 +284,7 @@ def _part(assigned: pa.Table, name: str) -> str | None:
 
 
 def describe(life: Life) -> str:
-    """A life as text for people."""
+    """Write a life as text for people."""
     symmetry, bonds = life.symmetry, life.bonds
     what = f" {symmetry['reduced_formula']}" if symmetry else ""
     sections = {"source": _source_rows(life)}
@@ -284,8 +300,8 @@ def describe(life: Life) -> str:
         for v in life.verdicts
     ]
     if life.replaced_by:
-        later = life.replaced_by["left_later"]
-        fate = _joined("which left later", *later.values()) if later else "which is kept"
+        later = life.replaced_by["excluded_later"]
+        fate = _joined("which was excluded later", *later.values()) if later else "which is kept"
         words = _joined(_exchange_text(life.replaced_by, "below"), fate)
         sections["replaced by"] = [(life.replaced_by["material_id"], words)]
     if life.replaced:
@@ -300,7 +316,7 @@ def describe(life: Life) -> str:
         sections["other records of this id"] = [
             (row["rule"], _joined(row["reason"], row["detail"])) for row in life.namesakes
         ]
-    lines = [printable(f"{life.material_id}{what}: ") + ("kept" if life.kept else "left out")]
+    lines = [printable(f"{life.material_id}{what}: ") + ("kept" if life.kept else "excluded")]
     for title, rows in sections.items():
         shown = [[printable(cell) for cell in row] for row in rows]
         table = tabulate(shown, tablefmt="plain", disable_numparse=True)
@@ -353,7 +369,7 @@ def _bond_rows(bonds: dict[str, Any]) -> _Rows:
         ("coordination", ", ".join(coordination)),
         *lengths,
         ("dimensionality", str(bonds["dimensionality"])),
-        ("pieces", f"{bonds['n_components']} of the 2 x 2 x 2 supercell"),
+        ("components", f"{bonds['n_components']} of the 2 x 2 x 2 supercell"),
         ("without a bond", f"{bonds['n_isolated']} atoms"),
     ]
 
@@ -376,7 +392,7 @@ _MATCH = {
 
 
 def _exchange_text(exchange: dict[str, Any], way: str) -> str:
-    """What is known of an exchange, in words: the other record is above or below this one."""
+    """Put what is known of an exchange in words: the other record is above or below this one."""
     by = exchange["energy_difference"]
     energy = "energies not known" if by is None else f"{by:.6g} eV/atom {way} this one"
     return _joined(energy, _MATCH[exchange.get("structures_match")])

@@ -387,18 +387,20 @@ class Release:
             )
 
 
-def open_release(path: str | Path) -> Release:
+def open_release(path: Release | str | Path) -> Release:
     """Open a release folder.
 
     Parameters
     ----------
     path
-        The folder.
+        The folder; a release that is open already is given back as it is.
 
     Raises
     ------
     UserError
         If it is no release, its manifest was changed, or its format is newer than this program.
     """
+    if isinstance(path, Release):
+        return path
     folder = Path(path)
     return Release(folder, load_manifest(folder))

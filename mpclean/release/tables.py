@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,9 @@ from mpclean.release.manifest import Manifest
 from mpclean.vocabulary.labels import column_of, own_names
 from mpclean.vocabulary.schema import PARTS, SOURCE_LABELS, TARGETS
 from mpclean.vocabulary.text import printable
+
+#: Heads of columns, and rows with a cell for each.
+Table = tuple[list[str], list[list[Any]]]
 
 # Heads of columns that hold words; all others hold numbers.
 _WORDS = (
@@ -134,7 +139,7 @@ def _verdict(ledger: pa.Table, rows: pa.Array) -> dict[str, Any]:
     }
 
 
-def merge_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+def merge_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of records with the key of a lower one, by the matcher's verdict.
 
     The example is the middle one. No rows where there are no such records.
@@ -160,7 +165,7 @@ def merge_note(manifest: Manifest) -> str:
     return f"All of them left; with --rule dedup=structure {by_key - by_structure:,} would stay."
 
 
-def funnel_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+def funnel_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of stages: records left after each rule, beside the published ones."""
     published = manifest["upstream"]["published"].get("stages", {})
     head = ["stage", "left", "dropped", "published"][: 4 if published else 3]
@@ -177,7 +182,7 @@ def funnel_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     return head, rows
 
 
-def split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+def split_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of splits."""
     published = manifest["upstream"]["published"].get("splits", {})
     head = ["split", "records", "published"][: 3 if published else 2]
@@ -187,7 +192,7 @@ def split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     return head, rows
 
 
-def more_split_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+def more_split_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of the splits that were added."""
     rows = [
         [f"`{name}`", described(entry), *(f"{entry['splits'][split]:,}" for split in PARTS)]
@@ -210,7 +215,7 @@ def _words(value: Any) -> str:
     return " / ".join(f"{share:g}" for share in value) if isinstance(value, list) else str(value)
 
 
-def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+def target_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of targets: count, mean and deviation, beside the published ones."""
     published = manifest["upstream"]["published"].get("statistics", {})
     head = ["target", "unit", "records", "mean", "deviation", "published mean", "published deviation"]
@@ -232,7 +237,7 @@ def target_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
     return head, rows
 
 
-def replay_rows(manifest: Manifest) -> tuple[list[str], list[list[Any]]]:
+def replay_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of a replay: what became of the ids of the published list."""
     replay = manifest["replay"]
     on_list = {
@@ -282,11 +287,60 @@ def coverage(manifest: Manifest) -> str | None:
     )
 
 
-def render(table: tuple[list[str], list[list[Any]]], style: str = "simple") -> str:
-    """A table as text for a terminal (``simple``) or as Markdown (``github``), a line for each row."""
+def render(table: Table, style: str = "simple", width: int | None = None) -> str:
+    """Render a table as text.
+
+    Parameters
+    ----------
+    table
+        Heads of the columns, and rows.
+    style
+        ``simple`` for a terminal, ``github`` for Markdown or ``html`` for a notebook.
+    width
+        Columns of the terminal; of this one by default, and 80 where the text goes to a file. Heads
+        and cells fold between words to fit it.
+    """
     head, rows = table
     align = ["left" if name in _WORDS else "right" for name in head]
-    shown = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    shown = [[printable(cell) if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
+    if style == "simple":
+        head, shown = _folded(head, shown, width or get_terminal_size((80, 24)).columns)
     return tabulate(
         shown, headers=head, tablefmt=style, colalign=align if rows else None, disable_numparse=True
     )
+
+
+#: Spaces between two columns of the style ``simple``, and those that tabulate gives a head beyond its words.
+_GAP = _HEAD = 2
+
+#: A word longer than this, as a hash or an address, is broken where a table is too wide.
+_LONGEST_WORD = 24
+
+
+def _folded(head: list[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """Fold heads and cells between words until the table fits, or can shrink no more."""
+    columns = [[row[k] for row in rows] for k in range(len(head))]
+    least = [
+        max(_HEAD + _longest(name.split()), min(_longest(" ".join(column).split()), _LONGEST_WORD))
+        for name, column in zip(head, columns, strict=True)
+    ]
+    widths = [max(_HEAD + len(name), _longest(column)) for name, column in zip(head, columns, strict=True)]
+    room = width - _GAP * (len(head) - 1)
+    while sum(widths) > room:
+        # The widest of those that can shrink gives way first, so that short columns stay in one line.
+        can = [k for k, (have, need) in enumerate(zip(widths, least, strict=True)) if have > need]
+        if not can:
+            break
+        widths[max(can, key=widths.__getitem__)] -= 1
+    return (
+        [_fold(name, size - _HEAD) for name, size in zip(head, widths, strict=True)],
+        [[_fold(cell, size) for cell, size in zip(row, widths, strict=True)] for row in rows],
+    )
+
+
+def _longest(words: list[str]) -> int:
+    return max(map(len, words), default=0)
+
+
+def _fold(text: str, size: int) -> str:
+    return "\n".join(wrap(text, size, break_on_hyphens=False)) if len(text) > size else text

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mpclean.crystal.similarity.levels import LEVELS, level_keys
-from mpclean.inspection.audit.labels import CHECKS, COLUMNS, suspicious
+from mpclean.inspection.audit.labels import COLUMNS, Suspicion, own_labels, suspicious
 from mpclean.inspection.audit.leakage import PAIRS, Leakage, leakage
 from mpclean.inspection.audit.provenance import COLUMNS as STATED
 from mpclean.inspection.audit.provenance import Mixture, licences, mixtures
-from mpclean.release import Release
+from mpclean.inspection.audit.tables import tables
+from mpclean.release import Release, open_release
+from mpclean.release.tables import render
 
-__all__ = ["Audit", "audit", "audit_tables", "provenance_tables"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Audit", "audit"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What was found in a release.
 
@@ -33,7 +39,8 @@ class Audit:
     keeps_apart
         By split the levels at which it promises that nothing leaks.
     labels
-        Ids of suspicious records by check, see `mpclean.inspection.audit.labels.CHECKS`.
+        What every check of the labels found, see `mpclean.inspection.audit.labels`; of the release's own
+        labels outliers.
     """
 
     content_hash: str
@@ -41,11 +48,11 @@ class Audit:
     mixtures: list[Mixture]
     leakage: dict[str, Leakage]
     keeps_apart: dict[str, list[str]]
-    labels: dict[str, list[str]]
+    labels: list[Suspicion]
 
     @property
     def broken(self) -> list[tuple[str, str]]:
-        """Splits and levels where something leaks although the split promises otherwise."""
+        """List splits and levels where something leaks although the split promises otherwise."""
         return [
             (split, level)
             for split, levels in self.keeps_apart.items()
@@ -54,18 +61,51 @@ class Audit:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """What ``mpclean audit --json`` prints."""
+        """Give what ``mpclean audit --json`` prints."""
         broken = [{"split": split, "level": level} for split, level in self.broken]
         return {**asdict(self), "broken": broken}
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Give the leakage as a data frame: split, level, part, other part, records, leaking, promised.
 
-def audit(release: Release, workers: int | None = None) -> Audit:
+        ``leaking`` counts the records of ``part`` that have an equal one, at the level, in ``other``.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "split": split,
+                    "level": level,
+                    "part": PAIRS[pair][0],
+                    "other": PAIRS[pair][1],
+                    **counts,
+                    "promised": level in self.keeps_apart[split],
+                }
+                for split, levels in self.leakage.items()
+                for level, pairs in levels.items()
+                for pair, counts in pairs.items()
+            ]
+        )
+
+    def __repr__(self) -> str:
+        suspects = len({name for found in self.labels for name in found.material_ids})
+        return (
+            f"Audit({self.content_hash[:8]}: {len(self.leakage)} splits, {len(self.broken)} broken promises, "
+            f"{suspects:,} records with suspicious labels)"
+        )
+
+    def _repr_html_(self) -> str:
+        return "\n".join(render(table, "html") for table in tables(self))
+
+
+def audit(release: Release | str | Path, workers: int | None = None) -> Audit:
     """Look for what can be held against a release; the command ``mpclean audit``.
 
     Parameters
     ----------
     release
-        The release.
+        The release, or its folder.
     workers
         Processes for the work on crystals; the number of usable cores by default.
 
@@ -73,7 +113,14 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     ------
     UserError
         If the release cannot be read, or its files are not those of its manifest.
+
+    Examples
+    --------
+    >>> found = mpclean.audit("releases/demo")  # doctest: +SKIP
+    >>> found.leakage["random"]["prototype"]["test"]  # doctest: +SKIP
+    {'records': 246, 'leaking': 244}
     """
+    release = open_release(release)
     release.require_intact()
     manifest = release.manifest
     keys = level_keys(release, LEVELS, workers)
@@ -81,9 +128,10 @@ def audit(release: Release, workers: int | None = None) -> Audit:
     # Without duplicates by key no key is in two records, whatever the split.
     parameters = manifest["parameters"]
     always = ["key"] if "duplicate" in parameters["rules"] and parameters.get("dedup", "key") == "key" else []
+    own = own_labels(release.labels)
     stated, labels = (
         release.table(columns=[name for name in names if name in manifest["columns"]])
-        for names in (STATED, COLUMNS)
+        for names in (STATED, (*COLUMNS, *(label.name for label in own)))
     )
     return Audit(
         content_hash=release.content_hash,
@@ -94,46 +142,5 @@ def audit(release: Release, workers: int | None = None) -> Audit:
             name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
             for name in release.splits
         },
-        labels=suspicious(labels),
+        labels=suspicious(labels, own),
     )
-
-
-def audit_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
-    """Heads and rows of the tables of an audit: leakage by split and level, and suspicious labels."""
-    leaks = []
-    for split, levels in found.leakage.items():
-        for level, parts in levels.items():
-            promised = level in found.keeps_apart[split]
-            shares = [_share(**counts) for counts in parts.values()]
-            leaks.append([split, LEVELS[level].title, "yes" if promised else "", *shares])
-    labels = [
-        [check.title, f"{len(found.labels[check.name]):,}", ", ".join(found.labels[check.name][:3])]
-        for check in CHECKS
-    ]
-    return [
-        (
-            ["split", "equal in", "kept apart", *(f"{part} to {other}" for part, other in PAIRS.values())],
-            leaks,
-        ),
-        (["suspicious", "records", "such as"], labels),
-    ]
-
-
-def provenance_tables(found: Audit) -> list[tuple[list[str], list[list[str]]]]:
-    """Heads and rows of the tables of what rows state: kinds of energies that are mixed, and licences."""
-    mixed = [
-        [mixture.title, kind, f"{count:,}", ", ".join(mixture.examples[kind])]
-        for mixture in found.mixtures
-        for kind, count in mixture.records.items()
-    ]
-    licences = [
-        [name, f"{entry['records']:,}", f"{entry['stated']:,}"] for name, entry in found.licences.items()
-    ]
-    return [
-        (["energies mix", "value", "records", "such as"], mixed),
-        (["licence", "records", "stated by the record"], licences),
-    ]
-
-
-def _share(records: int, leaking: int) -> str:
-    return f"{leaking:,} ({leaking / records:.1%})" if records else "no record"

@@ -1,8 +1,8 @@
-"""Labels that are suspicious: each check names records to look at, and drops none."""
+"""Labels that are suspicious: each check names records to look at, and excludes none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mpclean.vocabulary.elements import SYMBOLS
+from mpclean.vocabulary.labels import Label
+from mpclean.vocabulary.schema import COLUMNS as VOCABULARY
 
 #: Formation energies of crystals, eV/atom: the strongest known bind with less than 5.
 FORMATION_ENERGIES = (-6.0, 5.0)
@@ -36,6 +38,16 @@ FEWEST_POLYMORPHS = 3
 
 #: Gap of a compound of metals that is worth a look, eV. Some have one (Zintl phases, CsAu).
 GAP_OF_METALS = 0.5
+
+#: An outlier of a label of which no bound is known is farther from the median than this many robust
+#: standard deviations; of 100,000 normal values not one is.
+OUTLIER = 10.0
+
+#: Values whose median and spread say something.
+FEWEST_VALUES = 20
+
+#: A normal distribution has this standard deviation for a median absolute deviation of 1.
+_NORMAL = 1.4826
 
 #: Orbitals that spins of equal direction can fill, by block of the element: the shell of the
 #: block, each orbital once (Hund's rule), and the s shell; in f also one d electron, as in Gd.
@@ -75,19 +87,67 @@ COLUMNS = (
 )
 
 
-def suspicious(rows: pa.Table) -> dict[str, list[str]]:
-    """The ids of suspicious records, by check.
+@dataclass(frozen=True)
+class Suspicion:
+    """What one check found.
+
+    Attributes
+    ----------
+    name, title
+        Of the `Check`.
+    material_ids
+        Ids of the suspicious records, in the order of the release.
+    """
+
+    name: str
+    title: str
+    material_ids: list[str]
+
+
+def own_labels(labels: Iterable[Label]) -> list[Label]:
+    """Select the labels that a person brought: nothing is known of what their values can be."""
+    return [label for label in labels if label.name not in VOCABULARY]
+
+
+def suspicious(rows: pa.Table, own: Sequence[Label] = ()) -> list[Suspicion]:
+    """Find suspicious records, check by check.
 
     Parameters
     ----------
     rows
-        Rows of a release with those of `COLUMNS` that it has.
+        Rows of a release with those of `COLUMNS` that it has, and the columns of `own`.
+    own
+        Labels of the release's own, of which outliers are suspicious.
     """
-    return {check.name: rows["material_id"].filter(check.flags(rows)).to_pylist() for check in CHECKS}
+    checks = (*CHECKS, *map(_outliers, own))
+    ids = rows["material_id"]
+    return [Suspicion(check.name, check.title, ids.filter(check.flags(rows)).to_pylist()) for check in checks]
+
+
+def _outliers(label: Label) -> Check:
+    """Make the check of a label for values that are infinite, or far from all others.
+
+    The spread is the median absolute deviation, which outliers do not widen, as they do the standard
+    deviation (Hampel, J. Am. Stat. Assoc. 69, 383 (1974)).
+    """
+
+    def flags(rows: pa.Table) -> NDArray[np.bool_]:
+        values = _numbers(rows, label.name)
+        known = values[np.isfinite(values)]
+        if len(known) < FEWEST_VALUES:
+            return np.isinf(values)
+        median = np.median(known)
+        spread = _NORMAL * np.median(np.abs(known - median))
+        # Where over half of the values are equal, a distance from them says nothing.
+        return np.isinf(values) | ((np.abs(values - median) > OUTLIER * spread) & (spread > 0.0))
+
+    unit = f" ({label.unit})" if label.unit else ""
+    title = f"{label.name}{unit} over {OUTLIER:g} robust standard deviations from its median"
+    return Check(f"outlier of {label.name}", title, flags)
 
 
 def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
-    """A column as (N,) floats; nan, of which no comparison is true, where it is null or not there."""
+    """Give a column as (N,) floats; nan, of which no comparison is true, where it is null or not there."""
     if name not in rows.column_names:
         return np.full(rows.num_rows, np.nan)
     return pc.fill_null(rows[name], float("nan")).to_numpy()
@@ -123,12 +183,12 @@ def _far_from_polymorphs(rows: pa.Table) -> NDArray[np.bool_]:
 
 
 def _n_atoms(rows: pa.Table) -> NDArray[np.int32]:
-    """(N,) atoms in the cell."""
+    """Count the atoms in the cells, (N,)."""
     return pc.list_value_length(rows["atomic_numbers"]).to_numpy()
 
 
 def _per_row(rows: pa.Table, values: NDArray, reduce: np.ufunc) -> NDArray:
-    """A value of every element, reduced over the atoms of each row."""
+    """Reduce a value of every element over the atoms of each row."""
     lengths = _n_atoms(rows)
     atoms = pc.list_flatten(rows["atomic_numbers"]).to_numpy()
     return reduce.reduceat(values[atoms], np.cumsum(lengths) - lengths)
@@ -136,7 +196,7 @@ def _per_row(rows: pa.Table, values: NDArray, reduce: np.ufunc) -> NDArray:
 
 @cache
 def _orbitals() -> NDArray[np.float64]:
-    """Largest moment of an atom by atomic number, muB."""
+    """Give the largest moment of an atom by atomic number, muB."""
     from pymatgen.core import Element
 
     return np.array([0, *(_ORBITALS[Element(symbol).block] for symbol in SYMBOLS[1:])], dtype=np.float64)
@@ -148,7 +208,7 @@ def _too_magnetic(rows: pa.Table) -> NDArray[np.bool_]:
 
 @cache
 def _metals() -> NDArray[np.bool_]:
-    """Whether an element is a metal, by atomic number."""
+    """Say of every atomic number whether it is a metal."""
     from pymatgen.core import Element
 
     return np.array([False, *(Element(symbol).is_metal for symbol in SYMBOLS[1:])])

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from mpclean.vocabulary.schema import PARTS
 
-#: What is counted: by name the part whose records must be new, and the part that must not hold their like.
+#: What is counted: by name the part whose records must be new, and the part that must hold no equals of them.
 #: A model is fitted to train and chosen by validation, so test must be new to both.
 PAIRS = {
     "validation": ("validation", "train"),
@@ -15,18 +15,18 @@ PAIRS = {
     "test_to_validation": ("test", "validation"),
 }
 
-#: Of a level and a name of `PAIRS`: the records of the part, and those of them with their like in the other.
+#: Of a level and a name of `PAIRS`: the records of the part, and those of them with an equal in the other.
 Leakage = dict[str, dict[str, dict[str, int]]]
 
 
 def leakage(keys: pa.Table, assigned: pa.Table) -> Leakage:
-    """Count the records of a part of a split that are alike to one of another part.
+    """Count the records of a part of a split that are equal, level by level, to one of another part.
 
     Parameters
     ----------
     keys
         As `mpclean.crystal.similarity.levels.level_keys` gives them: ``material_id`` and a column for each
-        level; a null is alike to nothing.
+        level; a null is equal to nothing.
     assigned
         A split, as `mpclean.vocabulary.schema.SPLIT`; every id is in `keys`.
 
@@ -45,6 +45,6 @@ def leakage(keys: pa.Table, assigned: pa.Table) -> Leakage:
 
 
 def _leaking(keys: pa.ChunkedArray, others: pa.ChunkedArray) -> dict[str, int]:
-    """How many keys there are, and how many of them are among others."""
+    """Count keys, and those of them that are among others."""
     known = pc.unique(others.drop_null())
     return {"records": len(keys), "leaking": pc.sum(pc.is_in(keys, value_set=known)).as_py() or 0}

@@ -50,7 +50,7 @@ class Mixture:
 
 
 def mixtures(rows: pa.Table, parameters: dict[str, Any]) -> list[Mixture]:
-    """In what ways the formation energies of a release are of several kinds.
+    """Find in what ways the formation energies of a release are of several kinds.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def mixtures(rows: pa.Table, parameters: dict[str, Any]) -> list[Mixture]:
 
 
 def licences(rows: pa.Table, of_source: str) -> dict[str, dict[str, int]]:
-    """The licence of every row: its own where it states one, else that of the source.
+    """Count the licences of rows: their own where they state one, else that of the source.
 
     Parameters
     ----------
@@ -115,13 +115,13 @@ def _says_u(run_type: str) -> str:
 
 
 def _with_u(rows: pa.Table) -> pa.ChunkedArray:
-    """Whether energies are with or without Hubbard U; null where nothing is stated."""
+    """Say whether energies are with or without Hubbard U; null where nothing is stated."""
     flag = pc.if_else(rows["is_hubbard"].cast(pa.bool_()), _WITH_U, _WITHOUT_U)
     return pc.coalesce(flag, _renamed(rows["run_type"], _says_u))
 
 
 def _where_both(with_u: pa.ChunkedArray, formulas: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same, but null for formulas of which all energies are of one kind."""
+    """Set to null the formulas of which all energies are of one kind."""
     kinds = (
         pa.table({"formula": formulas, "kind": with_u})
         .group_by("formula")
@@ -134,20 +134,20 @@ def _where_both(with_u: pa.ChunkedArray, formulas: pa.ChunkedArray) -> pa.Chunke
 
 
 def _renamed(words: pa.ChunkedArray, name: Callable[[str], str]) -> pa.ChunkedArray:
-    """Words by their names; null stays null."""
+    """Replace words by their names; null stays null."""
     known = pc.unique(words.drop_null())
     names = pa.array([name(word) for word in known.to_pylist()], pa.string())
     return names.take(pc.index_in(words, value_set=known))
 
 
 def _counts(words: pa.ChunkedArray) -> dict[str, int]:
-    """Rows by word, the most frequent first; null is none."""
+    """Count rows by word, the most frequent first; null is none."""
     counted = [(entry["values"], entry["counts"]) for entry in words.drop_null().value_counts().to_pylist()]
     return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
 
 def _by_kind(kinds: pa.ChunkedArray, rows: pa.Table) -> tuple[dict[str, int], dict[str, list[str]]]:
-    """How many records are of each kind, and the first ids of each."""
+    """Count the records of each kind, and give the first ids of each."""
     counts = _counts(kinds)
     of_kind = {kind: pc.fill_null(pc.equal(kinds, kind), False) for kind in counts}
     return counts, {

@@ -10,8 +10,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +24,17 @@ from mpclean.inspection.diff.ledgers import fates, ledger_difference
 from mpclean.inspection.diff.sides import Side, Snapshot, facts, open_sides
 from mpclean.inspection.diff.values import TOLERANCES, differing
 from mpclean.release.reader import Release
+from mpclean.release.tables import Table, render
 from mpclean.release.versioning import LEVELS, bump
 from mpclean.vocabulary.schema import COLUMNS, PARTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["TOLERANCES", "Difference", "diff", "diff_tables"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Difference:
     """What differs between A and B.
 
@@ -44,14 +49,14 @@ class Difference:
         the same in both releases: what may be why all else differs, and no difference by itself.
     came, went
         ``material_id, rule, reason``: records that only B, or only A, keeps (of a snapshot: that can
-        be read), and how the other side left them out; null where it does not know them.
+        be read), and how the other side excluded them; null where it does not know them.
     moved
         By each split that both have, ``material_id, a, b``: records of both with another part, null
         for none.
     changed
         By column, ``structure`` and ``bonds``, see `mpclean.inspection.diff.values.differing`.
     ledger_came, ledger_went, ledger_changed
-        Records that left in one or in both, see `mpclean.inspection.diff.ledgers.ledger_difference`.
+        Records excluded in one or in both, see `mpclean.inspection.diff.ledgers.ledger_difference`.
     columns, splits
         Names of those that ``came`` and ``went``.
     reasons
@@ -74,29 +79,29 @@ class Difference:
     reasons: list[tuple[str, str]]
 
     def __bool__(self) -> bool:
-        """Whether anything differs."""
+        """Say whether anything differs."""
         tables = (self.came, self.went, self.ledger_came, self.ledger_went)
         found = (self.moved, self.changed, self.ledger_changed, *self.columns.values(), *self.splits.values())
         return any(table.num_rows for table in tables) or any(found)
 
     @property
     def level(self) -> str | None:
-        """The part of the version that is to rise; None for none."""
+        """Name the part of the version that is to rise; None for none."""
         return min((level for level, _ in self.reasons), key=LEVELS.index, default=None)
 
     @property
     def version(self) -> str | None:
-        """The version that B should have as the successor of A; None where a side is a snapshot."""
+        """Give the version that B should have after A; None where a side is a snapshot."""
         if "release_version" not in self.a or "release_version" not in self.b:
             return None
         return bump(self.a["release_version"], self.level)
 
     @property
     def conclusion(self) -> str:
-        """One line: whether they differ, and the version that this asks for."""
+        """Say in a line whether they differ, and which version this asks for."""
         same = "" if self else "no record differs; "
         if self.version is None:
-            return same + "a snapshot has no version, and holds what rules leave out"
+            return same + "a snapshot has no version, and holds what rules exclude"
         if self.level is None:
             return f"{same}version {self.version} stays"
         words = "; ".join(words for level, words in self.reasons if level == self.level)
@@ -105,7 +110,7 @@ class Difference:
         return f"{same}version {first} -> {self.version} ({self.level}: {words}); B states {stated}"
 
     def summary(self) -> dict[str, Any]:
-        """What ``mpclean diff --json`` prints."""
+        """Give what ``mpclean diff --json`` prints."""
         return {
             **{field.name: _plain(getattr(self, field.name)) for field in fields(self)},
             "differ": bool(self),
@@ -113,10 +118,32 @@ class Difference:
             "version": self.version,
         }
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Give every record that differs as a data frame: ``difference``, and the columns of its table."""
+        import pandas as pd
+
+        tables = {
+            "came": self.came,
+            "went": self.went,
+            **{f"moved in {name}": table for name, table in self.moved.items()},
+            **{f"changed {name}": table for name, table in self.changed.items()},
+            "came into the ledger": self.ledger_came,
+            "went from the ledger": self.ledger_went,
+            **{f"changed {name} in the ledger": table for name, table in self.ledger_changed.items()},
+        }
+        frames = [t.to_pandas().assign(difference=what) for what, t in tables.items() if t.num_rows]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"difference": []})
+
+    def __repr__(self) -> str:
+        return f"Difference({self.conclusion})"
+
+    def _repr_html_(self) -> str:
+        return "\n".join(render(table, "html") for table in diff_tables(self)) or escape(self.conclusion)
+
 
 def diff(
-    a: str | Path,
-    b: str | Path,
+    a: Release | str | Path,
+    b: Release | str | Path,
     tolerance: Mapping[str, float] | None = None,
     workers: int | None = None,
 ) -> Difference:
@@ -125,7 +152,7 @@ def diff(
     Parameters
     ----------
     a, b
-        Folders of releases; one may be a snapshot, as ``mpclean build --source`` takes it.
+        Releases, or their folders; one may be a snapshot, as ``mpclean build --source`` takes it.
     tolerance
         By unit, in place of that of `TOLERANCES`.
     workers
@@ -135,6 +162,11 @@ def diff(
     ------
     UserError
         If a side cannot be read, neither is a release, or a unit is none.
+
+    Examples
+    --------
+    >>> mpclean.diff("releases/old", "releases/new")  # doctest: +SKIP
+    Difference(version 1.0.0 -> 2.0.0 (major: 3 records went); B states 1.0.0)
     """
     within = {**TOLERANCES, **(tolerance or {})}
     if unknown := within.keys() - TOLERANCES.keys():
@@ -148,7 +180,7 @@ def diff(
 
 
 def _difference(base: Release, other: Side, tolerance: dict[str, float], turned: bool) -> Difference:
-    """Of a base that is a release, against the other side; turned if the other one is A."""
+    """Compare a base that is a release with the other side; turned if the other one is A."""
     ids = [rows["material_id"].combine_chunks() for rows in base.batches(columns=["material_id"])]
     kept = pa.chunked_array(ids, pa.string())
     theirs = other.columns if isinstance(other, Snapshot) else other.manifest["columns"]
@@ -157,10 +189,10 @@ def _difference(base: Release, other: Side, tolerance: dict[str, float], turned:
 
     left, other_left = base.ledger(), other.ledger if isinstance(other, Snapshot) else other.ledger()
     if isinstance(other, Snapshot):
-        # A snapshot went through no rule but the first, so what later ones dropped could be read.
+        # A snapshot went through no rule but the first, so what later ones excluded could be read.
         unreadable = pc.equal(left["rule"], "record")
-        dropped = pc.unique(left.filter(pc.invert(unreadable))["material_id"])
-        kept, left = pa.chunked_array([*kept.chunks, dropped]), left.filter(unreadable)
+        readable = pc.unique(left.filter(pc.invert(unreadable))["material_id"])
+        kept, left = pa.chunked_array([*kept.chunks, readable]), left.filter(unreadable)
     sides = [(kept, left), (other_kept, other_left)]
     (kept_a, left_a), (kept_b, left_b) = reversed(sides) if turned else sides
     a, b = (other, base) if turned else (base, other)
@@ -204,7 +236,7 @@ def _changed(
     tolerance: dict[str, float],
     turned: bool,
 ) -> tuple[dict[str, pa.Table], pa.ChunkedArray]:
-    """What differs in the records that both sides keep, and the ids that the other one keeps."""
+    """Find what differs in the records that both sides keep, and the ids that the other one keeps."""
     found: dict[str, list[pa.Table]] = {}
     with tempfile.TemporaryDirectory() as folder:
         other_kept = _sorted_by_group(other, ids, columns, Path(folder))
@@ -264,14 +296,14 @@ def _rows(side: Side, columns: list[str]) -> Iterator[pa.Table]:
 
 
 def _moved(both: pa.ChunkedArray, a: pa.Table, b: pa.Table) -> pa.Table:
-    """Records of both sides that are in another part of a split, or in none of it any more."""
+    """Find records of both sides that are in another part of a split, or in none of it any more."""
     parts = [s["split"].take(pc.index_in(both, value_set=s["material_id"])) for s in (a, b)]
     same = pc.fill_null(pc.equal(*parts), pc.and_(parts[0].is_null(), parts[1].is_null()))
     return pa.table([both, *parts], names=["material_id", "a", "b"]).filter(pc.invert(same))
 
 
 def _built(a: Release, b: Release) -> dict[str, dict[str, Any]]:
-    """Parameters, facts about the source and libraries that are not the same."""
+    """Find parameters, facts about the source and libraries that are not the same."""
     first, second = (
         {**m["parameters"], "source": m["upstream"]["sha256"], **m["libraries"]}
         for m in (a.manifest, b.manifest)
@@ -292,7 +324,7 @@ def _names(a: list[str], b: list[str]) -> dict[str, list[str]]:
 
 
 def _reasons(found: Difference, a: Release, b: Release) -> list[tuple[str, str]]:
-    """What asks for a new version of A's successor, by the rule of `mpclean.release.versioning`."""
+    """List what asks for a new version of A's successor, by the rule of `mpclean.release.versioning`."""
     extended = _extended(found.came["material_id"], a, b)
     came = found.came.num_rows
     reasons = [
@@ -319,7 +351,7 @@ def _reasons(found: Difference, a: Release, b: Release) -> list[tuple[str, str]]
 
 
 def _extended(came: pa.ChunkedArray, a: Release, b: Release) -> list[str]:
-    """The parts of splits of both that had records in A, and into which others came."""
+    """List the parts of splits of both that had records in A, and into which others came."""
     extended = []
     for name in (name for name in a.splits if name in b.splits):
         assigned = b.assigned(name)
@@ -331,14 +363,14 @@ def _extended(came: pa.ChunkedArray, a: Release, b: Release) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """The same with tables as lists of rows, for JSON."""
+    """Turn tables into lists of rows, for JSON."""
     if isinstance(value, pa.Table):
         return value.to_pylist()
     return {name: _plain(entry) for name, entry in value.items()} if isinstance(value, dict) else value
 
 
-def diff_tables(found: Difference) -> list[tuple[list[str], list[list[str]]]]:
-    """Heads and rows of the tables of a difference: what, how many records, and the first of them."""
+def diff_tables(found: Difference) -> list[Table]:
+    """Make the tables of a difference: what, how many records, and the first of them."""
     rows = [_row("came", found.came), _row("went", found.went)]
     rows += [_row(f"moved in {name}", table) for name, table in found.moved.items()]
     for name, table in found.changed.items():
@@ -358,7 +390,7 @@ def _row(what: str, table: pa.Table) -> list[str]:
 
 
 def _example(row: dict[str, Any]) -> str:
-    """A record and what is known of it: ``mp-1 (0.5 -> 0.7)``, ``mp-2 (duplicate)``."""
+    """Tell a record and what is known of it: ``mp-1 (0.5 -> 0.7)``, ``mp-2 (duplicate)``."""
     words = []
     if "a" in row:
         words.append(f"{_text(row['a'])} -> {_text(row['b'])}")

@@ -1,4 +1,4 @@
-"""What differs between the ledgers of two sides: who left, and by which rule."""
+"""What differs between the ledgers of two sides: which records were excluded, and by which rule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_COMPARED = ("material_id", "detail")
 
 
 def fates(ids: pa.ChunkedArray, ledger: pa.Table) -> pa.Table:
-    """By which rule records left, and why; null where the ledger does not know them.
+    """Find by which rule records were excluded, and why; null where the ledger does not know them.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def ledger_difference(
     a, b
         Tables of `mpclean.vocabulary.schema.LEDGER`.
     kept_a, kept_b
-        Ids of the records that did not leave.
+        Ids of the records that were kept.
     tolerance
         By unit, the difference up to which numbers are the same.
 

@@ -48,11 +48,11 @@ class Snapshot:
 
     @property
     def columns(self) -> list[str]:
-        """What is known of its records."""
+        """Name what is known of its records."""
         return PREPARED.names
 
     def batches(self) -> Iterator[pa.Table]:
-        """Its readable records with the `columns`, in their canonical cells."""
+        """Yield its readable records with the `columns`, in their canonical cells."""
         keys = []
         rescue = Rescue(PrepareTask.parts, lost_record, pa.concat_batches)
         for batch in run(_crystals, self._tasks(), self.workers, rescue):
@@ -71,7 +71,9 @@ class Snapshot:
 Side = Release | Snapshot
 
 
-def open_sides(a: str | Path, b: str | Path, workers: int | None = None) -> tuple[Side, Side]:
+def open_sides(
+    a: Release | str | Path, b: Release | str | Path, workers: int | None = None
+) -> tuple[Side, Side]:
     """Open both sides of a comparison.
 
     Parameters
@@ -87,15 +89,21 @@ def open_sides(a: str | Path, b: str | Path, workers: int | None = None) -> tupl
     UserError
         If a side cannot be opened, none is a release, or the files of one are not those of its manifest.
     """
-    releases = {path: open_release(path) for path in (a, b) if (Path(path) / MANIFEST).is_file()}
-    for release in releases.values():
+    sides = [
+        open_release(side) if isinstance(side, Release) or (Path(side) / MANIFEST).is_file() else side
+        for side in (a, b)
+    ]
+    releases = [side for side in sides if isinstance(side, Release)]
+    for release in releases:
         release.require_intact()
     if not releases:
         raise UserError(
             f"neither {a} nor {b} is a release; build one of them first: mpclean build --source {a} --out DIR"
         )
-    (parameters, *_) = (release.manifest["parameters"] for release in releases.values())
-    first, second = (releases.get(path) or _snapshot(path, parameters, workers) for path in (a, b))
+    parameters = releases[0].manifest["parameters"]
+    first, second = (
+        side if isinstance(side, Release) else _snapshot(side, parameters, workers) for side in sides
+    )
     return first, second
 
 
@@ -108,7 +116,7 @@ def _snapshot(path: str | Path, parameters: dict[str, Any], workers: int | None)
 
 
 def facts(side: Side) -> dict[str, Any]:
-    """What tells a side from another."""
+    """Give what tells a side from another."""
     if isinstance(side, Snapshot):
         return {"snapshot": side.origin, "sha256": side.source.identity.sha256}
     return {
@@ -119,7 +127,7 @@ def facts(side: Side) -> dict[str, Any]:
 
 
 def _crystals(task: PrepareTask) -> pa.RecordBatch:
-    """What `prepare` makes of a batch of documents, in the canonical cells of a release."""
+    """Give what `prepare` makes of a batch of documents, in the canonical cells of a release."""
     batch = prepare(task)
     rows = batch.select([*CRYSTAL, "bravais_lattice"]).to_pylist()
     cells = [

@@ -53,13 +53,13 @@ SECTIONS = (
 _NEEDS = ("jinja2", "matplotlib")
 
 
-def report(path: str | Path, out: str | Path | None = None, workers: int | None = None) -> Path:
+def report(release: Release | str | Path, out: str | Path | None = None, workers: int | None = None) -> Path:
     """Make the report of a release; the command ``mpclean report``.
 
     Parameters
     ----------
-    path
-        Folder of the release.
+    release
+        The release, or its folder.
     out
         Folder to make. By default the folder ``report`` of the release, whose manifest then lists
         the files with their hashes; one that is there is replaced. The content hash stays.
@@ -68,14 +68,20 @@ def report(path: str | Path, out: str | Path | None = None, workers: int | None 
 
     Returns
     -------
-    The page.
+    The page, ``index.html``, which needs no other file and no network; figures lie beside it as PNG.
 
     Raises
     ------
     UserError
         If the release cannot be read, a package is missing, or `out` is there already; nothing is
         written then.
+
+    Examples
+    --------
+    >>> mpclean.report("releases/demo", out="page")  # doctest: +SKIP
+    PosixPath('page/index.html')
     """
+    path = release.path if isinstance(release, Release) else Path(release)
     if any(find_spec(name) is None for name in _NEEDS):
         raise UserError("mpclean report needs matplotlib and Jinja2: pip install 'mpclean[report]'")
     if out is None:
@@ -83,12 +89,12 @@ def report(path: str | Path, out: str | Path | None = None, workers: int | None 
             files = amendment.release.manifest["files"]
             amendment.removed.update(name for name in files if name.startswith(f"{REPORT}/"))
             _write(amendment.release, amendment.folder / REPORT, workers)
-        return Path(path) / REPORT / "index.html"
-    release = open_release(path)  # refuses a wrong path before anything is made beside the other
+        return path / REPORT / "index.html"
+    opened = open_release(release)  # refuses a wrong path before anything is made beside the other
     with staging_folder(Path(out)) as staging:
         if Path(out).exists():
             raise UserError(f"{out} exists already; choose another --out")
-        _write(release, staging / REPORT, workers)
+        _write(opened, staging / REPORT, workers)
         move_into_place(staging / REPORT, Path(out))
     return Path(out) / "index.html"
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mpclean.crystal.similarity.levels import LEVELS
-from mpclean.inspection.audit import Audit, audit_tables, provenance_tables
+from mpclean.inspection.audit import Audit
+from mpclean.inspection.audit.tables import label_table, leakage_table, mixture_table
 from mpclean.inspection.report.base import Block, Context, Plot, Table, Text, fold_splits
 from mpclean.inspection.report.style import PANEL, SEQUENTIAL, axes, short
 
@@ -16,7 +17,7 @@ def blocks(context: Context) -> Iterator[Block]:
     """Yield how much of test is similar to train, by split and level, as a picture and a table."""
     found = context.audit
     yield _heat_map(found)
-    (head, rows), _ = audit_tables(found)
+    head, rows = leakage_table(found)
     for some, folded in fold_splits(rows, len(found.leakage)):
         yield Table(
             "Records of one part of a split that have a similar record in another one, by level of "
@@ -32,14 +33,14 @@ def blocks(context: Context) -> Iterator[Block]:
 
 def labels(context: Context) -> Iterator[Block]:
     """Yield suspicious labels, and energies of several kinds."""
-    _, (head, rows) = audit_tables(context.audit)
+    head, rows = label_table(context.audit)
     yield Table(
         "Checks of the labels: each names records to look at, and excludes none.",
         head,
         rows,
         words=("suspicious", "such as"),
     )
-    (head, rows), _ = provenance_tables(context.audit)
+    head, rows = mixture_table(context.audit)
     if rows:
         yield Table(
             "Formation energies of several kinds in one release, which may not be comparable.",

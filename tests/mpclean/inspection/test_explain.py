@@ -136,13 +136,15 @@ def test_a_record_that_was_replaced(rock_salt, write_lines, tmp_path):
     # Its crystal is one of the few that the release keeps of those that left.
     assert life.symmetry["prototype"] == "AB_cF8_225_a_b"
     assert life.symmetry["nsites"] == 2
-    assert verdicts(life) == dict(zip(RULES, ["passed", "left here", *["never reached"] * 3], strict=True))
+    assert verdicts(life) == dict(
+        zip(RULES, ["passed", "excluded here", *["never reached"] * 3], strict=True)
+    )
     assert life.verdicts[1]["reason"] == "same formula and space group as a record of lower energy"
     assert life.verdicts[1]["detail"] == "Mg1 Se1, space group 225"
     assert life.replaced_by["material_id"] == "mp-3"
     assert life.replaced_by["energy_difference"] == pytest.approx(0.25)
     assert life.replaced_by["structures_match"] is True
-    assert life.replaced_by["left_later"] is None
+    assert life.replaced_by["excluded_later"] is None
     assert life.splits == {"random": None}
     kept = explain(release, "mp-3")
     assert [(other["material_id"], pytest.approx(other["energy_difference"])) for other in kept.replaced] == [
@@ -164,7 +166,7 @@ def test_namesakes(release):
     assert [row["reason"] for row in unreadable.namesakes] == ["no structure"]
     lost = explain(release, "mp-6")
     assert not lost.kept
-    assert verdicts(lost) == dict(zip(RULES, ["left here", *["never reached"] * 4], strict=True))
+    assert verdicts(lost) == dict(zip(RULES, ["excluded here", *["never reached"] * 4], strict=True))
     assert lost.verdicts[0]["reason"] == "structure is malformed"
     assert lost.symmetry is None
     assert [row["reason"] for row in lost.namesakes] == ["no structure"]
@@ -178,7 +180,7 @@ def test_every_rule(demo_release):
     for rule, row in ledger.items():
         life = explain(demo_release, row["material_id"])
         place = stages.index(rule)
-        expected = ["passed"] * place + ["left here"] + ["never reached"] * (len(stages) - place - 1)
+        expected = ["passed"] * place + ["excluded here"] + ["never reached"] * (len(stages) - place - 1)
         assert list(verdicts(life).values()) == expected
         assert life.verdicts[place]["reason"] == row["reason"]
         assert life.verdicts[place]["detail"] == row["detail"]
@@ -187,7 +189,7 @@ def test_every_rule(demo_release):
         assert ("\nsymmetry\n" in text) == (life.symmetry is not None)
 
 
-def test_replaced_by_one_that_left_later(structure_dict, write_lines, tmp_path):
+def test_replaced_by_one_that_excluded_later(structure_dict, write_lines, tmp_path):
     """Of two equal layers one leaves for the other, which leaves as a layer."""
     graphene = structure_dict(
         [[2.46, 0, 0], [-1.23, 2.1304, 0], [0, 0, 15]], "CC", [(0, 0, 0.5), (1 / 3, 2 / 3, 0.5)]
@@ -201,10 +203,12 @@ def test_replaced_by_one_that_left_later(structure_dict, write_lines, tmp_path):
         source=write_lines(tmp_path / "d.jsonl", documents), out=tmp_path / "r", workers=1
     )
     life = explain(release, "b")
-    assert life.replaced_by["left_later"] == {
+    assert life.replaced_by["excluded_later"] == {
         "rule": "dimensionality", "reason": "not three-dimensional", "detail": "dimensionality 2",
     }  # fmt: skip
-    assert "which left later, dimensionality, not three-dimensional, dimensionality 2" in describe(life)
+    assert "which was excluded later, dimensionality, not three-dimensional, dimensionality 2" in describe(
+        life
+    )
 
 
 def test_published_list(published_salts, snapshot, tmp_path):
@@ -212,7 +216,7 @@ def test_published_list(published_salts, snapshot, tmp_path):
     assert explain(release, "mp-3").listed == "train"
     left = explain(release, "mp-1")
     assert left.listed is None
-    assert verdicts(left)["split"] == "left here"
+    assert verdicts(left)["split"] == "excluded here"
     assert left.verdicts[-1]["rule"] == "split"
 
 

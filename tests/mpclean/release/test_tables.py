@@ -148,3 +148,26 @@ def test_table_of_merges():
 @pytest.mark.parametrize("entry", [{}, {"duplicates": None}])
 def test_no_merges_no_table(entry):
     assert merge_rows(MANIFEST | entry)[1] == []
+
+
+def test_a_table_folds_to_the_terminal():
+    head = ["split", "equal in", "kept apart", "validation to train", "test to train", "test to validation"]
+    row = ["chemical-system", "structure (StructureMatcher)", "yes", *["1,234 (54.5%)"] * 3]
+    wide, narrow = (render((head, [row]), width=width) for width in (200, 80))
+    assert len(wide.splitlines()) == 3
+    assert max(map(len, narrow.splitlines())) <= 80
+    # Folded between words: no id and no number is broken.
+    words = {word for line in narrow.splitlines() for word in line.split()}
+    assert {word for cell in (*head, *row) for word in cell.split()} <= words
+
+
+def test_only_a_long_word_is_broken():
+    digest = "0123456789abcdef" * 4
+    text = render((["file", "sha256"], [["a" * 30 + ".parquet", digest]]), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "".join(line.split()[-1] for line in text.splitlines()[2:]) == digest
+
+
+def test_markdown_is_not_folded():
+    text = render((["what", "value"], [["x", "word " * 60]]), "github")
+    assert len(text.splitlines()) == 3

@@ -122,7 +122,7 @@ def test_tables_say_what_the_manifest_says(page, reported):
     merges = merge_rows(reported.manifest)[1]
     assert any(title == "distinct phases" for title, *_ in merges)
     for row in (*funnel_rows(reported.manifest)[1], *merges):
-        assert "\n".join(row).rstrip() in text
+        assert "".join(row) in text.replace("\n", "")  # a formula's numbers are pieces of their own
     assert merge_note(reported.manifest) in text
     assert text.count(reported.content_hash) == 2
     assert reported.manifest["upstream"]["licence"] in text
