@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from mpclean.crystal.similarity.levels import LEVELS
@@ -15,28 +16,31 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def leakage_table(found: Audit, clean: bool = True) -> Table:
-    """Make the table of leakage: a row for every split and level.
-
-    Parameters
-    ----------
-    found
-        The audit.
-    clean
-        Whether rows of zeros are in it; `clean_notes` tells them in fewer words.
-    """
+def leakage_table(found: Audit) -> Table:
+    """Make the table of leakage: a row for every split and level, and whether the split keeps them apart."""
+    head = ["split", "equal in", "kept apart", *(f"{part} to {other}" for part, other in PAIRS.values())]
     rows = [
-        [split, LEVELS[level].title, "yes" if level in found.keeps_apart[split] else "", *map(_share, parts)]
+        [
+            split,
+            LEVELS[level].title,
+            "yes" if level in found.keeps_apart[split] else "",
+            *map(_share, pairs.values()),
+        ]
         for split, levels in found.leakage.items()
-        for level, parts in ((level, pairs.values()) for level, pairs in levels.items())
-        if clean or any(counts["leaking"] for counts in parts)
+        for level, pairs in levels.items()
     ]
-    return [
-        "split",
-        "equal in",
-        "kept apart",
-        *(f"{part} to {other}" for part, other in PAIRS.values()),
-    ], rows
+    return head, rows
+
+
+def leaking_table(found: Audit) -> Table:
+    """Make the table of what leaks: the rows of `leakage_table` that are not all zeros.
+
+    A promise is not told here: one that is broken is an error of its own (`Audit.broken`).
+    """
+    head, rows = leakage_table(found)
+    counts = (pairs.values() for levels in found.leakage.values() for pairs in levels.values())
+    leaking = [any(pair["leaking"] for pair in pairs) for pairs in counts]
+    return head[:2] + head[3:], [row[:2] + row[3:] for row in compress(rows, leaking)]
 
 
 def clean_notes(found: Audit) -> list[str]:
@@ -82,7 +86,7 @@ def licence_table(found: Audit) -> Table:
 def tables(found: Audit) -> list[Table]:
     """Make all tables of an audit that have rows, without rows of zeros."""
     every = (
-        leakage_table(found, clean=False),
+        leaking_table(found),
         label_table(found, clean=False),
         mixture_table(found),
         licence_table(found),

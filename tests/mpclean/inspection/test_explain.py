@@ -230,7 +230,7 @@ def test_either_form_of_an_id(release, name):
 )
 def test_unknown(release, name, similar):
     with pytest.raises(
-        UserError, match=f"no record '{name}', kept or left; similar are (mp-[0-9]+, )*{similar}(,|$)"
+        UserError, match=f"no record '{name}', kept or excluded; similar are (mp-[0-9]+, )*{similar}(,|$)"
     ) as caught:
         explain(release, name)
     assert "\n" not in str(caught.value)
