@@ -18,6 +18,7 @@ from mpclean.sources.lemat import is_lemat, open_lemat
 from mpclean.sources.mp_snapshot import is_snapshot, open_snapshot
 from mpclean.sources.perov5 import is_perov5, open_perov5
 from mpclean.sources.records import open_records
+from mpclean.sources.structure_files import is_structures, open_structures
 from mpclean.vocabulary.checks import require
 from mpclean.vocabulary.schema import SPLIT
 
@@ -81,6 +82,7 @@ SOURCES: dict[str, Kind] = {
         name_options=("hull", "bulk", "version", "drift", "limit"),
     ),
     "cgcnn": Kind(open_cgcnn, is_cgcnn),
+    "structures": Kind(open_structures, is_structures),
     "ase": Kind(open_ase, is_ase),
     "lemat": Kind(open_lemat, is_lemat, options=("functional",)),
     "entries": Kind(open_entries, is_entries, options=("functional",)),

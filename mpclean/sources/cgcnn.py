@@ -1,31 +1,51 @@
-"""A folder in the format of CGCNN: a table of ids and values, and a CIF file of every id.
+"""A folder in the format of CGCNN: a table of ids and values, and a structure file of every id.
 
-`id_prop.csv` has lines ``id,value`` and no header, and beside it lies `id.cif` (Xie & Grossman
-2018, doi 10.1103/PhysRevLett.120.145301). The format says neither what the values are nor their
-unit, so they become the column ``id_prop``, which claims neither.
+`id_prop.csv` has lines ``id,value``, and beside it lies `id.cif` (Xie & Grossman 2018,
+doi 10.1103/PhysRevLett.120.145301). The format has no header, and so says neither what the values are nor
+their unit: they become the column ``id_prop``, which claims neither. People add a header, which then names
+the column (``id,bulk_modulus (GPa)``), further columns, names of files in the place of ids, semicolons.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
-from mpclean.crystal.reading import written_in
 from mpclean.errors import UserError
-from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.sources.base import UNKNOWN, Identity, Source, batched_documents
 from mpclean.sources.files import files_sha256, find_files
+from mpclean.sources.label_tables import column_label, header_label
+from mpclean.sources.structure_files import structure_documents, structure_files, structure_id
+from mpclean.sources.text_tables import TextTable, is_number, read_csv
+from mpclean.vocabulary.labels import Label
+from mpclean.vocabulary.schema import COLUMNS
 
 #: The table of a folder.
 TABLE = "id_prop.csv"
 
-#: Why records are left out, in the words of the ledger.
-NO_FILE = "no CIF file of this id"
+#: Column of values without a name.
+UNNAMED = "id_prop"
+
+# Headers that say no more than that it is a value.
+_NO_NAMES = ("value", "values", "target", "property", "prop", "y", UNNAMED)
+
+#: Why records are excluded, in the words of the ledger.
+NO_FILE = "no structure file of this id"
 NO_LINE = f"no line in {TABLE}"
 
 _Document = tuple[str, bytes | None, str | None]
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of a table: the names of its values, those that are a person's own, and the cells."""
+
+    names: tuple[str, ...]
+    labels: tuple[Label, ...]
+    rows: list[tuple[int, list[str | None]]]
 
 
 def is_cgcnn(path: Path) -> bool:
@@ -34,79 +54,79 @@ def is_cgcnn(path: Path) -> bool:
 
 
 def open_cgcnn(folder: Path) -> Source:
-    """Open a folder of CIF files with their table.
+    """Open a folder of structure files with their table.
 
-    Its records are the lines of the table, then the CIF files that it does not name. A file of several
-    blocks is a record for each, ``id:block``, without the value. Other files are not read,
-    `atom_init.json` among them.
+    Its records are the lines of the table, then the files that it does not name. A file of several crystals
+    is a record for each, ``id:block``, without the value. Other files are not read, `atom_init.json` among
+    them.
 
     Parameters
     ----------
     folder
-        Holds `id_prop.csv` and the CIF files.
+        Holds `id_prop.csv` and the structure files.
 
     Raises
     ------
     UserError
-        If the table is missing, empty or no text, or there is no CIF file.
+        If the table is missing, empty or no text, its header is no label, or there is no structure file.
     """
     if not is_cgcnn(folder):
         raise UserError(f"{folder}: no {TABLE}, which a folder in the format of CGCNN has")
     (table,) = find_files(folder / TABLE, (".csv",))
-    structures = {path.stem: path for path in sorted(folder.glob("*.cif"))}
+    structures = structure_files(folder)
     if not structures:
-        raise UserError(f"{folder}: no CIF file; put the file id.cif of every id beside {TABLE}")
-    lines = _lines(table)
+        raise UserError(f"{folder}: no structure file; put the file id.cif of every id beside {TABLE}")
+    lines = _named(read_csv(table), str(table))
     return Source(
         identity=Identity(
             name="cgcnn",
             database_version=None,
             sha256=files_sha256([table, *structures.values()]),
-            licence="unknown",
-            citation="unknown: the format states no origin",
+            licence=UNKNOWN,
+            citation=UNKNOWN,
         ),
-        batches=lambda: batched_documents(_documents(lines, structures)),
+        batches=lambda: batched_documents(_documents(lines, structures, folder)),
+        labels=lines.labels,
     )
 
 
-def _lines(table: Path) -> list[tuple[int, list[str]]]:
-    """Read the lines that are not blank, with their numbers."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{table}: not a table of id,value ({error}); export it as CSV in UTF-8") from error
+def _named(table: TextTable, origin: str) -> _Lines:
+    """Find out what the columns of a table are."""
+    if table.header is None:
+        return _Lines((UNNAMED,), (), table.rows)
+    names: list[str] = []
+    labels: list[Label] = []
+    for place, head in enumerate(table.header[1:], start=1):
+        cells = [cells[place] or "" for _, cells in table.rows if len(cells) > place]
+        numeric = sum(map(is_number, cells)) * 2 > len(cells)  # else words, such as formulas
+        if not numeric or (len(table.header) == 2 and header_label(head)[0].lower() in _NO_NAMES):
+            names.append(head if not numeric else UNNAMED)
+            continue
+        label = column_label(head, origin=origin)
+        names.append(label.name)
+        if label.name not in COLUMNS:
+            labels.append(label)
+    return _Lines(tuple(names), tuple(labels), table.rows)
 
 
-def _documents(lines: list[tuple[int, list[str]]], structures: dict[str, Path]) -> Iterator[_Document]:
+def _documents(lines: _Lines, structures: dict[str, Path], folder: Path) -> Iterator[_Document]:
     named = set()
-    for number, row in lines:
+    expected = ",".join(("id", *("value" if name == UNNAMED else name for name in lines.names)))
+    for number, cells in lines.rows:
         place = f"{TABLE}, line {number}"
-        named.add(row[0])
-        if len(row) != 2:
-            yield place, None, f"{len(row)} columns where id,value was expected"
-        elif (path := structures.get(row[0])) is None:
-            yield place, orjson.dumps({"material_id": row[0], "id_prop": row[1]}), NO_FILE
+        material_id = cells[0] or ""
+        if material_id not in structures:  # some name the file
+            material_id = structure_id(folder / material_id, folder) if material_id else ""
+        if len(cells) != len(lines.names) + 1:
+            named.add(material_id)
+            yield place, None, f"{len(cells)} columns where {expected} was expected"
+            continue
+        labels = dict(zip(lines.names, cells[1:], strict=True))
+        if (path := structures.get(material_id)) is None:
+            yield place, orjson.dumps({"material_id": cells[0], **labels}), NO_FILE
         else:
-            yield from _crystals(f"{place}, {path.name}", path, row[0], row[1])
+            named.add(material_id)
+            yield from structure_documents(f"{place}, {path.name}", path, material_id, labels)
     for material_id, path in structures.items():
         if material_id not in named:
             yield path.name, orjson.dumps({"material_id": material_id}), NO_LINE
-
-
-def _crystals(place: str, path: Path, material_id: str, value: str) -> Iterator[_Document]:
-    """Yield the documents of a file: one, or one for each block, ``id:block``."""
-    written = written_in(path)
-    for one in written:
-        document = {"material_id": material_id + one.suffix, "structure": one.structure}
-        where = f"{place}, {one.place}".removesuffix(", ")
-        if one.problem is not None:
-            yield f"{where}: {one.problem.detail}", orjson.dumps(document), one.problem.reason
-            continue
-        if len(written) == 1:
-            document["id_prop"] = value
-        else:  # which of them the value is of, nobody knows
-            many = f"its file has {len(written)} crystals"
-            document["note"] = f"value {value} of {material_id} not used: {many}"
-        yield where, orjson.dumps(document), None

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,11 @@ def read_csv(path: Path) -> TextTable:
 
 
 def _delimiter(text: str) -> str:
-    """Find what separates cells: what makes the first lines equally many cells, more than one."""
+    """Find what separates cells: what cuts most of the first lines."""
     for delimiter in _DELIMITERS:
-        counts = set()
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for cells, _ in zip((cells for cells in reader if cells), range(20), strict=False):
-            counts.add(len(cells))
-        if min(counts, default=1) > 1:
+        cut = [len(cells) > 1 for cells in islice((cells for cells in reader if cells), 20)]
+        if sum(cut) * 2 > len(cut):
             return delimiter
     return ","
 

@@ -374,7 +374,7 @@ def diff_tables(found: Difference) -> list[Table]:
     rows = [_row("came", found.came), _row("went", found.went)]
     rows += [_row(f"moved in {name}", table) for name, table in found.moved.items()]
     for name, table in found.changed.items():
-        unit = {"structure": "A", "bonds": "A"}.get(name) or COLUMNS[name].unit
+        unit = {"structure": "A", "bonds": "A"}.get(name) or (COLUMNS[name].unit if name in COLUMNS else "")
         rows.append(_row(f"changed {name}" + (f" ({unit})" if unit else ""), table))
     rows += [_row("came into the ledger", found.ledger_came), _row("went from the ledger", found.ledger_went)]
     rows += [_row(f"changed {name} in the ledger", table) for name, table in found.ledger_changed.items()]

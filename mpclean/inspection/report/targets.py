@@ -13,7 +13,7 @@ from mpclean.inspection.report.base import Block, Context, Plot, Table, fold_spl
 from mpclean.inspection.report.style import PART_STYLES, axes
 from mpclean.release import Release
 from mpclean.release.tables import described, target_rows
-from mpclean.vocabulary.schema import COLUMNS, PARTS, SOURCE_LABELS, TARGETS
+from mpclean.vocabulary.schema import COLUMNS, PARTS
 
 #: Bins of a histogram.
 BINS = 40
@@ -29,7 +29,7 @@ def blocks(context: Context) -> Iterator[Block]:
     """Yield a histogram of every target, and the tables of targets and of what each split makes of them."""
     release = context.release
     statistics = release.manifest["statistics"]
-    names = [name for name in (*TARGETS, *SOURCE_LABELS) if name in statistics]
+    names = [name for name in (label.name for label in release.labels) if name in statistics]
     for name in names:
         yield _histogram(release, name)
     head, rows = target_rows(release.manifest)

@@ -22,7 +22,6 @@ from mpclean.release.export.cgcnn import write_cgcnn
 from mpclean.release.export.json_files import write_jsonl, write_matbench
 from mpclean.release.export.structure_files import write_cif, write_poscar
 from mpclean.release.reader import Release
-from mpclean.vocabulary.schema import SOURCE_LABELS, TARGETS
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _check(release: Release, name: str, out: Path, config: str | None, target: s
         raise UserError(f"{out}: --format {name} writes one file; give --out NAME{chosen.ending}")
     if not chosen.needs_target and target is not None:
         raise UserError(f"--format {name} holds every label; leave --target {target} out")
-    labels = [column for column in columns if column in (*TARGETS, *SOURCE_LABELS)]
+    labels = [column for column in columns if column in {label.name for label in release.labels}]
     if chosen.needs_target and target not in labels:
         raise UserError(f"--format {name} needs --target, one of {', '.join(labels)}")
 

@@ -1,5 +1,7 @@
 """Folders in the format of CGCNN, whole and damaged."""
 
+import gzip
+
 import pytest
 
 from mpclean.crystal.crystal import Crystal
@@ -109,9 +111,9 @@ def test_identity_follows_table_and_files(folder):
     [
         (lambda f: (f / "id_prop.csv").unlink(), r"no id_prop\.csv"),
         (lambda f: (f / "id_prop.csv").write_bytes(b""), r"id_prop\.csv: the file is empty"),
-        (lambda f: (f / "id_prop.csv").write_bytes(b"a,\xff"), r"id_prop\.csv: not a table of id,value"),
-        (lambda f: (f / "id_prop.csv").write_bytes(b'"a,1'), r"id_prop\.csv: not a table of id,value"),
-        (lambda f: [p.unlink() for p in f.glob("*.cif")], r"no CIF file; put the file id\.cif"),
+        (lambda f: (f / "id_prop.csv").write_bytes(b"a,\xff"), r"id_prop\.csv: neither UTF-8"),
+        (lambda f: (f / "id_prop.csv").write_bytes(b'"a,1'), r"id_prop\.csv: not a table of text"),
+        (lambda f: [p.unlink() for p in f.glob("*.cif")], r"no structure file; put the file id\.cif"),
     ],
 )
 def test_bad_folder(folder, change, says):
@@ -135,5 +137,51 @@ def test_every_block_of_a_file_is_a_record(folder):
     assert [row["material_id"] for row in rows] == ["salt-1:first", "salt-1:second", "salt-0", "salt-2"]
     assert [row["reason"] for row in rows] == [None, "structure is malformed", None, None]
     assert rows[0]["id_prop"] is None
-    assert rows[0]["note"] == "value -1.5 of salt-1 not used: its file has 2 crystals"
+    assert rows[0]["note"] == "id_prop -1.5 of salt-1 not used: its file has 2 crystals"
     assert rows[1]["detail"] == "id_prop.csv, line 1, salt-1.cif, block second: CIF: no _cell_length_a"
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "unit"),
+    [
+        ("id,bulk_modulus (GPa)\nsalt-0,1.5\nsalt-1,2\n", "bulk_modulus", "GPa"),
+        ("id;bulk_modulus [GPa]\nsalt-0;1.5\nsalt-1;2\n", "bulk_modulus", "GPa"),
+        ("id\tbulk_modulus:GPa\nsalt-0\t1.5\nsalt-1\t2\n", "bulk_modulus", "GPa"),
+        ("cif_id,poisson\nsalt-0.cif,1.5\nsalt-1.CIF,2\n", "poisson", ""),
+        ("id,formula,k\nsalt-0,MgO,1.5\nsalt-1,MgS,2\n", "k", ""),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_header_names_its_column(folder, table, column, unit, encoding):
+    (folder / "id_prop.csv").write_bytes(table.encode(encoding))
+    source = open_cgcnn(folder)
+    assert [(label.name, label.unit) for label in source.labels] == [(column, unit)]
+    rows = [row for batch in source.batches() for row in read_documents(batch, [column]).to_pylist()]
+    assert [(row["material_id"], row["own_labels"]) for row in rows[:2]] == [
+        ("salt-0", [(column, 1.5)]),
+        ("salt-1", [(column, 2.0)]),
+    ]
+    assert rows[2]["reason"] == NO_LINE
+
+
+def test_a_header_that_the_schema_knows(folder):
+    (folder / "id_prop.csv").write_text("id,band_gap (eV)\nsalt-0,1.5\n")
+    assert open_cgcnn(folder).labels == ()
+    assert read(folder)[0]["band_gap"] == 1.5
+    (folder / "id_prop.csv").write_text("id,band_gap (meV)\nsalt-0,1.5\n")
+    with pytest.raises(UserError, match="is in meV, and band_gap in eV"):
+        open_cgcnn(folder)
+
+
+def test_a_header_that_says_nothing(folder):
+    (folder / "id_prop.csv").write_text("id,target\nsalt-0,1.5\n")
+    assert open_cgcnn(folder).labels == ()
+    assert read(folder)[0]["id_prop"] == 1.5
+
+
+def test_packed_files_and_endings_in_capitals(folder):
+    (folder / "salt-0.cif").rename(folder / "salt-0.CIF")
+    path = folder / "salt-1.cif"
+    (folder / "salt-1.cif.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert [row["reason"] for row in read(folder)] == [None] * 3
