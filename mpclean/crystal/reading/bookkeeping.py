@@ -31,6 +31,9 @@ FORMULA_TOLERANCE = 0.01
 VOLUME_TOLERANCE = 0.005
 DENSITY_TOLERANCE = 0.02
 
+#: Elements whose reduced formula is a molecule of two atoms to pymatgen.
+DIATOMIC = frozenset(("H", "N", "O", "F", "Cl"))
+
 _FORMULA = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 
@@ -46,7 +49,7 @@ def parse_formula(text: str) -> dict[str, float]:
         from pymatgen.core import Composition
 
         try:
-            return {species.name: float(number) for species, number in Composition(text).items()}
+            return {str(species.name): float(number) for species, number in Composition(text).items()}
         except ValueError as error:
             raise RecordError(DISAGREES, f"it says {text!r}, which is no formula ({error})") from error
     counts: dict[str, float] = {}
@@ -92,8 +95,9 @@ def require_formula(
             raise RecordError(DISAGREES, f"it says {said}, its sites are {cell}")
     if formula_units is None:
         return
-    # Some programs state the formula of the whole cell, and Z of the reduced one.
-    whole = abs(times - 1.0) <= FORMULA_TOLERANCE and gcd(*found.values()) == formula_units
+    # pymatgen states the formula of the whole cell, and Z of the reduced one, which for gases is a molecule.
+    units = gcd(*found.values()) / (2 if len(found) == 1 and DIATOMIC.issuperset(found) else 1)
+    whole = abs(times - 1.0) <= FORMULA_TOLERANCE and units == formula_units
     if not whole and abs(times - formula_units) > FORMULA_TOLERANCE * formula_units:
         raise RecordError(
             DISAGREES,
