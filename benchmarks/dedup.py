@@ -25,6 +25,7 @@ from mpclean.inspection.audit import audit
 from mpclean.pipeline.passes import Passes
 from mpclean.pipeline.plan import RADIUS_CUTOFF
 from mpclean.pipeline.steps import Bonds
+from mpclean.release.manifest import Duplicates
 from mpclean.release.tables import merge_statistics
 from mpclean.rules.duplicate import Dedup, Duplicate
 from mpclean.rules.record import Record
@@ -68,7 +69,7 @@ def main() -> None:
         with clock(seconds, "comparison"):
             keys = passes.match(keys)
     found = merge_statistics((how, Duplicate(how).apply(keys)[1]) for how in get_args(Dedup))
-    if found != release.manifest.get("duplicates", found):
+    if release.manifest.duplicates != Duplicates.model_validate(found):
         raise SystemExit("the verdicts are not those of the release: build it with this code")
     with clock(seconds, "audit"):
         audit(release, WORKERS)

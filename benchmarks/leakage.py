@@ -42,9 +42,9 @@ def main() -> None:
         begin = time.perf_counter()
         found = audit(release)
         seconds["audit"] = time.perf_counter() - begin
-    own = release.manifest["split"]["strategy"]
-    sizes = {own: release.manifest["splits"]} | {
-        name: entry["splits"] for name, entry in release.manifest["more_splits"].items()
+    own = release.manifest.split.strategy
+    sizes = {own: release.manifest.splits} | {
+        name: entry.splits for name, entry in release.manifest.more_splits.items()
     }
     rows = [
         [

@@ -125,7 +125,7 @@ def kills(folder: Path, n: int, seed: int) -> list[Check]:
         shutil.rmtree(out.parent)
         if hits == n:
             break
-    records = open_release(whole).manifest["stages"][0]["left"]
+    records = open_release(whole).manifest.stages[0].left
     done = f"SIGKILL at {n} random moments of a live build of {records:,} records, and the same command again"
     found = (
         f"{same} of {hits} releases byte-identical; {with_batches} had finished batches, {n_batches} in all, "
@@ -153,7 +153,7 @@ def hostile_records(folder: Path, n: int, seed: int) -> list[Check]:
 
 def damaged(release: Release, random: Random) -> tuple[str, str]:
     """Change one file of a release; its name, and what was done."""
-    name = random.choice(sorted([*release.manifest["files"], "manifest.json"]))
+    name = random.choice(sorted([*release.manifest.files, "manifest.json"]))
     path, kind = release.path / name, random.choice(("byte", "byte", "byte", "truncation", "removal"))
     content = bytearray(path.read_bytes())
     if kind == "removal":

@@ -145,13 +145,13 @@ def one(n: int, workers: int) -> None:
         begin = time.perf_counter()
         release = pipeline.build(source="generated", out=Path(folder) / "generated", workers=workers)
         seconds = time.perf_counter() - begin
-        size = sum(entry["bytes"] for entry in release.manifest["files"].values())
+        size = sum(entry.bytes for entry in release.manifest.files.values())
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(
         json.dumps(
             {
                 "records": n,
-                "kept": sum(release.manifest["splits"].values()),
+                "kept": sum(release.manifest.splits.values()),
                 "seconds": seconds,
                 "coordinator_cpu": own.ru_utime + own.ru_stime,
                 "worker_cpu": children.ru_utime + children.ru_stime,

@@ -62,7 +62,7 @@ def measure(records: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         release = mpclean.build(source=records, out=Path(folder) / "release", workers=1)
     total = time.process_time() - begin
-    print(json.dumps({"hash": release.manifest["content_hash"], "stages": spent, "total": total}))
+    print(json.dumps({"hash": release.manifest.content_hash, "stages": spent, "total": total}))
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def main() -> None:
         "`paper`, float32, batches of 128. Outside the model: the share of the trainer's epoch that is not "
         "forward, loss and backward, so gathering batches, AdamW and all that the trainer adds. Over a bare "
         f"loop: the trainer's epoch beside one of the same steps and nothing else, median of {TURNS} turns. "
-        f"The release {release.manifest['name']} is verified byte for byte in {verified - began:.1f} s, and "
+        f"The release {release.manifest.name} is verified byte for byte in {verified - began:.1f} s, and "
         f"its {n_rows:,} training rows become tensors in {loaded - verified:.1f} s more.",
         cases=found,
         loading={"verify_seconds": verified - began, "load_seconds": loaded - verified, "rows": n_rows},

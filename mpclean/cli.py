@@ -139,11 +139,11 @@ def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...]
         click.echo(render(rows(release.manifest)) + "\n")
     if (merges := merge_rows(release.manifest))[1]:
         click.echo("\n".join((render(merges), merge_note(release.manifest), "")))
-    if release.manifest["replay"]:
+    if release.manifest.replay:
         click.echo("\n".join((render(replay_rows(release.manifest)), *replay_notes(release.manifest), "")))
     if sentence := coverage(release.manifest):
         click.echo(sentence + "\n")
-    for line in release.manifest["label_notes"]:
+    for line in release.manifest.label_notes:
         click.echo(printable(line))
     click.echo(f"content hash {release.content_hash}")
     click.echo(str(release.path))
@@ -184,7 +184,7 @@ def verify(release: str) -> None:
             "release again"
         )
     click.echo(
-        f"{release}: {len(opened.manifest['files']) + 1} files intact, content hash {opened.content_hash}"
+        f"{release}: {len(opened.manifest.files) + 1} files intact, content hash {opened.content_hash}"
     )
 
 
@@ -425,7 +425,7 @@ def pull(repo: str, revision: str, out: str | None, force: bool) -> None:
 
     release = pull(repo, revision, out, force)
     click.echo(
-        f"{repo} {revision}: {len(release.manifest['files']) + 1} files intact, "
+        f"{repo} {revision}: {len(release.manifest.files) + 1} files intact, "
         f"content hash {release.content_hash}"
     )
     click.echo(str(release.path))

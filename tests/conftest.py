@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -64,14 +65,14 @@ def predictor():
 @pytest.fixture
 def reseal():
     """Let a release whose files a test has changed be what its manifest says again."""
-    from mpclean.release.manifest import dump_manifest, load_manifest
+    from mpclean.release.manifest import seal_values
     from mpclean.release.seal import describe_files
 
     def reseal(folder: Path, **changes: object) -> Path:
-        manifest = load_manifest(folder) | changes
+        manifest = json.loads((folder / "manifest.json").read_bytes()) | changes
         (folder / "manifest.json").unlink()
-        manifest["files"] = describe_files(folder)
-        (folder / "manifest.json").write_bytes(dump_manifest(manifest))
+        manifest["files"] = {name: file.model_dump() for name, file in describe_files(folder).items()}
+        (folder / "manifest.json").write_bytes(seal_values(manifest))
         return folder
 
     return reseal

@@ -60,7 +60,7 @@ def test_build_and_look(shown):
     release = mpclean.open_release(folder / "releases" / "demo")
     assert release.verify() == []
     assert f"[] {release.content_hash[:16]}" in texts["Build"]
-    for stage in release.manifest["stages"]:
+    for stage in release.manifest.stages:
         assert re.search(rf"^{stage['title']} +{stage['left']:,}\b", texts["Build"], re.MULTILINE)
     ledger = release.ledger()
     counts = [
@@ -70,7 +70,7 @@ def test_build_and_look(shown):
         )
     ]
     assert sum(counts) == ledger.num_rows > 0
-    n_train = release.manifest["splits"]["train"]
+    n_train = release.manifest.splits["train"]
     assert re.search(rf"^count +{n_train}\.0", texts["Look"], re.MULTILINE)
     assert re.search(r"^[1-9]\d* directed bonds from \d\.\d+ to \d\.\d+ A$", texts["Look"], re.MULTILINE)
 
@@ -79,7 +79,7 @@ def test_build_and_look(shown):
 def test_audit(shown):
     folder, texts = shown
     release = mpclean.open_release(folder / "releases" / "demo")
-    counts = release.manifest["more_splits"]["formula"]["splits"]
+    counts = release.manifest.more_splits["formula"].splits
     printed = [ast.literal_eval(line) for line in texts["Audit"].splitlines() if line.startswith("{")]
     assert printed == [{"formula": counts}, counts]
     leaks = re.findall(

@@ -121,7 +121,7 @@ def split_identity(release: Release, split: str | None) -> dict[str, str | None]
     if split is None:
         return {"split": None, "split_sha256": None}
     release.assigned(split)  # refuses a split that is not there
-    return {"split": split, "split_sha256": release.manifest["files"][split_table(split)]["sha256"]}
+    return {"split": split, "split_sha256": release.manifest.files[split_table(split)].sha256}
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def find_rows(
     """
     columns = [*dict.fromkeys(name for task in tasks for name in task.columns)]
     for task in tasks:
-        missing = [name for name in task.columns if name not in release.manifest["columns"]]
+        missing = [name for name in task.columns if name not in release.manifest.columns]
         if missing:
             raise UserError(
                 f"{release.path}: no column {missing[0]!r}, so no target {task.name!r}; {_numbers(release)}"

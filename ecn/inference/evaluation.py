@@ -88,7 +88,7 @@ def require_same_bonds(release: Release, featuriser: dict[str, Any]) -> None:
     """
     theirs, ours = (
         ", ".join(f"{name} {values[name]}" for name in ("bonds", "min_area", "cutoff"))
-        for values in (release.manifest["parameters"], featuriser)
+        for values in (release.manifest.parameters.as_dict(), featuriser)
     )
     if theirs != ours:
         raise UserError(
@@ -302,7 +302,7 @@ def evaluate(run: Path, part: str = "test", release: Path | None = None, device:
                 release_hash=opened.content_hash,
                 difference=difference,
                 checkpoint_hash=digest,
-                synthetic=opened.manifest["upstream"]["synthetic"],
+                synthetic=opened.manifest.upstream.synthetic,
             )
         )
     return Evaluations(found)
@@ -313,7 +313,7 @@ def _difference(release: Release, split: str | None, trained_on: dict[str, Any])
     found = {"content_hash": release.content_hash, **split_identity(release, split)}
     if all(trained_on[name] == value for name, value in found.items()):
         return ""
-    name, version = (release.manifest[key] for key in ("name", "release_version"))
+    name, version = release.manifest.name, release.manifest.release_version
     ours, theirs = f"{name} {version}", f"{trained_on['name']} {trained_on['version']}"
     if release.content_hash == trained_on["content_hash"]:
         return f"the split {split!r} of this release is not the one that the run was trained on"

@@ -302,7 +302,7 @@ def save(
         "date": date.today().isoformat(),
         "hardware": f"{hardware()}, device {grid.device}",
         "git_revision": checkpoint.git_revision(),
-        "release": {"name": release.manifest["name"], "content_hash": release.content_hash},
+        "release": {"name": release.manifest.name, "content_hash": release.content_hash},
         "split": grid.split,
         "n_wanted": len(list(grid.cells())),
         "failures": list(failures),

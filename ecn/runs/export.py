@@ -112,8 +112,8 @@ def _measure(run: Path, part: str, release: Path | None, obtain: str, device: st
     if first.difference:
         raise UserError(f"{release or run}: {first.difference}; give that one as --release")
     manifest = open_release(release or Path(checkpoint.load_config(run).release["path"])).manifest
-    upstream = manifest["upstream"]
-    data = {name: upstream[name] for name in ("title", "source", "sha256", "licence", "citation")}
+    upstream = manifest.upstream
+    data = {name: getattr(upstream, name) for name in ("title", "source", "sha256", "licence", "citation")}
     return {
         "checkpoint_hash": first.checkpoint_hash,
         "synthetic": first.synthetic,

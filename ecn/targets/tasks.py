@@ -180,16 +180,15 @@ def task(name: str, release: Release | None = None) -> Task:
         return Task(name, name)
     if release is None:
         raise UserError(closest("target", name, dict.fromkeys((*TASKS, *known))))
-    if name in release.manifest["columns"] and release.is_numeric(name):
+    if name in release.manifest.columns and release.is_numeric(name):
         return Task(name, name, column_unit=release.column(name).unit)
     raise UserError(f"{release.path}: {closest('target', name, targets_of(release))}")
 
 
 def targets_of(release: Release) -> list[str]:
     """List the targets that a release has numbers for, those of its own labels among them."""
-    columns = set(release.manifest["columns"])
-    # A column without any number has no statistics; releases made by hand may have none at all.
-    filled = set(release.manifest.get("statistics", columns))
+    columns = set(release.manifest.columns)
+    filled = set(release.manifest.statistics)  # a column without any number has none
     named = [
         task.name
         for task in TASKS.values()

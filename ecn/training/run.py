@@ -154,7 +154,7 @@ def fit(
         n_validation=len(validation),
         coverage=asdict(measure_coverage(train)),
         release=_identity(opened, plan.split),
-        featuriser={key: opened.manifest["parameters"].get(key) for key in _FEATURISER},
+        featuriser={key: opened.manifest.parameters.as_dict().get(key) for key in _FEATURISER},
     )
     with _folder(run), cpu_threads(threads):
         if is_first():
@@ -480,9 +480,9 @@ def _identity(release: Release, split: str | None) -> dict[str, Any]:
     manifest = release.manifest
     return {
         "path": str(Path(release.path).resolve()),
-        "name": manifest["name"],
-        "version": manifest["release_version"],
+        "name": manifest.name,
+        "version": manifest.release_version,
         "content_hash": release.content_hash,
-        "synthetic": manifest["upstream"]["synthetic"],
+        "synthetic": manifest.upstream.synthetic,
         **split_identity(release, split),
     }

@@ -153,7 +153,7 @@ def explain(release: Release | str | Path, material_id: str) -> Life:
             if other["material_id"] != name  # those are its namesakes
         ],
         splits={strategy: _part(release.assigned(strategy), name) for strategy in release.splits},
-        listed=_part(release.listed(), name) if LISTED in release.manifest["files"] else None,
+        listed=_part(release.listed(), name) if LISTED in release.manifest.files else None,
         namesakes=named,
     )
 
@@ -173,14 +173,14 @@ def _example(release: Release, left: dict[str, Any]) -> dict[str, Any]:
 
 
 def _source(manifest: Manifest, row: dict[str, Any], place: str) -> dict[str, Any]:
-    upstream = manifest["upstream"]
+    upstream = manifest.upstream
     stated = row.get("database_version")
-    if stated is None and len(upstream["stated_versions"]) == 1:
-        (stated,) = upstream["stated_versions"]
+    if stated is None and len(upstream.stated_versions) == 1:
+        (stated,) = upstream.stated_versions
     return {
-        **{name: upstream[name] for name in ("title", "source", "sha256", "claimed_version")},
-        "licence": row.get("licence") or upstream["licence"],
-        "stated_version": stated or upstream["database_version"],
+        **{name: getattr(upstream, name) for name in ("title", "source", "sha256", "claimed_version")},
+        "licence": row.get("licence") or upstream.licence,
+        "stated_version": stated or upstream.database_version,
         "place": place,
     }
 
@@ -199,7 +199,7 @@ def _symmetry(manifest: Manifest, row: dict[str, Any], crystal: Crystal) -> dict
         "spacegroup_symbol": moyopy.SpaceGroupType(used).hm_short.replace(" ", ""),
         "spacegroup_computed": computed,
         # As the build found them, on the source's own coordinates.
-        "stated_differs": row["material_id"] in manifest["spacegroups"]["differ"],
+        "stated_differs": row["material_id"] in manifest.spacegroups.differ,
         "prototype": found,
     }
 
@@ -220,7 +220,7 @@ def _bonds(manifest: Manifest, row: dict[str, Any], crystal: Crystal) -> dict[st
         if len(length)
     }
     return {
-        "kind": manifest["parameters"]["bonds"],
+        "kind": manifest.parameters.bonds,
         "number": len(length) // 2,  # both directions of a bond are listed
         "coordination": {
             SYMBOLS[z]: {
@@ -245,13 +245,13 @@ def _labels(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _verdicts(manifest: Manifest, left: dict[str, Any] | None) -> list[dict[str, Any]]:
-    rules = [stage for stage in manifest["stages"] if stage["name"] not in _NO_RULES]
-    passed = len(list(takewhile(lambda stage: not left or stage["name"] != left["rule"], rules)))
+    rules = [stage for stage in manifest.stages if stage.name not in _NO_RULES]
+    passed = len(list(takewhile(lambda stage: not left or stage.name != left["rule"], rules)))
     verdicts = ["passed"] * passed + ["excluded here"] + ["never reached"] * len(rules)
     return [
         {
-            "rule": stage["name"],
-            "title": stage["title"],
+            "rule": stage.name,
+            "title": stage.title,
             "verdict": verdict,
             "reason": left["reason"] if left and verdict == "excluded here" else None,
             "detail": left["detail"] if left and verdict == "excluded here" else None,

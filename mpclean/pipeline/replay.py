@@ -90,7 +90,7 @@ def recount(release: Release) -> dict[str, Any]:
     dropped = Counter(ledger["rule"].to_pylist())
     left = rows.num_rows + ledger.num_rows
     stages = {"records": left}
-    for rule in (*release.manifest["parameters"]["rules"], "split"):
+    for rule in (*release.manifest.parameters.rules, "split"):
         left -= dropped[rule]
         stages[rule] = left
     stages["insulators"] = int(pc.sum(rows["is_insulator"]).as_py() or 0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from mpclean.pipeline.resume import LIBRARIES
 from mpclean.release.configurations import Counts, count
 from mpclean.release.hashing import ContentDigest
 from mpclean.release.layout import EXAMPLES, FORMAT_VERSION, LEDGER, LISTED, split_table
-from mpclean.release.manifest import Manifest
+from mpclean.release.manifest import make_manifest
 from mpclean.release.seal import describe_files, seal
 from mpclean.release.writer import write_shards, write_table
 from mpclean.rules.duplicate import Duplicate
@@ -65,9 +66,8 @@ def write_release(plan: Plan, passes: Passes, folder: Path, outcome: Outcome) ->
     write_table(folder / EXAMPLES, examples(outcome.excluded, passes.readable(COLUMNS)))
     if plan.split is not None and outcome.replay is not None:
         write_table(folder / LISTED, plan.split[0])
-    manifest = _manifest(plan, outcome, written)
-    manifest["files"] = describe_files(folder)
-    seal(folder, manifest)
+    manifest = make_manifest(_manifest(plan, outcome, written))
+    seal(folder, manifest.changed(files=describe_files(folder)))
 
 
 def _write_shards(plan: Plan, passes: Passes, folder: Path, outcome: Outcome) -> _Written:
@@ -115,7 +115,7 @@ def _places(material_ids: pa.ChunkedArray, assigned: pa.Table) -> NDArray[np.int
     return place
 
 
-def _manifest(plan: Plan, outcome: Outcome, written: _Written) -> Manifest:
+def _manifest(plan: Plan, outcome: Outcome, written: _Written) -> dict[str, Any]:
     identity = plan.source.identity
     return {
         "format_version": FORMAT_VERSION,

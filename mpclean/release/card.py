@@ -9,7 +9,7 @@ import yaml
 
 from mpclean.release.configurations import configurations
 from mpclean.release.layout import REPORT, shard
-from mpclean.release.manifest import Manifest
+from mpclean.release.manifest import Manifest, PartRows
 from mpclean.release.tables import (
     coverage,
     funnel_rows,
@@ -39,28 +39,28 @@ def write_card(manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest) -> dict[str, Any]:
-    upstream = manifest["upstream"]
-    total = sum(manifest["splits"].values())
+    upstream = manifest.upstream
+    total = sum(manifest.splits.values())
     configs: list[dict[str, Any]] = []
     info: list[dict[str, Any]] = []
     for name, options, description, parts in _configurations(manifest):
         head = {"config_name": name} | ({"default": True} if not configs else {})
-        files = [{"split": split, "path": part["files"]} for split, part in parts.items()]
+        files = [{"split": split, "path": part.files} for split, part in parts.items()]
         configs.append(head | {"data_files": files} | options)
         info.append(
             {
                 "config_name": name,
                 "description": description,
-                "version": manifest["release_version"],
+                "version": manifest.release_version,
                 "splits": [
-                    {"name": split, **{key: part[key] for key in ("num_examples", "num_bytes")}}
+                    {"name": split, **part.model_dump(include={"num_examples", "num_bytes"})}
                     for split, part in parts.items()
                 ],
             }
         )
     return {
-        "license": _hub_licence(upstream["licence"]),
-        "pretty_name": manifest["name"] + (" (SYNTHETIC)" if upstream["synthetic"] else ""),
+        "license": _hub_licence(upstream.licence),
+        "pretty_name": manifest.name + (" (SYNTHETIC)" if upstream.synthetic else ""),
         "size_categories": [_size_category(total)],
         "source_datasets": ["original"],
         "task_categories": ["graph-ml", "tabular-regression"],
@@ -68,8 +68,8 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
             "materials-science",
             "crystal-structures",
             "chemistry",
-            *(["synthetic"] if upstream["synthetic"] else []),
-            *(["materials-project"] if _MATERIALS_PROJECT in upstream["citation"] else []),
+            *(["synthetic"] if upstream.synthetic else []),
+            *(["materials-project"] if _MATERIALS_PROJECT in upstream.citation else []),
         ],
         "configs": configs,
         "dataset_info": info,
@@ -78,25 +78,27 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
 
 def _configurations(
     manifest: Manifest,
-) -> Iterator[tuple[str, dict[str, Any], str, dict[str, dict[str, Any]]]]:
+) -> Iterator[tuple[str, dict[str, Any], str, dict[str, PartRows]]]:
     """Name, options, description and parts of all that ``load_dataset`` can be asked for.
 
-    Parts are those with rows, ``{"num_examples", "num_bytes", "files"}``: an empty one makes
+    Parts are those with rows: an empty one makes
     ``load_dataset`` fail. What a description hashes is what the cache of datasets goes by.
     """
-    content = f"content hash {manifest['content_hash']}"
-    for configuration in configurations(manifest["columns"], own_names(manifest)):
-        counts = manifest["counts"][configuration.name]
+    content = f"content hash {manifest.content_hash}"
+    for configuration in configurations(manifest.columns, own_names(manifest.labels)):
+        counts = manifest.counts[configuration.name]
         parts = {
-            split: counts[split] | {"files": [shard(f"data/{split}", k, n) for k in range(n)]}
+            split: PartRows(
+                **counts[split].model_dump(), files=[shard(f"data/{split}", k, n) for k in range(n)]
+            )
             for split in PARTS
-            if (n := manifest["shards"][split]) and counts[split]["num_examples"]
+            if (n := manifest.shards[split]) and counts[split].num_examples
         }
         if parts:
             yield configuration.name, configuration.card_entry(), content, parts
-    for name, entry in sorted(manifest.get("more_splits", {}).items()):
-        parts = {split: entry["rows"][split] for split in PARTS if split in entry["rows"]}
-        yield name, {}, f"{content}, split {entry['content_hash']}", parts
+    for name, entry in sorted(manifest.more_splits.items()):
+        parts = {split: entry.rows[split] for split in PARTS if split in entry.rows}
+        yield name, {}, f"{content}, split {entry.content_hash}", parts
 
 
 #: What the citation of records of the Materials Project has.
@@ -150,7 +152,7 @@ of the two, with the spread of their energies:
 
 
 def _report(manifest: Manifest) -> str:
-    if f"{REPORT}/index.html" not in manifest["files"]:
+    if f"{REPORT}/index.html" not in manifest.files:
         return ""
     return f"""
 ![Records left after each stage]({REPORT}/figures/funnel.png)
@@ -173,33 +175,31 @@ Each of these is a configuration too, with all columns, on files of its own unde
 
 
 def _body(manifest: Manifest) -> str:
-    upstream = manifest["upstream"]
-    stated = ", ".join(upstream["stated_versions"]) or "none"
+    upstream = manifest.upstream
+    stated = ", ".join(upstream.stated_versions) or "none"
     drift = f" {sentence}" if (sentence := coverage(manifest)) else ""
-    parameters = manifest["parameters"]
-    if parameters["bonds"] == "voronoi":
+    parameters = manifest.parameters
+    if parameters.bonds == "voronoi":
         bonds = (
             "Bonds are faces of the periodic Voronoi tessellation "
-            f"of at least {parameters['min_area']:g} A^2 between atoms at most r_a + r_b + "
-            f"{parameters['bond_tolerance']:g} A (Cordero radii) and "
-            f"{parameters['max_bond_length']:g} A apart."
+            f"of at least {parameters.min_area:g} A^2 between atoms at most r_a + r_b + "
+            f"{parameters.bond_tolerance:g} A (Cordero radii) and "
+            f"{parameters.max_bond_length:g} A apart."
         )
     else:
-        bonds = (
-            f"Edges join every pair of atoms at most {parameters['cutoff']:g} A apart, through every image."
-        )
-    known = [column_of(name, manifest) for name in manifest["columns"]]
+        bonds = f"Edges join every pair of atoms at most {parameters.cutoff:g} A apart, through every image."
+    known = [column_of(name, manifest.labels) for name in manifest.columns]
     columns = [[f"`{column.name}`", column.unit, column.meaning] for column in known]
     used = [name for name, *_ in _configurations(manifest)]
     configs = ", ".join(f"`{name}`" for name in used)
     shown = "insulators" if "insulators" in used else used[0]
-    return f"""# {manifest["name"]} {manifest["release_version"]}
+    return f"""# {manifest.name} {manifest.release_version}
 
-{_SYNTHETIC if upstream["synthetic"] else ""}{upstream["title"]}.
+{_SYNTHETIC if upstream.synthetic else ""}{upstream.title}.
 
-- Upstream version: claimed {upstream["claimed_version"] or "none"}, stated by the source {stated}.{drift}
-- Source: {upstream["source"]}, sha256 `{upstream["sha256"]}`.
-- Content hash: `{manifest["content_hash"]}` (over the rows of data, splits and ledger).
+- Upstream version: claimed {upstream.claimed_version or "none"}, stated by the source {stated}.{drift}
+- Source: {upstream.source}, sha256 `{upstream.sha256}`.
+- Content hash: `{manifest.content_hash}` (over the rows of data, splits and ledger).
 - Configurations: {configs}.
 
 ## How to load it
@@ -208,7 +208,7 @@ def _body(manifest: Manifest) -> str:
 from datasets import load_dataset
 
 load_dataset("org/name", "{shown}")  # the newest version
-load_dataset("org/name", "{shown}", revision="v{manifest["release_version"]}")  # this one
+load_dataset("org/name", "{shown}", revision="v{manifest.release_version}")  # this one
 ```
 
 In place of `org/name` goes the name of this data set on the Hub, or the path of this folder.
@@ -218,13 +218,13 @@ In place of `org/name` goes the name of this data set on the Hub, or the path of
 {render(funnel_rows(manifest), "github")}
 
 Every record that left is in `ledger/excluded.parquet` with the rule and the reason.
-Of {manifest["spacegroups"]["stated"]:,} space groups that the source states,
-{len(manifest["spacegroups"]["differ"]):,} differ from the one found at symprec
-{parameters["spacegroup_tolerance"]:g} A; the source's counts, and the manifest lists them.
+Of {manifest.spacegroups.stated:,} space groups that the source states,
+{len(manifest.spacegroups.differ):,} differ from the one found at symprec
+{parameters.spacegroup_tolerance:g} A; the source's counts, and the manifest lists them.
 {_merges(manifest)}{_report(manifest)}
 ## Splits
 
-Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}
+Strategy: {manifest.split.strategy}. {manifest.split.description}
 
 {render(split_rows(manifest), "github")}
 
@@ -234,15 +234,15 @@ Strategy: {manifest["split"]["strategy"]}. {manifest["split"]["description"]}
 
 Mean and population deviation over all records of the release.
 
-{_replay(manifest) if manifest["replay"] else ""}## Columns
+{_replay(manifest) if manifest.replay else ""}## Columns
 
 {render((["column", "unit", "meaning"], columns), "github")}
 
-All arrays describe the canonical primitive cell (found at {parameters["cell_tolerance"]:g} A). {bonds}
+All arrays describe the canonical primitive cell (found at {parameters.cell_tolerance:g} A). {bonds}
 
 ## Licence and citation
 
-{_licence(upstream["licence"])} Cite: {upstream["citation"]}.
+{_licence(upstream.licence)} Cite: {upstream.citation}.
 """
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mpclean.release.manifest import Manifest
+from mpclean.release.manifest import Manifest, Upstream
 from mpclean.release.tables import described
 from mpclean.vocabulary.labels import column_of
 from mpclean.vocabulary.schema import COLUMNS, PARTS, Column
@@ -97,19 +97,19 @@ def write_croissant(manifest: Manifest) -> str:
     manifest
         A manifest with all files but this one and itself.
     """
-    upstream = manifest["upstream"]
-    warning = "Synthetic: the labels describe no real material. " if upstream["synthetic"] else ""
+    upstream = manifest.upstream
+    warning = "Synthetic: the labels describe no real material. " if upstream.synthetic else ""
     stated = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": manifest["name"],
-        "description": f"{warning}{upstream['title']}. Content hash {manifest['content_hash']}.",
-        "version": manifest["release_version"],
+        "name": manifest.name,
+        "description": f"{warning}{upstream.title}. Content hash {manifest.content_hash}.",
+        "version": manifest.release_version,
         "datePublished": _published(upstream),
-        "license": _licence(upstream["licence"]),
+        "license": _licence(upstream.licence),
         "creator": _creator(upstream),
-        "citeAs": upstream["citation"],
+        "citeAs": upstream.citation,
         "distribution": [*_files(manifest), *(cut.file_set() for cut in _cuts(manifest))],
         "recordSet": [
             record_set for cut in _cuts(manifest) for record_set in (cut.splits(), cut.crystals(manifest))
@@ -118,10 +118,10 @@ def write_croissant(manifest: Manifest) -> str:
     return json.dumps({k: v for k, v in stated.items() if v is not None}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _published(upstream: dict[str, Any]) -> str | None:
+def _published(upstream: Upstream) -> str | None:
     """The day of the upstream version, which the Materials Project names its versions by."""
-    stated = upstream["stated_versions"]
-    version = upstream["database_version"] or (stated[0] if len(stated) == 1 else None)
+    stated = upstream.stated_versions
+    version = upstream.database_version or (stated[0] if len(stated) == 1 else None)
     day = re.match(r"v?(\d{4})[._](\d{2})[._](\d{2})", str(version))
     return "-".join(day.groups()) if day else None
 
@@ -130,9 +130,9 @@ def _licence(source: str) -> str | None:
     return None if source == "unknown" else "https://creativecommons.org/licenses/by/4.0/"
 
 
-def _creator(upstream: dict[str, Any]) -> dict[str, Any] | None:
+def _creator(upstream: Upstream) -> dict[str, Any] | None:
     """Whom the citation names first."""
-    name = "mpclean" if upstream["synthetic"] else upstream["citation"].split(",")[0]
+    name = "mpclean" if upstream.synthetic else upstream.citation.split(",")[0]
     return None if name.startswith("unknown") else {"@type": "sc:Organization", "name": name}
 
 
@@ -143,11 +143,11 @@ def _files(manifest: Manifest) -> list[dict[str, Any]]:
             "@id": name,
             "name": name,
             "contentUrl": name,
-            "contentSize": f"{file['bytes']} B",
+            "contentSize": f"{file.bytes} B",
             "encodingFormat": _FORMATS[PurePosixPath(name).suffix],
-            "sha256": file["sha256"],
+            "sha256": file.sha256,
         }
-        for name, file in sorted(manifest["files"].items())
+        for name, file in sorted(manifest.files.items())
     ]
 
 
@@ -227,7 +227,7 @@ class _Cut:
             "name": name,
             "description": "One record for every crystal that is kept.",
             "key": {"@id": f"{name}/material_id"},
-            "field": [split, *(self._field(column_of(name, manifest)) for name in manifest["columns"])],
+            "field": [split, *(self._field(column_of(name, manifest.labels)) for name in manifest.columns)],
         }
 
     def _field(self, column: Column) -> dict[str, Any]:
@@ -248,23 +248,23 @@ def _cuts(manifest: Manifest) -> Iterator[_Cut]:
     """The split of the build, and every one that was added."""
     yield _Cut(
         "",
-        f"Strategy: {manifest['split']['strategy']}. {manifest['split']['description']}",
+        f"Strategy: {manifest.split.strategy}. {manifest.split.description}",
         ["data/*.parquet"],
         _pattern("data/", ""),
-        [split for split in PARTS if manifest["splits"][split]],
+        [split for split in PARTS if manifest.splits[split]],
     )
-    more = manifest.get("more_splits", {})
+    more = manifest.more_splits
     for name, entry in sorted(more.items()):
         # The name of a file has the part in each of the splits that were made together.
-        together = sorted(other for other in more if more[other]["made_as"] == entry["made_as"])
+        together = sorted(other for other in more if more[other].made_as == entry.made_as)
         before = together.index(name)
-        folder = f"splits/{entry['made_as']}"
+        folder = f"splits/{entry.made_as}"
         yield _Cut(
             f"-{name}",
             described(entry),
-            [file for split in PARTS if split in entry["rows"] for file in entry["rows"][split]["files"]],
+            [file for split in PARTS if split in entry.rows for file in entry.rows[split].files],
             _pattern(re.escape(f"{folder}/") + before * ".+_", (len(together) - 1 - before) * "_.+"),
-            [split for split in PARTS if split in entry["rows"]],
+            [split for split in PARTS if split in entry.rows],
         )
 
 

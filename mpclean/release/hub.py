@@ -78,7 +78,7 @@ class Push:
     @property
     def tag(self) -> str:
         """The revision that the release gets, as in ``v1.0.0``."""
-        return f"v{self.release.manifest['release_version']}"
+        return f"v{self.release.manifest.release_version}"
 
 
 def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
@@ -125,7 +125,7 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
             return replace(push, published=True)
         there = _files(api, repo, head)
         if MANIFEST in there:
-            earlier = set(_manifest(api, repo, head)["files"])
+            earlier = set(_manifest(api, repo, head).files)
         elif there.keys() <= {".gitattributes", CARD}:
             earlier = set()  # as the Hub makes it
         else:
@@ -133,7 +133,7 @@ def plan_push(path: str | Path, repo: str, private: bool = False) -> Push:
         return replace(
             push,
             send=_differing(release, there),
-            remove=tuple(sorted((earlier & there.keys()) - release.manifest["files"].keys())),
+            remove=tuple(sorted((earlier & there.keys()) - release.manifest.files.keys())),
         )
 
 
@@ -165,7 +165,7 @@ def send(push: Push) -> str:
                     *(CommitOperationAdd(name, push.release.path / name) for name in push.send),
                     *(CommitOperationDelete(name) for name in push.remove),
                 ],
-                commit_message=f"{manifest['name']} {manifest['release_version']}",
+                commit_message=f"{manifest.name} {manifest.release_version}",
                 repo_type=_KIND,
                 parent_commit=push.head,
             ).oid
@@ -214,7 +214,7 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
         except RevisionNotFoundError:
             known = ", ".join(["main", *_tags(api, repo)])
             raise UserError(f"{repo}: has no revision {revision}; it has {known}") from None
-        files = _manifest(api, repo, revision)["files"]
+        files = _manifest(api, repo, revision).files
         # Other files of the repository, such as .gitattributes, are no part of the release.
         api.snapshot_download(
             repo,
@@ -236,10 +236,10 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
 
 def _differs(manifest: Manifest, published: Manifest) -> str | None:
     """What a published release has otherwise, in words; None where both hold the same."""
-    if manifest["content_hash"] != published["content_hash"]:
-        return f"other content (hash {published['content_hash'][:16]}, not {manifest['content_hash'][:16]})"
+    if manifest.content_hash != published.content_hash:
+        return f"other content (hash {published.content_hash[:16]}, not {manifest.content_hash[:16]})"
     here, there = (
-        {name: entry["content_hash"] for name, entry in each.get("more_splits", {}).items()}
+        {name: entry.content_hash for name, entry in each.more_splits.items()}
         for each in (manifest, published)
     )
     if differing := sorted(name for name in here | there if here.get(name) != there.get(name)):
@@ -252,7 +252,7 @@ def _differs(manifest: Manifest, published: Manifest) -> str | None:
 
 def _unhashed(manifest: Manifest) -> set[str]:
     """Names of the files that no content hash covers, as those of a report."""
-    return {name for name in manifest["files"] if not name.startswith(("data/", "splits/", "ledger/"))}
+    return {name for name in manifest.files if not name.startswith(("data/", "splits/", "ledger/"))}
 
 
 def _tags(api: HfApi, repo: str) -> list[str]:
@@ -280,7 +280,7 @@ def _differing(release: Release, there: dict[str, RepoFile]) -> dict[str, int]:
     """Files of a release that a repository does not hold as they are, with their sizes."""
     return {
         name: (release.path / name).stat().st_size
-        for name in sorted({MANIFEST, *release.manifest["files"]})
+        for name in sorted({MANIFEST, *release.manifest.files})
         if name not in there or not _same(release.path / name, there[name])
     }
 

@@ -48,7 +48,7 @@ class RowGroup:
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Its rows, with the columns wanted."""
         needed = {*columns, *(column for column, *_ in self.conditions)}
-        absent = needed & set(SINCE_FORMAT) - set(self.release.manifest["columns"])
+        absent = needed & set(SINCE_FORMAT) - set(self.release.manifest.columns)
         (rows,) = self.release.row_groups(self.path, needed - absent, self.number)
         for name in absent:  # the release is of an older format
             rows = rows.append_column(name, pa.nulls(rows.num_rows, COLUMNS[name].type))
@@ -75,12 +75,12 @@ class Release:
     @property
     def content_hash(self) -> str:
         """Hash over the rows of data, the split that they are in, and the ledger, hexadecimal."""
-        return str(self.manifest["content_hash"])
+        return str(self.manifest.content_hash)
 
     @property
     def labels(self) -> tuple[Label, ...]:
         """The numbers that a model can be trained on: name, unit and meaning of each."""
-        return labels_of(self.manifest["columns"], self.manifest.get("labels", ()))
+        return labels_of(self.manifest.columns, self.manifest.labels)
 
     def column(self, name: str) -> Column:
         """Type, unit and meaning of a column, one of the release's own labels among them.
@@ -90,12 +90,12 @@ class Release:
         KeyError
             If the release has no such column.
         """
-        return column_of(name, self.manifest)
+        return column_of(name, self.manifest.labels)
 
     @property
     def splits(self) -> list[str]:
         """Names of its splits: the one that it was built with first."""
-        return [self.manifest["split"]["strategy"], *sorted(self.manifest.get("more_splits", {}))]
+        return [self.manifest.split.strategy, *sorted(self.manifest.more_splits)]
 
     def find(self, material_id: str) -> tuple[dict[str, Any], str] | None:
         """The row of a record as Python values, and its place; None where it was not kept.
@@ -105,7 +105,7 @@ class Release:
         UserError
             If a shard cannot be read.
         """
-        for path in sorted(name for name in self.manifest["files"] if name.startswith("data/")):
+        for path in sorted(name for name in self.manifest.files if name.startswith("data/")):
             start = 0
             for number, ids in enumerate(self.row_groups(path, ["material_id"])):
                 if (place := pc.index(ids["material_id"], material_id).as_py()) >= 0:
@@ -159,7 +159,7 @@ class Release:
         split: str | None = None,
     ) -> Iterator[pa.Table]:
         """The rows of `table`, read from the shards a row group at a time."""
-        known = self.manifest["columns"]
+        known = self.manifest.columns
         wanted = list(columns or self.configuration(config).columns or known)
         for name in wanted:
             if name not in known and name not in SINCE_FORMAT:
@@ -187,7 +187,7 @@ class Release:
                 assigned = assigned.filter(pc.equal(assigned["split"], part))
             conditions.append(("material_id", "in", assigned["material_id"].combine_chunks()))
         for name in PARTS if part is None or split is not None else (part,):
-            for path in sorted(self.manifest["files"]):
+            for path in sorted(self.manifest.files):
                 if path.startswith(f"data/{name}-"):
                     for number in range(self._n_row_groups(path)):
                         yield RowGroup(self, path, number, tuple(conditions))
@@ -201,7 +201,8 @@ class Release:
             If the release has no such configuration.
         """
         known = {
-            entry.name: entry for entry in configurations(self.manifest["columns"], own_names(self.manifest))
+            entry.name: entry
+            for entry in configurations(self.manifest.columns, own_names(self.manifest.labels))
         }
         if (name or "default") not in known:
             raise UserError(f"{self.path}: no configuration {name!r}; it has {', '.join(known)}")
@@ -236,7 +237,7 @@ class Release:
         UserError
             If the part, the configuration or the split is unknown, or a shard cannot be read.
         """
-        chosen = self.configuration(config).columns or self.manifest["columns"]
+        chosen = self.configuration(config).columns or self.manifest.columns
         labels = [name for name in chosen if not pa.types.is_list(self.column(name).type)]
         for batch in self.batches(part, [*CRYSTAL, *labels], config, split):
             for row in batch.to_pylist():
@@ -287,7 +288,7 @@ class Release:
 
     def examples(self) -> pa.Table:
         """Some of the records that left, with their crystals, as `mpclean.vocabulary.schema.EXAMPLE`."""
-        if EXAMPLES not in self.manifest["files"]:  # built before there were any
+        if EXAMPLES not in self.manifest.files:  # built before there were any
             return EXAMPLE.empty_table()
         return self._read(EXAMPLES)
 
@@ -299,7 +300,7 @@ class Release:
         UserError
             If the release is no replay, or the list cannot be read.
         """
-        if LISTED not in self.manifest["files"]:
+        if LISTED not in self.manifest.files:
             raise UserError(
                 f"{self.path}: no published list in this release; mpclean build --version 2021.05 "
                 "with its published split makes one"
@@ -356,7 +357,7 @@ class Release:
 
     def changed_files(self) -> list[str]:
         """One line per file that is not as the manifest has it: changed, missing or extra."""
-        listed = self.manifest["files"]
+        listed = self.manifest.files
         present = {
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*")
@@ -368,7 +369,7 @@ class Release:
             path = self.path / name
             if path.is_symlink():
                 problems.append(f"changed: {name} (a link, not a file)")
-            elif path.stat().st_size != listed[name]["bytes"] or file_sha256(path) != listed[name]["sha256"]:
+            elif path.stat().st_size != listed[name].bytes or file_sha256(path) != listed[name].sha256:
                 problems.append(f"changed: {name}")
         return problems
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mpclean.release.card import write_card
 from mpclean.release.croissant import write_croissant
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import CARD, CROISSANT, MANIFEST
-from mpclean.release.manifest import Manifest, dump_manifest
+from mpclean.release.manifest import File, Manifest, dump_manifest, parse_manifest
 
 
-def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+def describe_files(folder: Path) -> dict[str, File]:
     """Size in bytes and hash of every file under a folder, as the manifest lists them."""
     return {
         path.relative_to(folder).as_posix(): _describe(path)
@@ -31,14 +30,14 @@ def seal(folder: Path, manifest: Manifest) -> None:
     manifest
         Its manifest, whose ``files`` are all others; those of the three are set.
     """
-    files = manifest["files"]
-    for name in (CARD, CROISSANT):
-        files.pop(name, None)
+    files = {name: file for name, file in manifest.files.items() if name not in (CARD, CROISSANT)}
     # Each speaks of those before it: Croissant of the hash of the card, the manifest of both.
     for name, content in ((CARD, write_card), (CROISSANT, write_croissant)):
-        _replace(folder / name, content(manifest).encode())
+        _replace(folder / name, content(manifest.changed(files=files)).encode())
         files[name] = _describe(folder / name)
-    _replace(folder / MANIFEST, dump_manifest(manifest))
+    sealed = dump_manifest(manifest.changed(files=files))
+    parse_manifest(sealed, str(folder / MANIFEST))  # what nobody could open again is not written
+    _replace(folder / MANIFEST, sealed)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -46,5 +45,5 @@ def _replace(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+def _describe(path: Path) -> File:
+    return File(bytes=path.stat().st_size, sha256=file_sha256(path))

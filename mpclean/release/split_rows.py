@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mpclean.release.layout import shard, split_rows
+from mpclean.release.manifest import PartRows
 from mpclean.release.reader import Release
 from mpclean.release.writer import write_shards
 from mpclean.vocabulary.schema import PARTS, schema
@@ -27,7 +27,7 @@ from mpclean.vocabulary.schema import PARTS, schema
 
 def write_rows(
     folder: Path, release: Release, base: str, tables: dict[str, pa.Table]
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, PartRows]]:
     """Write the rows of splits that were made together.
 
     Parameters
@@ -43,8 +43,7 @@ def write_rows(
 
     Returns
     -------
-    For each split and part that has rows ``{"num_examples", "num_bytes", "files"}``: the rows, their
-    size in memory, and the files that together hold them.
+    For each split the rows of each part that has any.
     """
     tables = dict(sorted(tables.items()))  # the order in which names of files say the parts
     ids = release.table(columns=["material_id"])["material_id"].combine_chunks()
@@ -67,25 +66,25 @@ def write_rows(
                 bar.update(len(rows))
 
     counts = {names[k]: int((cell_of == k).sum()) for k in used}
-    whole = release.manifest["counts"]["default"].values()
-    mean = sum(part["num_bytes"] for part in whole) / len(ids)
-    shards = write_shards(folder, batches(), counts, mean, schema(*release.manifest["columns"]))
+    whole = release.manifest.counts["default"].values()
+    mean = sum(part.num_bytes for part in whole) / len(ids)
+    shards = write_shards(folder, batches(), counts, mean, schema(*release.manifest.columns))
 
-    written: dict[str, dict[str, dict[str, Any]]] = {}
+    written: dict[str, dict[str, PartRows]] = {}
     for column, split in enumerate(tables):
         written[split] = {}
         for place, part in enumerate(PARTS):
             held = [k for k in used if cells[k, column] == place]
             if held:
-                written[split][part] = {
-                    "num_examples": sum(counts[names[k]] for k in held),
-                    "num_bytes": sum(sizes[k] for k in held),
-                    "files": [
+                written[split][part] = PartRows(
+                    num_examples=sum(counts[names[k]] for k in held),
+                    num_bytes=sum(sizes[k] for k in held),
+                    files=[
                         shard(names[k], index, shards[names[k]])
                         for k in held
                         for index in range(shards[names[k]])
                     ],
-                }
+                )
     return written
 
 

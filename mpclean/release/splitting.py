@@ -15,6 +15,7 @@ from mpclean.errors import UserError
 from mpclean.release.configurations import configurations
 from mpclean.release.hashing import ContentDigest
 from mpclean.release.layout import split_table
+from mpclean.release.manifest import SPLIT_NAME, AddedSplit
 from mpclean.release.reader import Release
 from mpclean.release.split_rows import write_rows
 from mpclean.release.update import amended
@@ -83,24 +84,24 @@ def add_split(
         _require_free(release, base, made, replaced)
         if "lists" not in resolved:  # what is on a list is its author's choice
             _require_every_part(plan, made)
-        more = amendment.manifest.setdefault("more_splits", {})
+        more = dict(release.manifest.more_splits)
         for old in replaced:
-            entry = more.pop(old)
-            files = {file for part in entry["rows"].values() for file in part["files"]}
+            files = {file for part in more.pop(old).rows.values() for file in part.files}
             amendment.removed |= {split_table(old), *files}
         written = write_rows(amendment.folder, release, base, made)
         for new, table in made.items():
             write_table(amendment.folder / split_table(new), table)
-            more[new] = {
-                "made_as": base,
-                "strategy": plan.name,
-                "parameters": recorded,
-                "keeps_apart": list(_keeps_apart(plan, resolved, release)),
-                "content_hash": _content_hash(table),
-                "splits": _counts(table),
-                "rows": written[new],
-            }
-    return {new: more[new]["splits"] for new in made}
+            more[new] = AddedSplit(
+                made_as=base,
+                strategy=plan.name,
+                parameters=recorded,
+                keeps_apart=list(_keeps_apart(plan, resolved, release)),
+                content_hash=_content_hash(table),
+                splits=_counts(table),
+                rows=written[new],
+            )
+        amendment.manifest = amendment.manifest.changed(more_splits=more)
+    return {new: more[new].splits for new in made}
 
 
 def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[str, Any]:
@@ -119,11 +120,11 @@ def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[
                 "needed, for train, validation and test"
             )
     if "of" in resolved:
-        resolved["of"] = resolved["of"] or release.manifest["split"]["strategy"]
+        resolved["of"] = resolved["of"] or release.manifest.split.strategy
     if resolved.get("group") not in (None, *GROUPS):
         raise UserError(f"--group {resolved['group']}: groups are by {', '.join(GROUPS)}")
     if "by" in resolved:
-        resolved["by"] = resolved["by"] or ("date" if "date" in release.manifest["columns"] else "id")
+        resolved["by"] = resolved["by"] or ("date" if "date" in release.manifest.columns else "id")
     return resolved
 
 
@@ -132,7 +133,7 @@ def _lists(options: dict[str, Any], release: Release) -> tuple[dict[str, Any], d
     if options["lists"] is not None:
         path, origin = Path(options["lists"]), "given"
     else:
-        version = find_version(release.manifest["upstream"]["claimed_version"])
+        version = find_version(release.manifest.upstream.claimed_version)
         if version.lists is None:
             raise UserError(
                 f"{release.path}: its version has no published lists; give some with --lists PATH"
@@ -148,7 +149,7 @@ def _keys(plan: Strategy, options: dict[str, Any], release: Release, workers: in
     level = plan.level or options.get("group")
     keys = level_keys(release, [level] if level else [], workers)
     keys = keys.rename_columns({level: "group"} if level else {})
-    if wanted := [name for name in plan.columns if name in release.manifest["columns"]]:
+    if wanted := [name for name in plan.columns if name in release.manifest.columns]:
         rows = release.table(columns=["material_id", *wanted]).sort_by("material_id")
         for name in wanted:
             keys = keys.append_column(name, rows[name])
@@ -165,25 +166,25 @@ def _replaced(release: Release, base: str, force: bool) -> list[str]:
     UserError
         If the name is none, stands for something else, or is taken and may not be replaced.
     """
-    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", base) or base.endswith(".parquet"):
+    if not re.fullmatch(SPLIT_NAME, base) or base.endswith(".parquet"):
         raise UserError(f"--name {base}: letters, digits and . _ - are the characters of a name")
-    old = [name for name, entry in _more(release).items() if entry["made_as"] == base]
+    old = [name for name, entry in release.manifest.more_splits.items() if entry.made_as == base]
     if old and not force:
         raise UserError(
             f"{release.path}: has a split {base!r} already; give another --name, or replace it with --force"
         )
-    for name, entry in _more(release).items():
-        if entry["parameters"].get("of") in old:
+    for name, entry in release.manifest.more_splits.items():
+        if entry.parameters.get("of") in old:
             raise UserError(f"{release.path}: {name!r} is a part of {base!r}; give another --name")
     return old
 
 
 def _require_free(release: Release, base: str, made: Iterable[str], replaced: list[str]) -> None:
     """Refuse names that stand for something else in a release or in ``load_dataset``."""
-    others = {name: f"has a split {name!r}" for name in _more(release) if name not in replaced}
-    for entry in configurations(release.manifest["columns"], own_names(release.manifest)):
+    others = {name: f"has a split {name!r}" for name in release.manifest.more_splits if name not in replaced}
+    for entry in configurations(release.manifest.columns, own_names(release.manifest.labels)):
         others[entry.name] = f"has a configuration {entry.name!r}"
-    own = release.manifest["split"]["strategy"]
+    own = release.manifest.split.strategy
     others[own] = f"was built with the split {own!r}"
     for name in (base, *made):
         if name in others:
@@ -202,15 +203,11 @@ def _require_every_part(plan: Strategy, made: dict[str, pa.Table]) -> None:
                 )
 
 
-def _more(release: Release) -> dict[str, dict[str, Any]]:
-    return release.manifest.get("more_splits", {})
-
-
 def _keeps_apart(plan: Strategy, options: dict[str, Any], release: Release) -> tuple[str, ...]:
     """What a strategy promises; a part of another split keeps what that one does."""
-    more = _more(release)
+    more = release.manifest.more_splits
     if options.get("of") in more:
-        return tuple(more[options["of"]]["keeps_apart"])
+        return tuple(more[options["of"]].keeps_apart)
     return kept_apart(options["group"]) if options.get("group") else plan.keeps_apart
 
 

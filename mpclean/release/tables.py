@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tabulate import tabulate
 
-from mpclean.release.manifest import Manifest
+from mpclean.release.manifest import AddedSplit, Manifest
 from mpclean.vocabulary.labels import column_of, own_names
 from mpclean.vocabulary.schema import PARTS, SOURCE_LABELS, TARGETS
 from mpclean.vocabulary.text import printable
@@ -144,50 +144,50 @@ def merge_rows(manifest: Manifest) -> Table:
 
     The example is the middle one. No rows where there are no such records.
     """
-    verdicts = (manifest.get("duplicates") or {}).get("verdicts", {})
+    verdicts = manifest.duplicates.verdicts if manifest.duplicates else {}
     rows = []
     for name, title in VERDICTS.values():
-        if name in verdicts and verdicts[name]["records"]:
+        if name in verdicts and verdicts[name].records:
             found = verdicts[name]
-            example = found["examples"][len(found["examples"]) // 2]
-            spread = ("" if n is None else f"{n:.3f}" for n in (found["median"], found["percentile_90"]))
-            pair = f"{example['material_id']} and {example['kept_id']}"
-            rows.append([title, f"{found['records']:,}", *spread, pair, example["detail"]])
+            example = found.examples[len(found.examples) // 2]
+            spread = ("" if n is None else f"{n:.3f}" for n in (found.median, found.percentile_90))
+            pair = f"{example.material_id} and {example.kept_id}"
+            rows.append([title, f"{found.records:,}", *spread, pair, example.detail])
     head = ["same formula and space group", "records", "median eV/atom", "90th percentile"]
     return [*head, "such as", "key"], rows
 
 
 def merge_note(manifest: Manifest) -> str:
     """What a reader of the table of duplicates must know, in a sentence."""
-    by_key, by_structure = (manifest["duplicates"]["dropped"][name] for name in ("key", "structure"))
-    if manifest["parameters"]["dedup"] == "structure":
+    if manifest.duplicates is None:
+        return ""
+    by_key, by_structure = (manifest.duplicates.dropped[name] for name in ("key", "structure"))
+    if manifest.parameters.dedup == "structure":
         return f"Only those with equal structures left; the key would drop {by_key - by_structure:,} more."
     return f"All of them left; with --rule dedup=structure {by_key - by_structure:,} would stay."
 
 
 def funnel_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of stages: records left after each rule, beside the published ones."""
-    published = manifest["upstream"]["published"].get("stages", {})
+    published = manifest.upstream.published.stages
     head = ["stage", "left", "dropped", "published"][: 4 if published else 3]
     rows = []
-    for stage in manifest["stages"]:
+    for stage in manifest.stages:
         row = [
-            stage["title"],
-            f"{stage['left']:,}",
-            f"{stage['dropped']:,}" if stage["dropped"] is not None else "",
+            stage.title,
+            f"{stage.left:,}",
+            f"{stage.dropped:,}" if stage.dropped is not None else "",
         ]
-        rows.append(
-            [*row, f"{published[stage['name']]:,}" if stage["name"] in published else ""][: len(head)]
-        )
+        rows.append([*row, f"{published[stage.name]:,}" if stage.name in published else ""][: len(head)])
     return head, rows
 
 
 def split_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of splits."""
-    published = manifest["upstream"]["published"].get("splits", {})
+    published = manifest.upstream.published.splits
     head = ["split", "records", "published"][: 3 if published else 2]
     rows = [
-        [name, f"{manifest['splits'][name]:,}", f"{published.get(name, 0):,}"][: len(head)] for name in PARTS
+        [name, f"{manifest.splits[name]:,}", f"{published.get(name, 0):,}"][: len(head)] for name in PARTS
     ]
     return head, rows
 
@@ -195,20 +195,18 @@ def split_rows(manifest: Manifest) -> Table:
 def more_split_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of the splits that were added."""
     rows = [
-        [f"`{name}`", described(entry), *(f"{entry['splits'][split]:,}" for split in PARTS)]
-        for name, entry in sorted(manifest.get("more_splits", {}).items())
+        [f"`{name}`", described(entry), *(f"{entry.splits[split]:,}" for split in PARTS)]
+        for name, entry in sorted(manifest.more_splits.items())
     ]
     return ["added split", "how it was made", *PARTS], rows
 
 
-def described(entry: dict[str, Any]) -> str:
+def described(entry: AddedSplit) -> str:
     """How an added split was made, in a sentence, from its entry of ``more_splits``."""
-    given = {name: value for name, value in sorted(entry["parameters"].items()) if value is not None}
+    given = {name: value for name, value in sorted(entry.parameters.items()) if value is not None}
     options = [f"{name} {_words(value)}" for name, value in given.items()]
-    apart = ", ".join(entry["keeps_apart"])
-    return "; ".join(
-        [f"strategy {entry['strategy']}", *options, *([f"keeps apart: {apart}"] if apart else [])]
-    )
+    apart = ", ".join(entry.keeps_apart)
+    return "; ".join([f"strategy {entry.strategy}", *options, *([f"keeps apart: {apart}"] if apart else [])])
 
 
 def _words(value: Any) -> str:
@@ -217,21 +215,21 @@ def _words(value: Any) -> str:
 
 def target_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of targets: count, mean and deviation, beside the published ones."""
-    published = manifest["upstream"]["published"].get("statistics", {})
+    published = manifest.upstream.published.statistics
     head = ["target", "unit", "records", "mean", "deviation", "published mean", "published deviation"]
     head = head[: 7 if published else 5]
     rows = []
-    for name in (*TARGETS, *SOURCE_LABELS, *own_names(manifest)):
-        if name not in manifest["statistics"]:
+    for name in (*TARGETS, *SOURCE_LABELS, *own_names(manifest.labels)):
+        if name not in manifest.statistics:
             continue
-        values = manifest["statistics"][name]
+        values = manifest.statistics[name]
         label = name + (" (insulators)" if name == "band_gap" else "")
         row = [
             label,
-            column_of(name, manifest).unit,
-            f"{values['count']:,}",
-            f"{values['mean']:.3f}",
-            f"{values['std']:.3f}",
+            column_of(name, manifest.labels).unit,
+            f"{values.count:,}",
+            f"{values.mean:.3f}",
+            f"{values.std:.3f}",
         ]
         rows.append([*row, *(f"{number:.2f}" for number in published.get(name, ()))])
     return head, rows
@@ -239,36 +237,40 @@ def target_rows(manifest: Manifest) -> Table:
 
 def replay_rows(manifest: Manifest) -> Table:
     """Head and rows of the table of a replay: what became of the ids of the published list."""
-    replay = manifest["replay"]
+    head = ["published list", "ids", "share"]
+    if (replay := manifest.replay) is None:
+        return head, []
     on_list = {
-        "on the list": replay["listed"],
-        "agree: on the list and kept": replay["agree"],
+        "on the list": replay.listed,
+        "agree: on the list and kept": replay.agree,
         **{
-            "missing: " + (f"{way['rule']}, " if way["rule"] else "") + way["reason"]: way["ids"]
-            for way in replay["missing"]
+            "missing: " + (f"{way.rule}, " if way.rule else "") + way.reason: way.ids
+            for way in replay.missing
         },
     }
-    rows = [[label, f"{count:,}", f"{count / replay['listed']:.1%}"] for label, count in on_list.items()]
+    rows = [[label, f"{count:,}", f"{count / replay.listed:.1%}"] for label, count in on_list.items()]
     rows += [
-        ["extra: kept by the rules, not on the list", f"{replay['extra']:,}", ""],
-        ["of these with one atom in the cell", f"{replay['one_atom']['extra']:,}", ""],
+        ["extra: kept by the rules, not on the list", f"{replay.extra:,}", ""],
+        ["of these with one atom in the cell", f"{replay.one_atom.extra:,}", ""],
     ]
-    return ["published list", "ids", "share"], rows
+    return head, rows
 
 
 def replay_notes(manifest: Manifest) -> list[str]:
-    """What a reader of the table of a replay must know, in sentences."""
-    upstream, limit = manifest["upstream"], manifest["parameters"]["limit"]
-    one_atom = manifest["replay"]["one_atom"]
-    stated = ", ".join(upstream["stated_versions"]) or "no version"
-    duplicates = upstream["published"]["stages"]["duplicate"]
+    """What a reader of the table of a replay must know, in sentences; none without a published list."""
+    if manifest.replay is None:
+        return []
+    upstream, limit = manifest.upstream, manifest.parameters.limit
+    one_atom = manifest.replay.one_atom
+    stated = ", ".join(upstream.stated_versions) or "no version"
+    duplicates = upstream.published.stages["duplicate"]
     notes = [
-        f"One-atom cells: {one_atom['agree'] + one_atom['extra']:,} pass the paper's rules, but its authors "
-        f"downloaded cells of more than one site only. {one_atom['extra']:,} are extra and leave by the rule "
-        f"split; {one_atom['agree']:,} are on the list, as a larger cell, and stay.",
+        f"One-atom cells: {one_atom.agree + one_atom.extra:,} pass the paper's rules, but its authors "
+        f"downloaded cells of more than one site only. {one_atom.extra:,} are extra and leave by the rule "
+        f"split; {one_atom.agree:,} are on the list, as a larger cell, and stay.",
         "With the formula of the source's own cell in the key, the rule duplicate would leave "
-        f"{manifest['left_by_source_formula']:,} records; published are {duplicates:,}.",
-        f"The source states {stated}; {upstream['claimed_version']} is claimed.",
+        f"{manifest.left_by_source_formula:,} records; published are {duplicates:,}.",
+        f"The source states {stated}; {upstream.claimed_version} is claimed.",
     ]
     if limit is not None:
         notes.append(f"Only {limit:,} records were read: no count compares with a published one.")
@@ -277,13 +279,13 @@ def replay_notes(manifest: Manifest) -> list[str]:
 
 def coverage(manifest: Manifest) -> str | None:
     """How much of a version another one still has, in a sentence; None for a build that did not ask it."""
-    listed = manifest["parameters"].get("listed")
+    listed = manifest.parameters.listed
     if listed is None:
         return None
-    upstream, served = manifest["upstream"], manifest["stages"][0]["left"]
+    upstream, served = manifest.upstream, manifest.stages[0].left
     return (
-        f"Not version {upstream['claimed_version']}, but its {listed:,} published ids as version "
-        f"{', '.join(upstream['stated_versions'])} has them: {served:,} ({served / listed:.1%}) were read."
+        f"Not version {upstream.claimed_version}, but its {listed:,} published ids as version "
+        f"{', '.join(upstream.stated_versions)} has them: {served:,} ({served / listed:.1%}) were read."
     )
 
 

@@ -5,7 +5,6 @@ Whatever a command adds after the build (a split, a report) goes through `amende
 
 from __future__ import annotations
 
-import copy
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +29,8 @@ class Amendment:
         An empty folder. What is written there comes into the release under the same name, in
         place of a file that has it.
     manifest
-        A copy of the manifest, to be changed; hashes of files, the card and ``croissant.json``
-        follow by themselves.
+        The manifest that it gets (`mpclean.release.manifest.Manifest.changed`); hashes of files, the card
+        and ``croissant.json`` follow by themselves.
     removed
         Names of files that leave.
     """
@@ -66,18 +65,20 @@ def amended(path: str | Path) -> Iterator[Amendment]:
         release = open_release(target)
         added, new = staging / "added", staging / "release"
         added.mkdir()
-        amendment = Amendment(release, added, copy.deepcopy(release.manifest))
+        amendment = Amendment(release, added, release.manifest)
         yield amendment
         shutil.copytree(target, new, symlinks=True, copy_function=_link)
-        files = amendment.manifest["files"]
-        for name in amendment.removed:
-            (new / name).unlink(missing_ok=True)
-            files.pop(name, None)
+        # The names come from a manifest, so from anybody: `parse_manifest` holds them inside the release.
+        files = {
+            name: file for name, file in amendment.manifest.files.items() if name not in amendment.removed
+        }
+        for name in amendment.removed & release.manifest.files.keys():
+            (new / name).unlink()
         for name, entry in describe_files(added).items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (added / name).replace(new / name)
             files[name] = entry
-        seal(new, amendment.manifest)
+        seal(new, amendment.manifest.changed(files=files))
         move_into_place(new, target)
 
 

@@ -40,9 +40,9 @@ def structural_problems(release: Release) -> list[str]:
 
 def _problems(release: Release) -> Iterator[str]:
     manifest = release.manifest
-    columns = manifest["columns"]
-    unknown = [name for name in columns if name not in (*COLUMNS, *own_names(manifest))]
-    older = [name for name, since in SINCE_FORMAT.items() if since > manifest["format_version"]]
+    columns = manifest.columns
+    unknown = [name for name in columns if name not in (*COLUMNS, *own_names(manifest.labels))]
+    older = [name for name, since in SINCE_FORMAT.items() if since > manifest.format_version]
     missing = [name for name in RELEASE.names if name not in (*columns, *older)]
     if unknown or missing:
         words = [f"{name} is no column" for name in unknown] + [f"{name} is missing" for name in missing]
@@ -51,21 +51,21 @@ def _problems(release: Release) -> Iterator[str]:
 
     ids = {}
     for split in PARTS:
-        files = sorted(name for name in manifest["files"] if name.startswith(f"data/{split}-"))
+        files = sorted(name for name in manifest.files if name.startswith(f"data/{split}-"))
         found, ids[split] = _rows(release, files)
         if found:
             yield report(f"data/{split}", found)
-        if len(ids[split]) != manifest["splits"][split]:
-            yield f"data/{split}: {len(ids[split]):,} rows, and {manifest['splits'][split]:,} in the manifest"
+        if len(ids[split]) != manifest.splits[split]:
+            yield f"data/{split}: {len(ids[split]):,} rows, and {manifest.splits[split]:,} in the manifest"
     kept = pa.chunked_array([chunk for part in ids.values() for chunk in part.chunks], pa.string())
     if found := repeated(kept):
         yield report("data", found)
     built, *_ = release.splits
     yield from _split_problems(release, built, kept, ids)
-    for strategy, entry in sorted(manifest.get("more_splits", {}).items()):
+    for strategy, entry in sorted(manifest.more_splits.items()):
         parts = {}
-        for part, rows in entry["rows"].items():
-            found, parts[part] = _rows(release, rows["files"])
+        for part, rows in entry.rows.items():
+            found, parts[part] = _rows(release, rows.files)
             if found:
                 yield report(f"{part} of the split {strategy}", found)
         yield from _split_problems(release, strategy, kept, parts)
@@ -77,12 +77,12 @@ def _problems(release: Release) -> Iterator[str]:
         ledger["kept_id"].drop_null(), pa.chunked_array([*kept.chunks, *ledger["material_id"].chunks])
     ):
         yield report(LEDGER, [replace(violation, column="kept_id") for violation in found])
-    read = manifest["stages"][0]["left"]
+    read = manifest.stages[0].left
     if len(kept) + ledger.num_rows != read:
         yield f"{LEDGER}: {len(kept):,} records kept and {ledger.num_rows:,} left, of {read:,} that were read"
     if found := violations(release.examples(), EXAMPLE):
         yield report(EXAMPLES, found)
-    if LISTED in manifest["files"] and (found := violations(release.listed(), SPLIT)):
+    if LISTED in manifest.files and (found := violations(release.listed(), SPLIT)):
         yield report(LISTED, found)
 
 
@@ -108,7 +108,7 @@ def _rows(release: Release, files: list[str]) -> tuple[list[Violation], pa.Chunk
     """What is wrong with the rows of some shards, counted together, and their ids."""
     added: dict[tuple[str, str], Violation] = {}
     ids: list[pa.Array] = []
-    expected = pa.schema([(name, release.column(name).type) for name in release.manifest["columns"]])
+    expected = pa.schema([(name, release.column(name).type) for name in release.manifest.columns])
     for file in files:
         for rows in release.row_groups(file):
             for violation in violations(rows, expected):

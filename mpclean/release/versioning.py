@@ -61,6 +61,6 @@ def raise_version(path: str | Path, level: str) -> str:
         If it is no release, or another command is writing it.
     """
     with amended(path) as amendment:
-        version = bump(amendment.manifest["release_version"], level)
-        amendment.manifest["release_version"] = version
+        version = bump(amendment.manifest.release_version, level)
+        amendment.manifest = amendment.manifest.changed(release_version=version)
     return version

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -123,12 +122,12 @@ def unique_labels(labels: Iterable[Label]) -> tuple[Label, ...]:
     return tuple(found.values())
 
 
-def own_names(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+def own_names(labels: Iterable[Label]) -> tuple[str, ...]:
     """List the names of a release's own labels, from its manifest."""
-    return tuple(entry["name"] for entry in manifest.get("labels", ()))
+    return tuple(label.name for label in labels)
 
 
-def column_of(name: str, manifest: Mapping[str, Any]) -> Column:
+def column_of(name: str, labels: Iterable[Label]) -> Column:
     """Find a column of a release by its name, one of its own labels among them.
 
     Raises
@@ -136,11 +135,11 @@ def column_of(name: str, manifest: Mapping[str, Any]) -> Column:
     KeyError
         If the release has no such column.
     """
-    own = {label.name: label.column for label in labels_of((), manifest.get("labels", ()))}
+    own = {label.name: label.column for label in labels}
     return own[name] if name in own else COLUMNS[name]
 
 
-def labels_of(columns: Sequence[str], own: Iterable[Mapping[str, Any]] = ()) -> tuple[Label, ...]:
+def labels_of(columns: Sequence[str], own: Iterable[Label] = ()) -> tuple[Label, ...]:
     """List the labels of a release: those of the schema that it has, then its own.
 
     Parameters
@@ -153,5 +152,5 @@ def labels_of(columns: Sequence[str], own: Iterable[Mapping[str, Any]] = ()) -> 
     known = [COLUMNS[name] for name in (*TARGETS, *SOURCE_LABELS) if name in columns]
     return (
         *(Label(column.name, column.unit, column.meaning) for column in known),
-        *(Label(entry["name"], entry["unit"], entry["meaning"]) for entry in own),
+        *own,
     )

@@ -15,9 +15,12 @@ from ecn.cli import main
 from mpclean.crystal.bonding import bond_graph
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.formula import formula
-from mpclean.release.manifest import dump_manifest
+from mpclean.release.layout import FORMAT_VERSION, LEDGER, split_table
+from mpclean.release.manifest import seal_values
 from mpclean.release.seal import describe_files
-from mpclean.vocabulary.schema import RELEASE
+from mpclean.release.writer import write_table
+from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
+from mpclean.vocabulary.schema import PARTS, RELEASE, SPLIT
 
 #: The rules that the releases of tests claim to have passed.
 RULES = ["record", "duplicate", "size", "dimensionality", "graph"]
@@ -66,19 +69,29 @@ def release_row(k: int, rng: np.random.Generator) -> dict:
 
 
 def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool = False) -> Path:
-    """A release folder with the given rows in its splits and no more than readers need."""
+    """Write a release with the given rows in its parts, from which nothing was excluded."""
     (folder / "data").mkdir(parents=True)
     for split, content in rows.items():
         if content:
             name = f"data/{split}-00000-of-00001.parquet"
             pq.write_table(pa.Table.from_pylist(content, RELEASE), folder / name)
+    parts = {part: rows.get(part, []) for part in PARTS}
+    pairs = [(row["material_id"], part) for part, content in parts.items() for row in content]
+    write_table(
+        folder / split_table("random"), pa.table([*map(pa.array, zip(*pairs, strict=True))], schema=SPLIT)
+    )
+    write_table(folder / LEDGER, LEDGER_SCHEMA.empty_table())
+    counts = {part: len(content) for part, content in parts.items()}
     manifest = {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "name": folder.name,
         "release_version": "1.0.0",
         "content_hash": "0" * 64,
         "upstream": {
-            "version": None,
+            "claimed_version": None,
+            "database_version": None,
+            "stated_versions": [],
+            "published": {},
             "synthetic": synthetic,
             "title": "rock salts of the tests",
             "source": "tests",
@@ -87,11 +100,30 @@ def write_release(folder: Path, rows: dict[str, list[dict]], *, synthetic: bool 
             "citation": "these tests",
         },
         "columns": RELEASE.names,
-        "split": {"strategy": "random"},
-        "files": describe_files(folder),
-        "parameters": {"bonds": "voronoi", "min_area": 1e-4, "cutoff": 6.0, "rules": RULES},
+        "split": {"strategy": "random", "description": "as the tests say"},
+        "splits": counts,
+        "shards": {part: int(n > 0) for part, n in counts.items()},
+        "counts": {"default": {part: {"num_examples": n, "num_bytes": n} for part, n in counts.items()}},
+        "stages": [{"name": "records", "title": "records read", "left": len(pairs), "dropped": None}],
+        "libraries": {},
+        "left_by_source_formula": None,
+        "duplicates": None,
+        "replay": None,
+        "spacegroups": {"stated": 0, "differ": []},
+        "statistics": {},
+        "files": {name: file.model_dump() for name, file in describe_files(folder).items()},
+        "parameters": {
+            "bonds": "voronoi",
+            "min_area": 1e-4,
+            "cutoff": 6.0,
+            "rules": RULES,
+            "dedup": "key",
+            "cell_tolerance": 0.01,
+            "spacegroup_tolerance": 0.1,
+            "limit": None,
+        },
     }
-    (folder / "manifest.json").write_bytes(dump_manifest(manifest))
+    (folder / "manifest.json").write_bytes(seal_values(manifest))
     return folder
 
 

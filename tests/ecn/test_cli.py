@@ -140,21 +140,21 @@ def test_synthetic_labels_are_said_to_be(make_release, rows, structure, tmp_path
 def test_another_release_is_said_to_be_another(run, make_release, rows):
     folder = make_release(**rows)
     manifest = (folder / "manifest.json").read_text()
-    from mpclean.release.manifest import dump_manifest
+    from mpclean.release.manifest import seal_values
 
-    (folder / "manifest.json").write_bytes(dump_manifest(json.loads(manifest) | {"content_hash": "1" * 64}))
+    (folder / "manifest.json").write_bytes(seal_values(json.loads(manifest) | {"content_hash": "1" * 64}))
     result = call("evaluate", run, "--release", folder, "--json")
     assert "is not the release that the run was trained on" in result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["release_hash"] == "1" * 64
 
 
 def test_a_release_with_other_bonds_is_not_evaluated(run, make_release, rows):
-    from mpclean.release.manifest import dump_manifest
+    from mpclean.release.manifest import seal_values
 
     folder = make_release(**rows)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["parameters"] |= {"bonds": "radius", "cutoff": 5.0}
-    (folder / "manifest.json").write_bytes(dump_manifest(manifest))
+    (folder / "manifest.json").write_bytes(seal_values(manifest))
     result = call("evaluate", run, "--release", folder)
     assert result.exit_code == 2
     assert (

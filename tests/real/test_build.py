@@ -10,7 +10,7 @@ from mpclean.vocabulary.schema import PARTS
 
 
 def counted(release: mpclean.Release) -> tuple[int, int, int]:
-    read = release.manifest["stages"][0]["left"]
+    read = release.manifest.stages[0].left
     return read, release.table().num_rows, release.ledger().num_rows
 
 
@@ -51,12 +51,12 @@ def test_published_lists_keep_their_own_split(data: Path, tmp_path: Path) -> Non
     read, kept, left = counted(release)
     assert kept + left == read == 1500
     on_no_list = release.ledger().filter(pc.equal(release.ledger()["rule"], "split"))
-    (stage,) = (stage for stage in release.manifest["stages"] if stage["name"] == "split")
-    assert on_no_list.num_rows == stage["dropped"] > 0
+    (stage,) = (stage for stage in release.manifest.stages if stage.name == "split")
+    assert on_no_list.num_rows == stage.dropped > 0
     # Ids of the paper's test split are left out of the file: that split has no rows and no shard.
-    assert release.manifest["splits"]["test"] == 0
+    assert release.manifest.splits["test"] == 0
     assert [release.table(split).num_rows for split in PARTS] == [
-        release.manifest["splits"][split] for split in PARTS
+        release.manifest.splits[split] for split in PARTS
     ]
     assert not list((release.path / "data").glob("test-*"))
 

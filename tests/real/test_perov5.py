@@ -49,7 +49,7 @@ def test_build_excludes_nothing_and_joins_every_neighbour_within_5_angstrom(
     rows = release.table()
     assert rows.num_rows == 512
     assert release.ledger().num_rows == 0
-    assert release.manifest["splits"]["train"] == 512  # the first rows of the source are its train rows
+    assert release.manifest.splits["train"] == 512  # the first rows of the source are its train rows
     assert rows["heat_all"].null_count == 0
     lengths = rows["edge_length"].combine_chunks().flatten().to_numpy()
     assert lengths.max() <= 5.0

@@ -124,22 +124,22 @@ def audit(release: Release | str | Path, workers: int | None = None) -> Audit:
     release.require_intact()
     manifest = release.manifest
     keys = level_keys(release, LEVELS, workers)
-    more = manifest.get("more_splits", {})
+    more = manifest.more_splits
     # Without duplicates by key no key is in two records, whatever the split.
-    parameters = manifest["parameters"]
-    always = ["key"] if "duplicate" in parameters["rules"] and parameters.get("dedup", "key") == "key" else []
+    parameters = manifest.parameters
+    always = ["key"] if "duplicate" in parameters.rules and parameters.dedup == "key" else []
     own = own_labels(release.labels)
     stated, labels = (
-        release.table(columns=[name for name in names if name in manifest["columns"]])
+        release.table(columns=[name for name in names if name in manifest.columns])
         for names in (STATED, (*COLUMNS, *(label.name for label in own)))
     )
     return Audit(
         content_hash=release.content_hash,
-        licences=licences(stated, manifest["upstream"]["licence"]),
-        mixtures=mixtures(stated, parameters),
+        licences=licences(stated, manifest.upstream.licence),
+        mixtures=mixtures(stated, parameters.as_dict().get("hull")),
         leakage={name: leakage(keys, release.assigned(name)) for name in release.splits},
         keeps_apart={
-            name: list(dict.fromkeys([*always, *more.get(name, {}).get("keeps_apart", [])]))
+            name: list(dict.fromkeys([*always, *(more[name].keeps_apart if name in more else ())]))
             for name in release.splits
         },
         labels=suspicious(labels, own),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,15 +48,15 @@ class Mixture:
     examples: dict[str, list[str]]
 
 
-def mixtures(rows: pa.Table, parameters: dict[str, Any]) -> list[Mixture]:
+def mixtures(rows: pa.Table, hull: str | None) -> list[Mixture]:
     """Find in what ways the formation energies of a release are of several kinds.
 
     Parameters
     ----------
     rows
         Those of `COLUMNS` that the release has.
-    parameters
-        Of its build, as in its manifest.
+    hull
+        One of `mpclean.vocabulary.functionals.HULLS`, where the source was asked for one.
     """
     rows = rows.filter(rows["formation_energy_per_atom"].is_valid()).sort_by("material_id")
     for name in COLUMNS:
@@ -78,10 +77,12 @@ def mixtures(rows: pa.Table, parameters: dict[str, Any]) -> list[Mixture]:
         title = "run type and is_hubbard disagree"
         examples = contradictions[:_EXAMPLES]
         found.append(Mixture("contradiction", title, {title: len(contradictions)}, {title: examples}))
-    if parameters.get("hull") == "mixed":
-        hull = HULLS["mixed"]
+    if hull == "mixed":
+        energies = HULLS[hull]
         examples = rows["material_id"][:_EXAMPLES].to_pylist()
-        found.append(Mixture("hull", "hull of several functionals", {hull: rows.num_rows}, {hull: examples}))
+        found.append(
+            Mixture("hull", "hull of several functionals", {energies: rows.num_rows}, {energies: examples})
+        )
     return found
 
 

@@ -183,8 +183,8 @@ def _difference(base: Release, other: Side, tolerance: dict[str, float], turned:
     """Compare a base that is a release with the other side; turned if the other one is A."""
     ids = [rows["material_id"].combine_chunks() for rows in base.batches(columns=["material_id"])]
     kept = pa.chunked_array(ids, pa.string())
-    theirs = other.columns if isinstance(other, Snapshot) else other.manifest["columns"]
-    shared = [name for name in base.manifest["columns"] if name in theirs]
+    theirs = other.columns if isinstance(other, Snapshot) else other.manifest.columns
+    shared = [name for name in base.manifest.columns if name in theirs]
     changed, other_kept = _changed(base, other, ids, shared, tolerance, turned)
 
     left, other_left = base.ledger(), other.ledger if isinstance(other, Snapshot) else other.ledger()
@@ -265,9 +265,7 @@ def _sorted_by_group(other: Side, ids: list[pa.Array], columns: list[str], folde
     whole = pa.chunked_array(ids, pa.string())
     kept = []
     writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
-    total = (
-        other.source.n_documents if isinstance(other, Snapshot) else sum(other.manifest["splits"].values())
-    )
+    total = other.source.n_documents if isinstance(other, Snapshot) else sum(other.manifest.splits.values())
     with tqdm(total=total, desc="reading", unit=" crystals", disable=None) as bar:
         for rows in _rows(other, columns):
             kept.append(rows["material_id"])
@@ -305,7 +303,7 @@ def _moved(both: pa.ChunkedArray, a: pa.Table, b: pa.Table) -> pa.Table:
 def _built(a: Release, b: Release) -> dict[str, dict[str, Any]]:
     """Find parameters, facts about the source and libraries that are not the same."""
     first, second = (
-        {**m["parameters"], "source": m["upstream"]["sha256"], **m["libraries"]}
+        {**m.parameters.as_dict(), "source": m.upstream.sha256, **m.libraries}
         for m in (a.manifest, b.manifest)
     )
     both = ((name, {"a": first.get(name), "b": second.get(name)}) for name in {**first, **second})
@@ -313,7 +311,7 @@ def _built(a: Release, b: Release) -> dict[str, dict[str, Any]]:
 
 
 def _columns(release: Release, ledger: pa.Table) -> list[str]:
-    return [*release.manifest["columns"], *(f"{name} of the ledger" for name in ledger.column_names)]
+    return [*release.manifest.columns, *(f"{name} of the ledger" for name in ledger.column_names)]
 
 
 def _names(a: list[str], b: list[str]) -> dict[str, list[str]]:

@@ -100,7 +100,7 @@ def open_sides(
         raise UserError(
             f"neither {a} nor {b} is a release; build one of them first: mpclean build --source {a} --out DIR"
         )
-    parameters = releases[0].manifest["parameters"]
+    parameters = releases[0].manifest.parameters.as_dict()
     first, second = (
         side if isinstance(side, Release) else _snapshot(side, parameters, workers) for side in sides
     )
@@ -121,7 +121,7 @@ def facts(side: Side) -> dict[str, Any]:
         return {"snapshot": side.origin, "sha256": side.source.identity.sha256}
     return {
         "release": str(side.path),
-        "release_version": side.manifest["release_version"],
+        "release_version": side.manifest.release_version,
         "content_hash": side.content_hash,
     }
 

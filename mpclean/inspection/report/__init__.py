@@ -86,7 +86,7 @@ def report(release: Release | str | Path, out: str | Path | None = None, workers
         raise UserError("mpclean report needs matplotlib and Jinja2: pip install 'mpclean[report]'")
     if out is None:
         with amended(path) as amendment:
-            files = amendment.release.manifest["files"]
+            files = amendment.release.manifest.files
             amendment.removed.update(name for name in files if name.startswith(f"{REPORT}/"))
             _write(amendment.release, amendment.folder / REPORT, workers)
         return path / REPORT / "index.html"

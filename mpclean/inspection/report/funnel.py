@@ -12,11 +12,11 @@ from mpclean.release.tables import funnel_rows
 def blocks(context: Context) -> Iterator[Block]:
     """Yield a bar for every stage, and the table of them."""
     manifest = context.release.manifest
-    stages = manifest["stages"]
-    first = stages[0]["left"]
+    stages = manifest.stages
+    first = stages[0].left
     place = range(len(stages))
-    kept = [stage["left"] for stage in stages]
-    excluded = [stage["dropped"] or 0 for stage in stages]
+    kept = [stage.left for stage in stages]
+    excluded = [stage.dropped or 0 for stage in stages]
 
     figure, axis = axes(1.33 * PANEL, 0.7 + 0.36 * len(stages))
     axis.barh(place, kept, color=KEPT, height=0.7)
@@ -24,7 +24,7 @@ def blocks(context: Context) -> Iterator[Block]:
     for row, (n_kept, n_excluded) in enumerate(zip(kept, excluded, strict=True)):
         words = f"{n_kept:,}" + (f"  (\N{MINUS SIGN}{n_excluded:,})" if n_excluded else "")
         axis.text(n_kept + n_excluded + 0.012 * first, row, words, va="center", fontsize=9)
-    axis.set_yticks(place, [short(stage["title"]) for stage in stages])
+    axis.set_yticks(place, [short(stage.title) for stage in stages])
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.45 * first), xlabel="records", xticks=[])
     axis.grid(visible=False)
@@ -37,7 +37,7 @@ def blocks(context: Context) -> Iterator[Block]:
             "Solid: kept. Hatched: excluded by the stage; all of them are in the ledger. "
             "The last line counts the insulators among the records that were kept.",
         ),
-        "Bars of records kept: " + "; ".join(f"{stage['title']} {stage['left']:,}" for stage in stages) + ".",
+        "Bars of records kept: " + "; ".join(f"{stage.title} {stage.left:,}" for stage in stages) + ".",
         figure,
         "half",
     )

@@ -89,20 +89,20 @@ def page(manifest: Manifest, sections: list[tuple[Section, list[Block | Image]]]
     environment.filters |= {"marked": marked, "subscripted": subscripted}
     folder = files("mpclean.inspection.report")
     script = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("page.js", "crystal_view.js"))
-    read, kept = manifest["stages"][0]["left"], sum(manifest["splits"].values())
+    read, kept = manifest.stages[0].left, sum(manifest.splits.values())
     key = [
         ("records read", f"{read:,}"),
         ("crystals kept", f"{kept:,}"),
         ("of those read", f"{kept / read:.1%}"),
-        ("splits", f"{1 + len(manifest.get('more_splits', {}))}"),
-        ("targets", f"{len(manifest['statistics'])}"),
+        ("splits", f"{1 + len(manifest.more_splits)}"),
+        ("targets", f"{len(manifest.statistics)}"),
     ]
     return environment.get_template("page.html").render(
         manifest=manifest,
         sections=sections,
         key=key,
-        title=f"{manifest['name']} {manifest['release_version']}: report",
-        links=not manifest["upstream"]["synthetic"],
+        title=f"{manifest.name} {manifest.release_version}: report",
+        links=not manifest.upstream.synthetic,
         style=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704  ours
         script=Markup(script),  # noqa: S704  ours
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -18,16 +18,16 @@ MOST_STATED = 60
 def blocks(context: Context) -> Iterator[Block]:
     """Yield the source, the licence, parameters, library versions, and a replay beside the published list."""
     manifest = context.release.manifest
-    upstream = manifest["upstream"]
+    upstream = manifest.upstream
     facts = {
-        "content hash": manifest["content_hash"],
-        "upstream": upstream["title"],
-        "version claimed": upstream["claimed_version"] or "none",
-        "versions stated by the source": ", ".join(upstream["stated_versions"]) or "none",
-        "source": upstream["source"],
-        "sha256 of the source": upstream["sha256"],
-        "licence, as the source states it": upstream["licence"],
-        "to be cited": upstream["citation"],
+        "content hash": manifest.content_hash,
+        "upstream": upstream.title,
+        "version claimed": upstream.claimed_version or "none",
+        "versions stated by the source": ", ".join(upstream.stated_versions) or "none",
+        "source": upstream.source,
+        "sha256 of the source": upstream.sha256,
+        "licence, as the source states it": upstream.licence,
+        "to be cited": upstream.citation,
     }
     yield Table(
         "Identity of the data. The content hash is over the rows of data, their split and the ledger.",
@@ -45,7 +45,7 @@ def blocks(context: Context) -> Iterator[Block]:
         )
     if sentence := coverage(manifest):
         yield Text(sentence)
-    if manifest["replay"]:
+    if manifest.replay:
         head, rows = replay_rows(manifest)
         yield Table("Against the published list.", head, rows, words=("published list",))
         for note in replay_notes(manifest):
@@ -54,14 +54,14 @@ def blocks(context: Context) -> Iterator[Block]:
         "Parameters of the build; areas in \N{ANGSTROM SIGN}\N{SUPERSCRIPT TWO}, lengths and tolerances in "
         "\N{ANGSTROM SIGN}.",
         ["parameter", "value"],
-        [[name.replace("_", " "), _words(value)] for name, value in manifest["parameters"].items()],
+        [[name.replace("_", " "), _words(value)] for name, value in manifest.parameters.as_dict().items()],
         words=("parameter", "value"),
         shape="half",
     )
     yield Table(
         "Versions of the libraries that can change a result.",
         ["library", "version"],
-        [[name, version] for name, version in manifest["libraries"].items()],
+        [[name, version] for name, version in manifest.libraries.items()],
         words=("library", "version"),
         shape="half",
     )
@@ -70,7 +70,7 @@ def blocks(context: Context) -> Iterator[Block]:
 def _stated(release: Release) -> list[list[str]]:
     """Count the records of every value of every column of words, the most frequent first."""
     counts: Counter[tuple[str, str | None]] = Counter()
-    columns = [name for name in SOURCE_WORDS if name in release.manifest["columns"]]
+    columns = [name for name in SOURCE_WORDS if name in release.manifest.columns]
     for rows in release.batches(columns=columns) if columns else ():
         for name in columns:
             for entry in rows[name].value_counts().to_pylist():

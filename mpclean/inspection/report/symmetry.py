@@ -67,11 +67,11 @@ def blocks(context: Context) -> Iterator[Block]:
     yield _all(counts)
     yield Heading("A crystal of each system: the first of the release")
     yield from _first_of_each_system(release)
-    stated = release.manifest["spacegroups"]
-    if stated["stated"]:
-        tolerance = release.manifest["parameters"]["spacegroup_tolerance"]
+    stated = release.manifest.spacegroups
+    if stated.stated:
+        tolerance = release.manifest.parameters.spacegroup_tolerance
         yield Text(
-            f"Of {stated['stated']:,} space groups that the source states, {len(stated['differ']):,} differ "
+            f"Of {stated.stated:,} space groups that the source states, {len(stated.differ):,} differ "
             f"from the one found at a tolerance of {tolerance:g} \N{ANGSTROM SIGN}; the source's counts."
         )
 

@@ -28,7 +28,7 @@ SKEWED = 0.4
 def blocks(context: Context) -> Iterator[Block]:
     """Yield a histogram of every target, and the tables of targets and of what each split makes of them."""
     release = context.release
-    statistics = release.manifest["statistics"]
+    statistics = release.manifest.statistics
     names = [name for name in (label.name for label in release.labels) if name in statistics]
     for name in names:
         yield _histogram(release, name)
@@ -37,8 +37,8 @@ def blocks(context: Context) -> Iterator[Block]:
         "Mean and population standard deviation over the whole release.", head, rows, words=("target", "unit")
     )
     yield from _by_split(release, names)
-    more = release.manifest.get("more_splits", {})
-    made = [release.manifest["split"]["description"], *(described(more[name]) for name in sorted(more))]
+    more = release.manifest.more_splits
+    made = [release.manifest.split.description, *(described(more[name]) for name in sorted(more))]
     yield Table(
         "How the splits were made.",
         ["split", "how it was made"],
@@ -70,13 +70,13 @@ def _columns(names: list[str]) -> list[str]:
 
 
 def _histogram(release: Release, name: str) -> Plot:
-    known = release.manifest["statistics"][name]
+    known = release.manifest.statistics[name]
     low, high = np.inf, -np.inf
     for rows in release.batches(columns=_columns([name])):
         values = _values(rows, name)
         low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
-    reach = REACH * known["std"]
-    ends = max(low, known["mean"] - reach), min(high, known["mean"] + reach)
+    reach = REACH * known.std
+    ends = max(low, known.mean - reach), min(high, known.mean + reach)
     edges = np.linspace(*ends, BINS + 1) if ends[1] > ends[0] else np.linspace(low - 0.5, low + 0.5, BINS + 1)
     counts = {part: np.zeros(BINS) for part in PARTS}
     beyond = 0
@@ -109,8 +109,8 @@ def _histogram(release: Release, name: str) -> Plot:
         f"target-{name}",
         _title(name),
         (f"Values in {BINS} bins, in percent of those of each part.{notes}",),
-        f"Histogram of {known['count']:,} values by part of the split: mean {known['mean']:.3f}, standard "
-        f"deviation {known['std']:.3f}, from {low:.3f} to {high:.3f} {COLUMNS[name].unit}.",
+        f"Histogram of {known.count:,} values by part of the split: mean {known.mean:.3f}, standard "
+        f"deviation {known.std:.3f}, from {low:.3f} to {high:.3f} {COLUMNS[name].unit}.",
         figure,
     )
 

@@ -130,15 +130,15 @@ def export(
 
 def _rows(release: Release, part: str | None, config: str | None) -> int:
     """Rows that will be read, for progress; an unknown part has none, and is refused on reading."""
-    counts = release.manifest["counts"][config or "default"]
-    return sum(entry["num_examples"] for name, entry in counts.items() if part in (None, name))
+    counts = release.manifest.counts[config or "default"]
+    return sum(entry.num_examples for name, entry in counts.items() if part in (None, name))
 
 
 def _check(release: Release, name: str, out: Path, config: str | None, target: str | None) -> None:
     if name not in FORMATS:
         raise UserError(f"--format {name}: no such format; known are {', '.join(FORMATS)}")
     chosen = FORMATS[name]
-    columns = release.configuration(config).columns or release.manifest["columns"]
+    columns = release.configuration(config).columns or release.manifest.columns
     if chosen.needs_ase and find_spec("ase") is None:
         raise UserError(f"--format {name} needs ASE: pip install 'mpclean[ase]'")
     if not out.name.endswith(chosen.ending):

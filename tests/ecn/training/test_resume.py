@@ -158,11 +158,11 @@ def stopped(fit, release, tmp_path, interrupt, monkeypatch):
 
 
 def test_another_release_is_refused(stopped, make_release, rows):
-    from mpclean.release.manifest import dump_manifest
+    from mpclean.release.manifest import seal_values
 
     other = make_release(**rows)
     manifest = json.loads((other / "manifest.json").read_text()) | {"content_hash": "1" * 64}
-    (other / "manifest.json").write_bytes(dump_manifest(manifest))
+    (other / "manifest.json").write_bytes(seal_values(manifest))
     with pytest.raises(
         UserError, match=r"not the release and split that .* was trained on \(content_hash differs\)"
     ):

@@ -112,7 +112,7 @@ def test_shortest_and_longest(demo_release):
 
 def test_splits(release):
     life = explain(release, "mp-3")
-    more = release.manifest["more_splits"]
+    more = release.manifest.more_splits
     assert list(life.splits) == ["random", *sorted(more)]
     for strategy, part in life.splits.items():
         assigned = {row["material_id"]: row["split"] for row in release.assigned(strategy).to_pylist()}
@@ -174,7 +174,7 @@ def test_namesakes(release):
 
 def test_every_rule(demo_release):
     """Whatever left by a rule passed those before it, and never met those after it."""
-    stages = [stage["name"] for stage in demo_release.manifest["stages"]][1:-1]
+    stages = [stage.name for stage in demo_release.manifest.stages][1:-1]
     ledger = {row["rule"]: row for row in demo_release.ledger().to_pylist() if row["material_id"]}
     assert len(ledger) > 2
     for rule, row in ledger.items():

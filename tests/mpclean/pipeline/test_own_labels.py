@@ -46,20 +46,20 @@ def test_a_field_that_was_asked_for_is_a_column_with_its_unit(snapshot):
         ("bulk_modulus", "GPa"),
         ("stable", ""),
     ]
-    assert release.manifest["statistics"]["bulk_modulus"]["count"] == 3
+    assert release.manifest.statistics["bulk_modulus"]["count"] == 3
     assert release.verify() == []
     (shard, *_) = sorted(release.path.glob("data/*.parquet"))
     assert pq.read_schema(shard).field("bulk_modulus").metadata[b"unit"] == b"GPa"
     assert re.search(r"\| `bulk_modulus` +\| GPa +\|", (release.path / "README.md").read_text())
     assert '"crystals/bulk_modulus"' in (release.path / "croissant.json").read_text()
-    names = [c.name for c in configurations(release.manifest["columns"], own_names(release.manifest))]
+    names = [c.name for c in configurations(release.manifest.columns, own_names(release.manifest.labels))]
     assert names[-2:] == ["bulk_modulus", "stable"]
     assert release.table(config="bulk_modulus").num_rows == 3
     assert all("stable" in known for _, known in release.crystals())
 
 
 def test_fields_that_nobody_asked_for_are_named(snapshot):
-    (line,) = built(snapshot).manifest["label_notes"]
+    (line,) = built(snapshot).manifest.label_notes
     assert line == (
         "not kept: 2 numeric fields of the source, stable, bulk_modulus; keep one with --label NAME:UNIT, "
         "as in --label stable:UNIT"
@@ -73,7 +73,7 @@ def test_a_toml_beside_the_snapshot_names_labels(snapshot):
     release = built(snapshot)
     assert [label.name for label in release.labels[-2:]] == ["bulk_modulus", "stable"]
     assert release.column("bulk_modulus").meaning == "Voigt"
-    assert release.manifest["label_notes"] == []
+    assert release.manifest.label_notes == []
 
 
 def test_a_value_that_is_no_number_is_in_the_ledger(snapshot):
@@ -101,7 +101,7 @@ def test_a_table_is_joined_by_id_and_says_what_did_not_match(snapshot, name, enc
     release = built(snapshot, labels=table)
     assert [values(release, "k")[one] for one in ids(snapshot)] == [1.5, None, 2.0, None]
     assert release.column("k").unit == "GPa"
-    assert release.manifest["label_notes"][:2] == [
+    assert release.manifest.label_notes[:2] == [
         "1 ids of the labels are of no record: stranger",
         f"1 records have no line in the labels: {ids(snapshot)[3]}",
     ]
@@ -155,12 +155,12 @@ def test_a_bad_table_is_one_line_that_names_it(snapshot, content, says):
 
 
 def test_licence_and_citation_are_those_that_the_person_gives(snapshot):
-    upstream = built(snapshot, licence="CC0-1.0", citation="Doe 2026").manifest["upstream"]
+    upstream = built(snapshot, licence="CC0-1.0", citation="Doe 2026").manifest.upstream
     assert (upstream["licence"], upstream["citation"]) == ("CC0-1.0", "Doe 2026")
 
 
 def test_provenance_is_never_invented(snapshot):
-    upstream = built(snapshot).manifest["upstream"]
+    upstream = built(snapshot).manifest.upstream
     assert (upstream["licence"], upstream["citation"], upstream["synthetic"]) == ("unknown", "unknown", False)
     card = (snapshot.parent / "release" / "README.md").read_text()
     assert "license: unknown" in card
@@ -170,5 +170,5 @@ def test_provenance_is_never_invented(snapshot):
 def test_documents_that_say_they_are_synthetic_make_a_release_that_says_so(snapshot):
     snapshot.write_text(snapshot.read_text().replace('"stable": true', '"synthetic": true'))
     release = built(snapshot)
-    assert release.manifest["upstream"]["synthetic"]
+    assert release.manifest.upstream.synthetic
     assert "Synthetic data" in (release.path / "README.md").read_text()

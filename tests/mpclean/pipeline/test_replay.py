@@ -91,7 +91,7 @@ def replayed(published_salts, documents, write_lines, tmp_path):
 
 
 def test_replay_of_a_snapshot(replayed):
-    assert replayed.manifest["replay"] == {
+    assert replayed.manifest.replay.model_dump() == {
         "listed": 18,
         "agree": 8,
         "missing": [
@@ -108,23 +108,23 @@ def test_replay_of_a_snapshot(replayed):
         "one_atom": {"agree": 0, "extra": 1},
     }
     assert sorted(replayed.table()["material_id"].to_pylist()) == sorted(f"mp-{n}" for n in range(3, 11))
-    split = replayed.manifest["split"]
-    assert split["strategy"] == "published"
-    assert "oumarkaba/equivariant_crystal_networks publishes at commit 3ad0988" in split["description"]
+    split = replayed.manifest.split
+    assert split.strategy == "published"
+    assert "oumarkaba/equivariant_crystal_networks publishes at commit 3ad0988" in split.description
 
 
 def test_numbers_come_again_from_release_and_ledger(replayed):
     found, manifest = recount(replayed), replayed.manifest
-    assert found["replay"] == manifest["replay"]
-    assert found["stages"] == {stage["name"]: stage["left"] for stage in manifest["stages"]}
-    assert set(found["statistics"]) == set(manifest["statistics"])
-    for name, values in manifest["statistics"].items():
-        assert found["statistics"][name] == pytest.approx(values)
+    assert found["replay"] == manifest.replay.model_dump()
+    assert found["stages"] == {stage.name: stage.left for stage in manifest.stages}
+    assert set(found["statistics"]) == set(manifest.statistics)
+    for name, values in manifest.statistics.items():
+        assert found["statistics"][name] == pytest.approx(values.model_dump())
 
 
 def test_the_list_is_kept_whole(replayed, published_salts):
     assert replayed.listed().equals(read_split(published_salts))
-    assert "replay/listed.parquet" in replayed.manifest["files"]
+    assert "replay/listed.parquet" in replayed.manifest.files
     assert replayed.verify() == []
 
 
@@ -155,8 +155,8 @@ def test_source_formula_counts_what_the_source_wrote(
     documents = [rock_salt(2), rock_salt(3), rock_salt(2, material_id="mp-5", structure=doubled)]
     path = write_lines(tmp_path / "docs.jsonl", documents)
     release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", workers=1)
-    assert {stage["name"]: stage["left"] for stage in release.manifest["stages"]}["duplicate"] == 2
-    assert release.manifest["left_by_source_formula"] == 3
+    assert {stage.name: stage.left for stage in release.manifest.stages}["duplicate"] == 2
+    assert release.manifest.left_by_source_formula == 3
     assert "would leave 3 records; published are 114,605" in (release.path / "README.md").read_text()
 
 
@@ -168,14 +168,14 @@ def test_lists_that_are_given(published_salts, snapshot, tmp_path):
     release = mpclean.build(
         version="2021.05", source=snapshot, out=tmp_path / "r", split=tmp_path / "split.json", workers=1
     )
-    assert release.manifest["replay"]["listed"] == 3
-    assert release.manifest["replay"]["agree"] == 2
-    assert release.manifest["split"]["description"] == "Lists of ids that were given to the build."
+    assert release.manifest.replay.listed == 3
+    assert release.manifest.replay.agree == 2
+    assert release.manifest.split.description == "Lists of ids that were given to the build."
 
 
 def test_random_split_compares_with_no_list(published_salts, snapshot, tmp_path):
     release = mpclean.build(version="2021.05", source=snapshot, out=tmp_path / "r", split="random", workers=1)
-    assert release.manifest["replay"] is None
+    assert release.manifest.replay is None
     assert "published list" not in (release.path / "README.md").read_text()
     with pytest.raises(
         UserError, match=r"r: no published list in this release; mpclean build --version 2021"

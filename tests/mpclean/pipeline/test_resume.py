@@ -170,7 +170,7 @@ def test_what_does_not_change_the_work_may_change(snapshot, tmp_path, begun):
         release = mpclean.build(source=other, out=tmp_path / "r", split=split, workers=1)
     finally:
         other.rename(snapshot)
-    assert release.manifest["splits"] == {"train": 1, "validation": 0, "test": 1}
+    assert release.manifest.splits == {"train": 1, "validation": 0, "test": 1}
     assert sum(counts.values()) == 11
 
 

@@ -42,7 +42,7 @@ def contents(folder):
 
 
 def stages(release):
-    return {stage["name"]: stage["left"] for stage in release.manifest["stages"]}
+    return {stage.name: stage.left for stage in release.manifest.stages}
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +100,16 @@ def test_ledger_has_the_reason_of_every_case(every_case, cases_release):
 
 def test_stages_add_up(cases_release, demo_release):
     for release in (cases_release, demo_release):
-        listed = release.manifest["stages"]
+        listed = release.manifest.stages
         ledger = Counter(release.ledger()["rule"].to_pylist())
-        left = listed[0]["left"]
+        left = listed[0].left
         for stage in listed[1:-1]:
-            assert stage["dropped"] == ledger[stage["name"]]
-            left -= stage["dropped"]
-            assert stage["left"] == left
-        assert left == release.table().num_rows == sum(release.manifest["splits"].values())
+            assert stage.dropped == ledger[stage.name]
+            left -= stage.dropped
+            assert stage.left == left
+        assert left == release.table().num_rows == sum(release.manifest.splits.values())
         insulators = release.table()["is_insulator"].to_pylist().count(True)
-        assert listed[-1]["left"] == insulators > 0
+        assert listed[-1].left == insulators > 0
     assert stages(demo_release)["records"] == 150
 
 
@@ -216,9 +216,9 @@ def test_by_key_every_merge_has_a_verdict(by_key):
         "mp-6": ("mp-2", True),
         "mp-8": ("mp-2", False),
     }
-    parameters = by_key.manifest["parameters"]
-    assert (parameters["dedup"], parameters["max_matched_atoms"]) == ("key", matching.MAX_ATOMS)
-    assert parameters["max_comparisons"] == matching.MAX_COMPARISONS
+    parameters = by_key.manifest.parameters
+    assert (parameters.dedup, parameters.max_matched_atoms) == ("key", matching.MAX_ATOMS)
+    assert parameters.max_comparisons == matching.MAX_COMPARISONS
 
 
 def test_by_structure_only_equal_crystals_merge(by_structure):
@@ -229,18 +229,18 @@ def test_by_structure_only_equal_crystals_merge(by_structure):
         "mp-6": ("mp-2", True),
     }
     assert stages(by_structure)["duplicate"] == 5
-    assert by_structure.manifest["parameters"]["dedup"] == "structure"
+    assert by_structure.manifest.parameters.dedup == "structure"
 
 
 def test_the_manifest_judges_the_key_whatever_was_built(by_key, by_structure):
     for release in (by_key, by_structure):
-        found = release.manifest["duplicates"]
-        assert found["dropped"] == {"key": 5, "structure": 3}
-        counts = {name: verdict["records"] for name, verdict in found["verdicts"].items()}
+        found = release.manifest.duplicates
+        assert found.dropped == {"key": 5, "structure": 3}
+        counts = {name: verdict.records for name, verdict in found.verdicts.items()}
         assert counts == {"equal": 2, "distinct": 3, "undecided": 0}
-        distinct = found["verdicts"]["distinct"]
-        assert distinct["median"] == pytest.approx(0.35)
-        assert [example["material_id"] for example in distinct["examples"]] == ["mp-3", "mp-7"]
+        distinct = found.verdicts["distinct"]
+        assert distinct.median == pytest.approx(0.35)
+        assert [example.material_id for example in distinct.examples] == ["mp-3", "mp-7"]
     assert by_key.content_hash != by_structure.content_hash
 
 
@@ -248,16 +248,16 @@ def test_the_manifest_judges_the_key_whatever_was_built(by_key, by_structure):
 def test_verdicts_do_not_depend_on_workers(build_salts, by_structure):
     again = build_salts("again", rule={"dedup": "structure"}, workers=2)
     assert again.content_hash == by_structure.content_hash
-    assert again.manifest == by_structure.manifest | {
-        name: again.manifest[name] for name in ("name", "files", "manifest_sha256")
-    }
+    assert again.manifest == by_structure.manifest.changed(
+        **{name: getattr(again.manifest, name) for name in ("name", "files", "manifest_sha256")}
+    )
 
 
 def test_what_cannot_be_compared_stays_apart(build_salts, monkeypatch):
     monkeypatch.setattr(matching, "MAX_ATOMS", 1)
     release = build_salts("undecided", rule={"dedup": "structure"})
     assert duplicates(release) == {}
-    assert release.manifest["duplicates"]["verdicts"]["undecided"]["records"] == 5
+    assert release.manifest.duplicates.verdicts["undecided"].records == 5
     by_key = build_salts("undecided by key")
     assert set(duplicates(by_key).values()) == {("mp-1", None), ("mp-2", None)}
     details = [row["detail"] for row in by_key.ledger().to_pylist()]
@@ -304,7 +304,7 @@ def test_given_lists(snapshot, tmp_path):
     assert {row["rule"] for row in ledger} == {"split"}
     assert len(ledger) == 16
     assert stages(release)["split"] == 4
-    assert release.manifest["replay"] is None  # no version, so nothing that was published of it
+    assert release.manifest.replay is None  # no version, so nothing that was published of it
 
 
 def test_published_split_that_there_is_not(snapshot, tmp_path):
@@ -341,10 +341,10 @@ def test_perov_5_keeps_its_split_and_runs_one_rule(perov_5, tmp_path):
     found = {split: release.table(split)["material_id"].to_pylist() for split in PARTS}
     assert found == {"train": ["7", "8"], "validation": ["9"], "test": ["10"]}
     assert release.ledger().num_rows == 0
-    names = [stage["name"] for stage in release.manifest["stages"]]
+    names = [stage.name for stage in release.manifest.stages]
     assert names == ["records", "record", "bonds", "split", "insulators"]
     assert set(release.table()["heat_all"].to_pylist()) == {1.5}
-    assert release.manifest["parameters"]["cutoff"] == 5.0
+    assert release.manifest.parameters.cutoff == 5.0
     assert all(4.0 < max(lengths) <= 5.0 for lengths in release.table()["edge_length"].to_pylist())
 
 
@@ -359,8 +359,8 @@ def test_perov_5_from_the_cache(perov_5, tmp_path, monkeypatch):
     monkeypatch.setitem(known_versions(), "perov-5", replace(version, data=data))
     monkeypatch.setenv("MPCLEAN_CACHE", str(tmp_path / "cache"))
     release = mpclean.build(version="perov-5", out=tmp_path / "r", workers=1)
-    assert release.manifest["splits"] == {"train": 2, "validation": 1, "test": 1}
-    assert release.manifest["replay"] is None
+    assert release.manifest.splits == {"train": 2, "validation": 1, "test": 1}
+    assert release.manifest.replay is None
     (folder / "val.csv").unlink()
     with pytest.raises(UserError, match=r"^http://127\.0\.0\.1:9/val\.csv: .* give --source FOLDER"):
         mpclean.build(version="perov-5", out=tmp_path / "s", workers=1)
@@ -417,15 +417,15 @@ def test_no_host_path_or_time_in_any_file(demo_release, small_release, snapshot)
 
 
 def test_manifest_says_what_was_built(demo_release, snapshot, small_release):
-    upstream = demo_release.manifest["upstream"]
+    upstream = demo_release.manifest.upstream
     assert upstream["claimed_version"] == "demo"
     assert upstream["stated_versions"] == []
-    assert small_release.manifest["upstream"]["claimed_version"] is None
-    assert small_release.manifest["name"] == "salts"
-    assert small_release.manifest["upstream"]["sha256"] == open_records(snapshot).identity.sha256
-    assert demo_release.manifest["parameters"]["limit"] == 150
-    assert small_release.manifest["parameters"]["limit"] is None
-    assert set(demo_release.manifest["libraries"]) >= {"mpclean", "moyopy", "spglib", "pymatgen", "scipy"}
+    assert small_release.manifest.upstream.claimed_version is None
+    assert small_release.manifest.name == "salts"
+    assert small_release.manifest.upstream.sha256 == open_records(snapshot).identity.sha256
+    assert demo_release.manifest.parameters.limit == 150
+    assert small_release.manifest.parameters.limit is None
+    assert set(demo_release.manifest.libraries) >= {"mpclean", "moyopy", "spglib", "pymatgen", "scipy"}
 
 
 # ---------------------------------------------------------------- options
@@ -450,8 +450,8 @@ def test_min_area(snapshot, small_release, tmp_path):
     areas = {row["material_id"]: min(row["edge_length"]) ** 2 for row in small_release.table().to_pylist()}
     middle = sorted(areas.values())[10]
     strict = mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, min_area=middle - 1e-3)
-    assert small_release.manifest["parameters"]["min_area"] == 1e-4
-    assert strict.manifest["parameters"]["min_area"] == middle - 1e-3
+    assert small_release.manifest.parameters.min_area == 1e-4
+    assert strict.manifest.parameters.min_area == middle - 1e-3
     expected = {material_id for material_id, area in areas.items() if area > middle - 1e-3}
     assert set(strict.table()["material_id"].to_pylist()) == expected
     assert set(strict.ledger()["rule"].to_pylist()) == {"dimensionality"}
@@ -467,7 +467,7 @@ def test_source_that_states_another_version(rock_salt, write_lines, tmp_path):
     assert "--out DIR" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["docs.jsonl"]
     release = mpclean.build(source=path, out=tmp_path / "r", workers=1)
-    assert release.manifest["upstream"]["stated_versions"] == ["2022.10.28"]
+    assert release.manifest.upstream.stated_versions == ["2022.10.28"]
     assert "stated by the source 2022.10.28" in (release.path / "README.md").read_text()
 
 
@@ -476,10 +476,10 @@ def test_source_of_the_right_version_or_none(rock_salt, write_lines, tmp_path, s
     documents = [rock_salt(n, database_version=stated) for n in range(3)]
     path = write_lines(tmp_path / "docs.jsonl", documents)
     release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", split="random", workers=1)
-    assert release.manifest["name"] == "mp-v1"
-    assert release.manifest["upstream"]["claimed_version"] == "2021.05"
-    assert release.manifest["upstream"]["stated_versions"] == ([stated] if stated else [])
-    assert release.manifest["upstream"]["published"]["stages"]["graph"] == 78649
+    assert release.manifest.name == "mp-v1"
+    assert release.manifest.upstream.claimed_version == "2021.05"
+    assert release.manifest.upstream.stated_versions == ([stated] if stated else [])
+    assert release.manifest.upstream.published["stages"]["graph"] == 78649
 
 
 def test_a_release_is_no_source(small_release, tmp_path):

@@ -32,20 +32,20 @@ def test_head(demo_release):
     for info in head["dataset_info"]:
         assert info["version"] == "1.0.0"
         assert demo_release.content_hash in info["description"]  # what refreshes the cache
-        counts = demo_release.manifest["counts"][info["config_name"]]
+        counts = demo_release.manifest.counts[info["config_name"]]
         assert {s["name"]: s["num_examples"] for s in info["splits"]} == {
-            name: entry["num_examples"] for name, entry in counts.items() if entry["num_examples"]
+            name: entry.num_examples for name, entry in counts.items() if entry.num_examples
         }
 
 
 def test_body(demo_release):
     _, body = split_card(demo_release)
     manifest = demo_release.manifest
-    assert manifest["content_hash"] in body
-    assert manifest["upstream"]["sha256"] in body
-    for stage in manifest["stages"]:
-        assert re.search(rf"\| {re.escape(stage['title'])} +\| +{stage['left']:,} \|", body)
-    for name in manifest["columns"]:
+    assert manifest.content_hash in body
+    assert manifest.upstream.sha256 in body
+    for stage in manifest.stages:
+        assert re.search(rf"\| {re.escape(stage.title)} +\| +{stage.left:,} \|", body)
+    for name in manifest.columns:
         assert f"`{name}`" in body
     assert "random.seed(0)" in body
 
@@ -76,8 +76,8 @@ def test_synthetic_is_said_everywhere(demo_release):
     assert "synthetic" in head["tags"]
     assert "materials-project" not in head["tags"]
     assert body.lstrip().splitlines()[2].startswith("> **Synthetic data.**")
-    assert demo_release.manifest["upstream"]["synthetic"] is True
-    assert "synthetic" in demo_release.manifest["upstream"]["citation"].lower()
+    assert demo_release.manifest.upstream.synthetic is True
+    assert "synthetic" in demo_release.manifest.upstream.citation.lower()
     ids = demo_release.table()["material_id"].to_pylist()
     assert all(i.startswith("demo-") for i in ids)
     ids = demo_release.ledger()["material_id"].to_pylist()
@@ -89,7 +89,7 @@ def test_other_sources_are_not_called_synthetic(small_release):
     assert "synthetic" not in str(head).lower()
     assert "synthetic" not in body.lower()
     assert "materials-project" in head["tags"]
-    assert small_release.manifest["upstream"]["synthetic"] is False
+    assert small_release.manifest.upstream.synthetic is False
 
 
 def test_space_groups_are_compared_where_the_source_states_one(rock_salt, write_lines, tmp_path):
@@ -98,7 +98,7 @@ def test_space_groups_are_compared_where_the_source_states_one(rock_salt, write_
     release = mpclean.build(
         source=write_lines(tmp_path / "a.jsonl", documents), out=tmp_path / "r", workers=1
     )
-    assert release.manifest["spacegroups"] == {"stated": 3, "differ": ["mp-3"]}
+    assert release.manifest.spacegroups.model_dump() == {"stated": 3, "differ": ["mp-3"]}
 
 
 def test_the_sources_space_group_counts(rock_salt, write_lines, tmp_path):
@@ -112,7 +112,7 @@ def test_the_sources_space_group_counts(rock_salt, write_lines, tmp_path):
         "mp-2": 216,
         "mp-3": 225,
     }
-    assert release.manifest["spacegroups"]["differ"] == ["mp-2"]
+    assert release.manifest.spacegroups.differ == ["mp-2"]
 
 
 def test_added_splits_are_told_with_their_counts(small_release, tmp_path):
@@ -122,7 +122,7 @@ def test_added_splits_are_told_with_their_counts(small_release, tmp_path):
     release = mpclean.open_release(path)
     head, body = split_card(release)
     made = "strategy formula; fractions 0.5 / 0.3 / 0.2; seed 0; keeps apart: formula, key, structure"
-    counts = release.manifest["more_splits"]["mine"]["splits"]
+    counts = release.manifest.more_splits["mine"].splits
     cells = [r"\| `mine`", re.escape(made), *(str(counts[split]) for split in PARTS)]
     assert re.search(r" +\| +".join(cells), body)
     assert "`mine`" in next(line for line in body.splitlines() if line.startswith("- Configurations: "))

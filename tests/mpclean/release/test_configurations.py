@@ -27,7 +27,7 @@ def test_counts_are_those_of_the_filters(demo_release):
         table = demo_release.table(split)
         for start in range(0, table.num_rows, 50):
             count(counts, split, table.slice(start, 50))
-    for configuration in configurations(demo_release.manifest["columns"]):
+    for configuration in configurations(demo_release.manifest.columns):
         for split in ("train", "validation", "test"):
             table = demo_release.table(split)
             for name, operator, value in configuration.filters or ():
@@ -37,12 +37,12 @@ def test_counts_are_those_of_the_filters(demo_release):
             assert (
                 table.num_rows
                 == expected
-                == demo_release.manifest["counts"][configuration.name][split]["num_examples"]
+                == demo_release.manifest.counts[configuration.name][split].num_examples
             )
 
 
 def test_some_labels_are_missing_in_the_demo(demo_release):
-    counts = demo_release.manifest["counts"]
+    counts = demo_release.manifest.counts
     default = counts["default"]["train"]["num_examples"]
     assert 0 < counts["insulators"]["train"]["num_examples"] < default
     assert any(0 < counts[name]["train"]["num_examples"] < default for name in TARGETS)

@@ -37,9 +37,9 @@ def test_valid(demo_release):
     # The demo release has no upstream that was ever published.
     assert [warning for warning in metadata.ctx.issues.warnings if "datePublished" not in warning] == []
     assert metadata.name == "demo"
-    assert metadata.version == demo_release.manifest["release_version"]
+    assert metadata.version == demo_release.manifest.release_version
     assert metadata.license == ["https://creativecommons.org/licenses/by/4.0/"]
-    assert metadata.cite_as == demo_release.manifest["upstream"]["citation"]
+    assert metadata.cite_as == demo_release.manifest.upstream.citation
     assert [creator.name for creator in metadata.creators] == ["mpclean"]
     assert metadata.description.startswith("Synthetic: the labels describe no real material. ")
 
@@ -75,19 +75,19 @@ def test_splits(small_release):
 def test_every_file_with_its_hash(demo_release):
     """All but the two that could not state a hash of themselves."""
     files = {entry["@id"]: entry for entry in stated(demo_release)["distribution"] if "contentUrl" in entry}
-    listed = demo_release.manifest["files"]
+    listed = demo_release.manifest.files
     assert set(files) == set(listed) - {"croissant.json"}
     for name, entry in files.items():
-        assert entry["sha256"] == listed[name]["sha256"]
+        assert entry["sha256"] == listed[name].sha256
         assert entry["contentUrl"] == name
-        assert entry["contentSize"] == f"{listed[name]['bytes']} B"
+        assert entry["contentSize"] == f"{listed[name].bytes} B"
     assert "croissant.json" in listed
 
 
 def test_fields_are_the_columns(demo_release):
     (crystals,) = [records for records in stated(demo_release)["recordSet"] if records["@id"] == "crystals"]
     fields = {field["name"]: field for field in crystals["field"]}
-    assert list(fields) == ["split", *demo_release.manifest["columns"]]
+    assert list(fields) == ["split", *demo_release.manifest.columns]
     assert fields["formation_energy_per_atom"]["description"] == "formation energy, eV/atom"
     assert fields["nsites"]["description"] == COLUMNS["nsites"].meaning
     assert fields["edge_image"]["isArray"] is True
@@ -105,7 +105,9 @@ def test_fields_are_the_columns(demo_release):
     ],
 )
 def test_published_when_the_upstream_was(small_release, changes, published):
-    manifest = small_release.manifest | {"upstream": small_release.manifest["upstream"] | changes}
+    manifest = small_release.manifest.changed(
+        upstream=small_release.manifest.upstream.model_copy(update=changes)
+    )
     assert json.loads(write_croissant(manifest)).get("datePublished") == published
 
 
@@ -145,7 +147,7 @@ def split_release(small_release, tmp_path_factory):
 def test_added_splits_are_valid(split_release):
     content = stated(split_release)
     assert opened(split_release).metadata.ctx.issues.errors == set()
-    names = [*split_release.manifest["more_splits"]]
+    names = [*split_release.manifest.more_splits]
     assert len(names) == 7
     assert [records["@id"] for records in content["recordSet"]] == [
         record_set
@@ -153,7 +155,7 @@ def test_added_splits_are_valid(split_release):
         for record_set in (f"splits{end}", f"crystals{end}")
     ]
     files = {entry["@id"] for entry in content["distribution"] if "contentUrl" in entry}
-    assert files == set(split_release.manifest["files"]) - {"croissant.json"}
+    assert files == set(split_release.manifest.files) - {"croissant.json"}
 
 
 ADDED = ("by.formula_or-so", "k-fold-3", "learning-curve-0.25")

@@ -30,7 +30,7 @@ def load(tmp_path):
 
 def test_default(demo_release, load):
     loaded = load(demo_release.path)
-    assert {split: len(rows) for split, rows in loaded.items()} == demo_release.manifest["splits"]
+    assert {split: len(rows) for split, rows in loaded.items()} == demo_release.manifest.splits
     for split, rows in loaded.items():
         table = demo_release.table(split)
         assert rows.column_names == table.column_names
@@ -56,7 +56,7 @@ def test_configurations(demo_release, load, name):
 def test_streaming(demo_release, load):
     rows = load(demo_release.path, "insulators", split="test", streaming=True)
     ids = [row["material_id"] for row in rows]
-    assert len(ids) == demo_release.manifest["counts"]["insulators"]["test"]["num_examples"]
+    assert len(ids) == demo_release.manifest.counts["insulators"]["test"].num_examples
 
 
 def test_rebuilding_under_the_same_path_gives_the_new_rows(rock_salt, write_lines, load, tmp_path):
@@ -76,8 +76,8 @@ def test_splits_without_rows(rock_salt, write_lines, load, tmp_path):
     split = tmp_path / "split.csv"
     split.write_text("material_id,split\nmp-1,train\nmp-2,train\nmp-3,test\n")
     release = mpclean.build(source=source, out=tmp_path / "r", split=split, workers=1)
-    assert release.manifest["splits"] == {"train": 2, "validation": 0, "test": 1}
-    assert release.manifest["shards"] == {"train": 1, "validation": 0, "test": 1}
+    assert release.manifest.splits == {"train": 2, "validation": 0, "test": 1}
+    assert release.manifest.shards == {"train": 1, "validation": 0, "test": 1}
     loaded = load(release.path)
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 2, "test": 1}
     assert release.table("validation").num_rows == 0
@@ -96,7 +96,7 @@ def test_a_configuration_without_rows_is_left_out(rock_salt, write_lines, load, 
 def test_several_shards(snapshot, small_release, load, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "SHARD_BYTES", 4000)
     release = mpclean.build(source=snapshot, out=tmp_path / "salts", workers=1)
-    assert release.manifest["shards"]["train"] > 2
+    assert release.manifest.shards["train"] > 2
     rows = load(release.path, "insulators", split="train")
     expected = small_release.table("train")
     expected = expected.filter(pc.equal(expected["is_insulator"], pa.scalar(True)))
@@ -115,12 +115,12 @@ def test_added_splits_are_configurations(demo_release, load, tmp_path):
     add_split(path, "k-fold", "fold", folds=3)
     add_split(path, "learning-curve", "less", of="formula")
     release = mpclean.open_release(path)
-    names = [*release.manifest["more_splits"]]
+    names = [*release.manifest.more_splits]
     assert datasets.get_dataset_config_names(str(path)) == [*before, *names]
     assert names == [*(f"fold-{k}" for k in (1, 2, 3)), "formula", *(f"less-{s}" for s in (0.125, 0.25, 0.5))]
     for name in names:
         loaded = load(path, name)
-        counts = release.manifest["more_splits"][name]["splits"]
+        counts = release.manifest.more_splits[name]["splits"]
         assert {split: len(rows) for split, rows in loaded.items()} == counts
         for split, rows in loaded.items():
             expected = release.table(split, split=name)
@@ -130,7 +130,7 @@ def test_added_splits_are_configurations(demo_release, load, tmp_path):
             assert ids(streamed) == ids(expected.to_pylist())
     by_id = {row["material_id"]: row for row in load(path, "formula", split="test")}
     assert by_id == {row["material_id"]: row for row in release.table("test", split="formula").to_pylist()}
-    assert len(load(path)["train"]) == release.manifest["splits"]["train"]
+    assert len(load(path)["train"]) == release.manifest.splits["train"]
 
 
 def test_a_replaced_split_is_loaded_anew(small_release, load, tmp_path):
@@ -140,8 +140,8 @@ def test_a_replaced_split_is_loaded_anew(small_release, load, tmp_path):
     for held_back in ("mp-2,train\nmp-6,test", "mp-6,train\nmp-2,test"):  # MgS and MgF
         lists.write_text(f"material_id,split\nmp-5,validation\n{held_back}\n")
         add_split(path, "published", "mine", lists=lists, force=True)
-        entry = mpclean.open_release(path).manifest["more_splits"]["mine"]
-        described.append({split: (p["num_examples"], p["num_bytes"]) for split, p in entry["rows"].items()})
+        entry = mpclean.open_release(path).manifest.more_splits["mine"]
+        described.append({split: (p["num_examples"], p["num_bytes"]) for split, p in entry.rows.items()})
         assert ids(load(path, "mine", split="test")) == [held_back.splitlines()[1].split(",")[0]]
         assert ids(load(path, split="test")) == ids(small_release.table("test").to_pylist())
     assert described[0] == described[1]

@@ -19,7 +19,7 @@ import mpclean
 from mpclean.cli import main
 from mpclean.pipeline import plan as pipeline
 from mpclean.release import writer
-from mpclean.release.manifest import dump_manifest
+from mpclean.release.manifest import seal_values
 from mpclean.release.splitting import add_split
 from mpclean.release.update import amended
 from mpclean.sources.versions import UNNAMED
@@ -443,9 +443,7 @@ def spoiled(files, how):
     if how == "changed manifest":
         return files | {"manifest.json": files["manifest.json"] + b" "}, "main: the manifest was changed"
     if how == "newer format":
-        return files | {
-            "manifest.json": dump_manifest(manifest | {"format_version": 99})
-        }, "format 99 is newer"
+        return files | {"manifest.json": seal_values(manifest | {"format_version": 99})}, "format 99 is newer"
     if how == "changed":
         return files | {shard: files[shard][:-1] + b"!"}, f"changed: {shard}"
     if how == "cut":

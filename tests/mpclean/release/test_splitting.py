@@ -38,10 +38,10 @@ def test_several_live_side_by_side(release):
     opened = mpclean.open_release(release.path)
     assert opened.verify() == []
     assert opened.content_hash == release.content_hash
-    assert set(opened.manifest["more_splits"]) == {
+    assert set(opened.manifest.more_splits) == {
         "formula", "chemical-system", *(f"k-fold-{k}" for k in range(1, 6))
     }  # fmt: skip
-    assert opened.manifest["splits"] == release.manifest["splits"]
+    assert opened.manifest.splits == release.manifest.splits
     after = contents(release.path)
     changed = {path.name for path in before if after[path] != before[path]}
     assert changed == {"manifest.json", "croissant.json", "README.md"}
@@ -49,14 +49,15 @@ def test_several_live_side_by_side(release):
 
 def test_what_it_came_from_is_recorded(release):
     counts = add_split(release.path, "formula", "mine", seed=3, fractions=(0.5, 0.3, 0.2), workers=1)
-    (name, entry), *others = mpclean.open_release(release.path).manifest["more_splits"].items()
+    (name, entry), *others = mpclean.open_release(release.path).manifest.more_splits.items()
     assert (name, others) == ("mine", [])
-    assert len(entry.pop("content_hash")) == 64
-    sizes = {split: part.pop("num_bytes") for split, part in entry["rows"].items()}
+    assert len(entry.content_hash) == 64
+    sizes = {split: part.num_bytes for split, part in entry.rows.items()}
     assert sum(sizes.values()) == pytest.approx(release.table().nbytes, rel=0.02)
-    files = {split: part.pop("files") for split, part in entry["rows"].items()}
+    files = {split: part.files for split, part in entry.rows.items()}
     assert files == {split: [f"splits/mine/{split}-00000-of-00001.parquet"] for split in PARTS}
-    assert entry == {
+    said = {"content_hash": True, "rows": {part: {"num_bytes", "files"} for part in PARTS}}
+    assert entry.model_dump(exclude=said) == {
         "made_as": "mine",
         "strategy": "formula",
         "parameters": {"seed": 3, "fractions": [0.5, 0.3, 0.2]},
@@ -102,18 +103,18 @@ def test_learning_curve_keeps_what_its_split_keeps(release):
     add_split(release.path, "learning-curve", of="formula", workers=1)
     add_split(release.path, "learning-curve", "plain", workers=1)
     opened = mpclean.open_release(release.path)
-    more = opened.manifest["more_splits"]
-    assert more["learning-curve-0.25"]["keeps_apart"] == ["formula", "key", "structure"]
-    assert more["plain-0.25"]["keeps_apart"] == []
-    assert more["plain-0.25"]["parameters"] == {"seed": 0, "of": "random"}
+    more = opened.manifest.more_splits
+    assert more["learning-curve-0.25"].keeps_apart == ["formula", "key", "structure"]
+    assert more["plain-0.25"].keeps_apart == []
+    assert more["plain-0.25"].parameters == {"seed": 0, "of": "random"}
     assert set(ids(opened, "train", "learning-curve-0.25")) < set(ids(opened, "train", "formula"))
     assert ids(opened, "test", "plain-0.25") == ids(opened, "test", None)
 
 
 def test_folds_of_a_level_promise_it(release):
     add_split(release.path, "k-fold", "cv", folds=3, group="chemical-system", workers=1)
-    more = mpclean.open_release(release.path).manifest["more_splits"]
-    assert {name: entry["keeps_apart"] for name, entry in more.items()} == {
+    more = mpclean.open_release(release.path).manifest.more_splits
+    assert {name: entry.keeps_apart for name, entry in more.items()} == {
         f"cv-{k}": ["chemical-system", "formula", "key", "structure"] for k in (1, 2, 3)
     }
     found = audit(mpclean.open_release(release.path), workers=1)
@@ -124,7 +125,7 @@ def test_folds_of_a_level_promise_it(release):
 def test_prototypes_stay_together(release):
     add_split(release.path, "prototype", fractions=(0.6, 0.2, 0.2), workers=1)
     opened = mpclean.open_release(release.path)
-    assert opened.manifest["more_splits"]["prototype"]["keeps_apart"] == ["prototype"]
+    assert opened.manifest.more_splits["prototype"].keeps_apart == ["prototype"]
     assert opened.verify() == []
 
 
@@ -229,7 +230,7 @@ def test_published_lists_that_are_given_later(release, tmp_path):
     counts = add_split(release.path, "published", lists=lists)
     assert counts == {"published": {"train": 10, "validation": 10, "test": 10}}
     opened = mpclean.open_release(release.path)
-    assert opened.manifest["more_splits"]["published"]["parameters"] == {"lists": "given", "ids": 31}
+    assert opened.manifest.more_splits["published"].parameters == {"lists": "given", "ids": 31}
     assert str(tmp_path) not in (release.path / "manifest.json").read_text()
     assert opened.table("test", ["material_id"], split="published")["material_id"].to_pylist()
     assert opened.table().num_rows == len(ids)
@@ -244,8 +245,8 @@ def test_published_lists_of_the_version(published_salts, snapshot, tmp_path):
     release = mpclean.build(version="2021.05", source=snapshot, split="random", out=tmp_path / "r", workers=1)
     counts = add_split(release.path, "published")
     assert counts == {"published": {"train": 14, "validation": 2, "test": 2}}
-    entry = mpclean.open_release(release.path).manifest["more_splits"]["published"]
-    assert entry["parameters"]["lists"].startswith("oumarkaba/equivariant_crystal_networks at 3ad0988")
+    entry = mpclean.open_release(release.path).manifest.more_splits["published"]
+    assert entry.parameters["lists"].startswith("oumarkaba/equivariant_crystal_networks at 3ad0988")
 
 
 def test_no_release(tmp_path):
@@ -262,7 +263,7 @@ def test_command(release):
     fractions = ("--fractions", 0.5, 0.25, 0.25)
     done = run("split", release.path, "--strategy", "formula", "--name", "mine", "--seed", 7, *fractions)
     assert done.exit_code == 0
-    counts = mpclean.open_release(release.path).manifest["more_splits"]["mine"]["splits"]
+    counts = mpclean.open_release(release.path).manifest.more_splits["mine"].splits
     assert done.stdout.splitlines()[-1].split() == ["mine", *(str(counts[split]) for split in PARTS)]
     assert run("verify", release.path).exit_code == 0
     again = run("split", release.path, "--strategy", "formula", "--name", "mine")

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from mpclean.release.manifest import make_manifest
 from mpclean.release.tables import (
     funnel_rows,
     merge_note,
@@ -42,34 +43,71 @@ def test_statistics():
 
 def test_statistics_of_a_release(demo_release):
     table = demo_release.table()
-    for name, found in demo_release.manifest["statistics"].items():
+    for name, found in demo_release.manifest.statistics.items():
         values = table[name].to_numpy()
         if name == "band_gap":
             values = values[np.nan_to_num(values) > 0]
         values = values[~np.isnan(values)]
-        assert found["count"] == len(values)
-        assert found["mean"] == pytest.approx(values.mean())
-        assert found["std"] == pytest.approx(values.std())
+        assert found.count == len(values)
+        assert found.mean == pytest.approx(values.mean())
+        assert found.std == pytest.approx(values.std())
 
 
+PARTS = {"train": 800, "validation": 100, "test": 100}
 MANIFEST = {
-    "upstream": {"published": {}},
+    "format_version": 1,
+    "name": "tables",
+    "release_version": "1.0.0",
+    "content_hash": "0" * 64,
+    "upstream": {
+        **dict.fromkeys(("title", "source", "sha256", "licence", "citation"), "tests"),
+        "claimed_version": None,
+        "database_version": None,
+        "stated_versions": [],
+        "synthetic": False,
+        "published": {},
+    },
+    "parameters": {
+        "rules": ["duplicate", "size"],
+        "dedup": "key",
+        "bonds": "voronoi",
+        "limit": None,
+        "cell_tolerance": 0.01,
+        "spacegroup_tolerance": 0.1,
+        "min_area": 1e-4,
+        "cutoff": None,
+    },
+    "libraries": {},
+    "left_by_source_formula": None,
+    "duplicates": None,
+    "replay": None,
+    "spacegroups": {"stated": 0, "differ": []},
+    "split": {"strategy": "random", "description": ""},
+    "shards": PARTS,
+    "counts": {"default": {part: {"num_examples": n, "num_bytes": n} for part, n in PARTS.items()}},
+    "columns": [],
+    "files": {},
     "stages": [
         {"name": "records", "title": "records read", "left": 1234, "dropped": None},
         {"name": "size", "title": "at most 50 atoms", "left": 1000, "dropped": 234},
     ],
-    "splits": {"train": 800, "validation": 100, "test": 100},
+    "splits": PARTS,
     "statistics": {"band_gap": {"count": 5, "mean": 1.23456, "std": 0.5}},
 }
 
 
+def changed(**values):
+    """Make the manifest of these tests with other values."""
+    return make_manifest(MANIFEST | values)
+
+
 def test_tables():
-    assert funnel_rows(MANIFEST) == (
+    assert funnel_rows(changed()) == (
         ["stage", "left", "dropped"],
         [["records read", "1,234", ""], ["at most 50 atoms", "1,000", "234"]],
     )
-    assert split_rows(MANIFEST)[1] == [["train", "800"], ["validation", "100"], ["test", "100"]]
-    assert target_rows(MANIFEST)[1] == [["band_gap (insulators)", "eV", "5", "1.235", "0.500"]]
+    assert split_rows(changed())[1] == [["train", "800"], ["validation", "100"], ["test", "100"]]
+    assert target_rows(changed())[1] == [["band_gap (insulators)", "eV", "5", "1.235", "0.500"]]
 
 
 def test_published_numbers_stand_beside():
@@ -78,7 +116,7 @@ def test_published_numbers_stand_beside():
         "splits": {"train": 62919},
         "statistics": {"band_gap": [2.02, 1.56]},
     }
-    manifest = MANIFEST | {"upstream": {"published": published}}
+    manifest = changed(upstream={**MANIFEST["upstream"], "published": published})
     head, rows = funnel_rows(manifest)
     assert head[-1] == "published"
     assert [row[-1] for row in rows] == ["", "96,315"]
@@ -87,7 +125,7 @@ def test_published_numbers_stand_beside():
 
 
 def test_render():
-    text = render(funnel_rows(MANIFEST), "github")
+    text = render(funnel_rows(changed()), "github")
     assert text.splitlines()[0].startswith("| stage")
     assert "1,234" in text
     assert render((["stage", "left"], []))  # a table without rows is a table
@@ -133,7 +171,7 @@ def test_table_of_merges():
     found = merge_statistics(
         {"key": dropped((False, 0.25), (False, 0.5), (None, None)), "structure": dropped()}.items()
     )
-    manifest = MANIFEST | {"duplicates": found, "parameters": {"dedup": "key"}}
+    manifest = changed(duplicates=found)
     head, rows = merge_rows(manifest)
     assert rows == [
         ["distinct phases", "2", "0.375", "0.475", "mp-1 and mp-99", "Fe1"],
@@ -141,13 +179,12 @@ def test_table_of_merges():
     ]
     assert "same formula and space group" in render((head, rows), width=200)
     assert merge_note(manifest) == "All of them left; with --rule dedup=structure 3 would stay."
-    manifest["parameters"] = {"dedup": "structure"}
+    manifest = changed(duplicates=found, parameters={**MANIFEST["parameters"], "dedup": "structure"})
     assert merge_note(manifest) == "Only those with equal structures left; the key would drop 3 more."
 
 
-@pytest.mark.parametrize("entry", [{}, {"duplicates": None}])
-def test_no_merges_no_table(entry):
-    assert merge_rows(MANIFEST | entry)[1] == []
+def test_no_merges_no_table():
+    assert merge_rows(changed())[1] == []
 
 
 def test_a_table_folds_to_the_terminal():

@@ -22,11 +22,11 @@ def test_what_is_added_is_in_manifest_and_croissant(copied):
         assert amendment.release.content_hash == copied.content_hash
         (amendment.folder / "report").mkdir()
         (amendment.folder / "report" / "index.html").write_text("<html></html>")
-        amendment.manifest["mine"] = 3
+        amendment.manifest = amendment.manifest.changed(name="mine")
     opened = mpclean.open_release(copied.path)
     assert opened.verify() == []
-    assert opened.manifest["mine"] == 3
-    assert set(opened.manifest["files"]) - set(copied.manifest["files"]) == {"report/index.html"}
+    assert opened.manifest.name == "mine"
+    assert set(opened.manifest.files) - set(copied.manifest.files) == {"report/index.html"}
     assert '"report/index.html"' in (copied.path / "croissant.json").read_text()
     assert '"text/html"' in (copied.path / "croissant.json").read_text()
     # Nothing is copied, and nothing else is left.
@@ -46,19 +46,19 @@ def test_what_is_replaced_and_what_is_removed(copied):
             amendment.removed |= removed
     opened = mpclean.open_release(copied.path)
     assert opened.verify() == []
-    assert set(opened.manifest["files"]) - set(copied.manifest["files"]) == {"report/a.html"}
+    assert set(opened.manifest.files) - set(copied.manifest.files) == {"report/a.html"}
     assert (copied.path / "report" / "a.html").read_text() == "new"
 
 
 def test_what_was_wrong_before_is_not_made_good(copied):
-    damaged, lost = sorted(name for name in copied.manifest["files"] if name.startswith("data/"))[:2]
+    damaged, lost = sorted(name for name in copied.manifest.files if name.startswith("data/"))[:2]
     (copied.path / damaged).write_bytes(b"half")
     (copied.path / lost).unlink()
     (copied.path / "notes.txt").write_text("mine")
     before = copied.verify()
     assert before == [f"missing: {lost}", "extra: notes.txt", f"changed: {damaged}"]
     with amended(copied.path) as amendment:
-        amendment.manifest["mine"] = 3
+        amendment.manifest = amendment.manifest.changed(name="mine")
     assert mpclean.open_release(copied.path).verify() == before
     assert (copied.path / "notes.txt").read_text() == "mine"
 
@@ -69,7 +69,7 @@ def test_where_files_have_one_name_only(copied, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
     with amended(copied.path) as amendment:
-        amendment.manifest["mine"] = 3
+        amendment.manifest = amendment.manifest.changed(name="mine")
     assert mpclean.open_release(copied.path).verify() == []
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.release.manifest import dump_manifest
+from mpclean.release.manifest import seal_values
 from mpclean.release.seal import describe_files
 from mpclean.release.splitting import add_split
 
@@ -23,10 +23,10 @@ def rewritten(release, changes, **manifest):
     """The lines of `verify` after tables were changed and hashed again."""
     for name, change in changes.items():
         pq.write_table(change(pq.read_table(release.path / name)), release.path / name)
-    files = describe_files(release.path)
+    files = {name: file.model_dump() for name, file in describe_files(release.path).items()}
     files.pop("manifest.json")
-    content = release.manifest | {"files": files} | manifest
-    (release.path / "manifest.json").write_bytes(dump_manifest(content))
+    content = release.manifest.model_dump(mode="json", exclude_unset=True) | {"files": files} | manifest
+    (release.path / "manifest.json").write_bytes(seal_values(content))
     return mpclean.open_release(release.path).verify()
 
 
@@ -156,7 +156,7 @@ def test_a_table_that_is_none(copied):
 
 
 def test_columns_of_the_manifest(copied):
-    columns = [name for name in copied.manifest["columns"] if name != "lattice"] + ["colour"]
+    columns = [name for name in copied.manifest.columns if name != "lattice"] + ["colour"]
     assert rewritten(copied, {}, columns=columns) == [
         "manifest.json: columns: colour is no column, lattice is missing"
     ]
@@ -166,7 +166,7 @@ def test_added_splits(copied):
     add_split(copied.path, "formula", workers=1)
     release = mpclean.open_release(copied.path)
     assert release.verify() == []
-    (train,) = release.manifest["more_splits"]["formula"]["rows"]["train"]["files"]
+    (train,) = release.manifest.more_splits["formula"].rows["train"].files
     assert rewritten(release, {train: lambda table: table.slice(1)}) == [
         "splits/formula.parquet: its part train is not what the rows of that part are"
     ]

@@ -21,15 +21,13 @@ def test_every_file_says_the_version(small_release, tmp_path, level, version):
     opened = mpclean.open_release(path)
     assert opened.verify() == []
     assert opened.content_hash == small_release.content_hash
-    assert opened.manifest["release_version"] == version
+    assert opened.manifest.release_version == version
     card = (path / "README.md").read_text()
     assert {info["version"] for info in yaml.safe_load(card.split("---\n")[1])["dataset_info"]} == {version}
     assert f'revision="v{version}"' in card
     assert f'"version": "{version}"' in (path / "croissant.json").read_text()
     changed = {
-        name
-        for name, entry in opened.manifest["files"].items()
-        if entry != small_release.manifest["files"][name]
+        name for name, entry in opened.manifest.files.items() if entry != small_release.manifest.files[name]
     }
     assert changed == {"README.md", "croissant.json"}
 

@@ -90,7 +90,7 @@ def test_the_recipe_names_what_it_needs(outside):
 
 def test_the_rule_excludes_and_is_recorded(built):
     release = mpclean.open_release(built / "releases" / "stable")
-    parameters = release.manifest["parameters"]
+    parameters = release.manifest.parameters
     assert parameters["rules"] == ["record", "duplicate", "minimum-energy"]
     assert parameters["rule_parameters"]["minimum-energy"] == {"min_energy": -2.5}
     ledger = release.ledger().to_pylist()
@@ -103,7 +103,7 @@ def test_the_rule_excludes_and_is_recorded(built):
 
 def test_the_same_rule_judges_a_crystal_by_itself(built):
     release = mpclean.open_release(built / "releases" / "stable")
-    parameters = release.manifest["parameters"]
+    parameters = release.manifest.parameters
     found = remade(parameters["rules"], parameters["rule_parameters"])
     rows = release.table()
     assert judge(rows, found)["rule"].null_count == len(rows)

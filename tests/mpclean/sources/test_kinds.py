@@ -106,12 +106,12 @@ def test_a_path_is_recognised_and_builds_a_release(kind, tmp_path, rock_salt):
     assert recognise(path) == recognise(tmp_path / "source") == kind
     release = mpclean.build(source=path, out=tmp_path / "release", workers=1)
     assert release.verify() == []
-    assert release.manifest["upstream"]["source"] == kind
-    assert release.manifest["stages"][0]["left"] == N
+    assert release.manifest.upstream.source == kind
+    assert release.manifest.stages[0].left == N
     assert release.table().num_rows + release.ledger().num_rows == N
     several = kind in ("entries", "lemat")
     assert release.table().num_rows == (N // 2 if several else N)
-    assert ("functional" in release.manifest["parameters"]) == several
+    assert ("functional" in release.manifest.parameters) == several
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_values_of_cgcnn_are_a_column(tmp_path, rock_salt):
     release = mpclean.build(source=make_cgcnn(tmp_path, rock_salt), out=tmp_path / "release", workers=1)
     rows = {row["material_id"]: row["id_prop"] for row in release.table().to_pylist()}
     assert rows == {f"salt-{n}": n / 4 for n in range(N)}
-    assert release.manifest["columns"][-1] == "id_prop"
+    assert release.manifest.columns[-1] == "id_prop"
 
 
 @pytest.mark.parametrize("kind", ["entries", "lemat"])
@@ -134,8 +134,8 @@ def test_the_functional_asked_for_is_in_the_manifest(kind, tmp_path, rock_salt):
     other = {"entries": "r2SCAN", "lemat": "SCAN"}[kind]
     pbe = mpclean.build(source=path, out=tmp_path / "pbe", workers=1)
     release = mpclean.build(source=path, out=tmp_path / "other", functional=other, workers=1)
-    assert pbe.manifest["parameters"]["functional"] == "PBE"
-    assert release.manifest["parameters"]["functional"] == other
+    assert pbe.manifest.parameters.as_dict()["functional"] == "PBE"
+    assert release.manifest.parameters.as_dict()["functional"] == other
     ids = set(release.table()["material_id"].to_pylist())
     assert ids == {f"salt-{n}" for n in range(1, N, 2)}
     assert set(release.ledger()["reason"].to_pylist()) == {f"computed with PBE, not {other}"}

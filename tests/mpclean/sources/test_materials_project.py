@@ -102,8 +102,8 @@ def test_a_build_from_the_snapshot_is_the_live_build(server, build, tmp_path):
     server.faults = lambda handler, route, number: pytest.fail("asked while offline")
     again = build(folder(tmp_path))
     assert again.content_hash == live.content_hash
-    assert again.manifest["upstream"] == live.manifest["upstream"]
-    assert again.manifest["parameters"] == live.manifest["parameters"]
+    assert again.manifest.upstream == live.manifest.upstream
+    assert again.manifest.parameters == live.manifest.parameters
 
 
 def test_labels_come_from_where_they_are(server, build, rock_salt):
@@ -120,9 +120,9 @@ def test_labels_come_from_where_they_are(server, build, rock_salt):
         assert row["band_gap"] == salt["band_gap"]
         assert row["efermi"] == salt["efermi"]
         assert row["database_version"] == mp.VERSION
-    assert release.manifest["parameters"]["hull"] == "GGA_GGA+U"
-    assert release.manifest["upstream"]["stated_versions"] == [mp.VERSION]
-    assert release.manifest["upstream"]["database_version"] == mp.VERSION
+    assert release.manifest.parameters.as_dict()["hull"] == "GGA_GGA+U"
+    assert release.manifest.upstream.stated_versions == [mp.VERSION]
+    assert release.manifest.upstream.database_version == mp.VERSION
 
 
 def test_only_the_fields_needed_are_asked_for(server, build):
@@ -142,7 +142,7 @@ def test_the_mixed_hull_is_an_option(server, build, tmp_path, rock_salt):
     }
     expected = {number: rock_salt(number)["formation_energy_per_atom"] + 0.1 for number in range(20)}
     assert energies == pytest.approx(expected)
-    assert release.manifest["parameters"]["hull"] == "GGA_GGA+U_R2SCAN"
+    assert release.manifest.parameters.as_dict()["hull"] == "GGA_GGA+U_R2SCAN"
     assert build(folder(tmp_path)).content_hash == release.content_hash
 
 
@@ -167,7 +167,7 @@ def test_deprecated_and_non_commercial_records_are_in_the_ledger(server, build):
         DEPRECATED: ("record", "deprecated"),
         NON_COMMERCIAL: ("record", "licence other than CC BY"),
     }
-    assert release.manifest["stages"][0]["left"] == 22
+    assert release.manifest.stages[0].left == 22
 
 
 def test_a_snapshot_that_is_there_is_not_fetched_again(server, build):
@@ -179,7 +179,7 @@ def test_a_snapshot_that_is_there_is_not_fetched_again(server, build):
 
 def test_a_limit_fetches_no_more_pages_than_it_needs(server, build, tmp_path):
     release = build(limit=10)
-    assert release.manifest["stages"][0]["left"] == 10
+    assert release.manifest.stages[0].left == 10
     assert len([1 for _, parameters in server.pages() if "_page" in parameters]) == 2
     with pytest.raises(UserError) as caught:
         build(folder(tmp_path))
@@ -506,9 +506,9 @@ def test_published_ids_from_the_version_served_today(server, build, published_sa
     release = build(version="2021.05", allow_version_drift=True)
     assert set(rows(release)) == {material_id for ids in lists.values() for material_id in ids}
     assert {row["database_version"] for row in rows(release).values()} == {mp.VERSION}
-    upstream = release.manifest["upstream"]
+    upstream = release.manifest.upstream
     assert (upstream["claimed_version"], upstream["stated_versions"]) == ("2021.05", [mp.VERSION])
-    assert release.manifest["replay"]["agree"] == release.manifest["replay"]["listed"] == 18
+    assert release.manifest.replay.agree == release.manifest.replay.listed == 18
     says = f"its 18 published ids as version {mp.VERSION} has them: 18 (100.0%) were read."
     assert says in (release.path / "README.md").read_text()
     offline = build(folder(tmp_path), version="2021.05", allow_version_drift=True)
@@ -536,7 +536,7 @@ def test_coverage_is_reported(server, published_salts, tmp_path, monkeypatch):
     release = mpclean.open_release(out)
     assert set(rows(release)) == {"mp-3"}
     assert [row["reason"] for row in release.ledger().to_pylist()] == ["deprecated"]
-    assert release.manifest["replay"]["missing"] == [
+    assert release.manifest.replay.missing == [
         {"rule": None, "reason": "not in the snapshot", "ids": 2},
         {"rule": "record", "reason": "deprecated", "ids": 1},
     ]

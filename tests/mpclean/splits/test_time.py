@@ -68,8 +68,8 @@ def test_a_release_keeps_dates_and_is_split_by_them(dated):
     assert add_split(dated.path, "time") == {"time": {"train": 15, "validation": 2, "test": 2}}
     add_split(dated.path, "time", "by-id", by="id")
     release = mpclean.open_release(dated.path)
-    more = release.manifest["more_splits"]
-    assert more["time"]["parameters"] == {"by": "date", "fractions": [0.8, 0.1, 0.1]}
+    more = release.manifest.more_splits
+    assert more["time"].parameters == {"by": "date", "fractions": [0.8, 0.1, 0.1]}
     newest = release.table("test", ["material_id"], split="time")["material_id"].to_pylist()
     assert sorted(newest) == ["mp-1", "mp-2"]
     newest = release.table("test", ["material_id"], split="by-id")["material_id"].to_pylist()
@@ -78,9 +78,9 @@ def test_a_release_keeps_dates_and_is_split_by_them(dated):
 
 
 def test_without_dates_the_ids_decide(small_release, copied_salts):
-    assert "date" not in small_release.manifest["columns"]
+    assert "date" not in small_release.manifest.columns
     add_split(copied_salts, "time")
-    assert mpclean.open_release(copied_salts).manifest["more_splits"]["time"]["parameters"]["by"] == "id"
+    assert mpclean.open_release(copied_salts).manifest.more_splits["time"].parameters["by"] == "id"
 
 
 def test_unknown_order(copied_salts):

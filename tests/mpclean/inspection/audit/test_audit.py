@@ -36,7 +36,7 @@ def test_a_split_by_a_level_has_no_leak_there(release):
     for split in ("formula", "prototype", "chemical-system"):
         for level in (split, *LEVELS[split].implies):
             assert level in found.keeps_apart[split]
-            sizes = release.manifest["more_splits"][split]["splits"]
+            sizes = release.manifest.more_splits[split]["splits"]
             assert found.leakage[split][level] == {
                 "validation": {"records": sizes["validation"], "leaking": 0},
                 "test": {"records": sizes["test"], "leaking": 0},
@@ -64,7 +64,7 @@ def test_command(release):
     clean = next(line for line in lines if line.startswith("nothing leaks in formula at: "))
     assert "reduced formula" in clean
     assert not any(line.count("(0.0%)") == 3 for line in lines)
-    licence = release.manifest["upstream"]["licence"]
+    licence = release.manifest.upstream.licence
     assert [licence, f"{release.table().num_rows:,}", "0"] in [line.split() for line in lines]
     as_json = run("audit", release.path, "--workers", 1, "--json")
     assert json.loads(as_json.stdout) == json.loads(json.dumps(audit(release, 1).summary()))

@@ -25,7 +25,7 @@ def rows(*changes, columns=COLUMNS):
 
 
 def found(*changes, hull="pbe"):
-    return {one.name: (one.records, one.examples) for one in mixtures(rows(*changes), {"hull": hull})}
+    return {one.name: (one.records, one.examples) for one in mixtures(rows(*changes), hull)}
 
 
 def test_energies_of_one_kind_are_no_finding():
@@ -87,7 +87,7 @@ def test_hull():
 
 def test_nothing_is_stated():
     table = rows({}, {}, columns=COLUMNS[:4])
-    assert mixtures(table, {}) == []
+    assert mixtures(table, None) == []
     assert licences(table, "CC-BY-4.0") == {"CC-BY-4.0": {"records": 2, "stated": 0}}
 
 

@@ -11,7 +11,7 @@ import pytest
 import mpclean
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import LEDGER, MANIFEST, shard, split_table
-from mpclean.release.manifest import dump_manifest
+from mpclean.release.manifest import seal_values
 from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.vocabulary.schema import PARTS, SPLIT
@@ -56,12 +56,14 @@ class Content:
             pq.write_table(table, folder / path, row_group_size=row_group)
         files = {
             path: {"bytes": (folder / path).stat().st_size, "sha256": file_sha256(folder / path)}
-            for path in {**self.release.manifest["files"], **tables}
+            for path in {**self.release.manifest.files, **tables}
             if (folder / path).exists()
         }
         counts = {split: len(entries) for split, entries in rows.items()}
         changed = {"files": files, "splits": counts, "columns": self.schema.names, **self.changes}
-        (folder / MANIFEST).write_bytes(dump_manifest(self.release.manifest | changed))
+        (folder / MANIFEST).write_bytes(
+            seal_values(self.release.manifest.model_dump(mode="json", exclude_unset=True) | changed)
+        )
         return mpclean.open_release(folder)
 
 

@@ -9,7 +9,7 @@ import pytest
 import mpclean
 from mpclean.inspection.report import report
 from mpclean.release.layout import LEDGER, MANIFEST
-from mpclean.release.manifest import dump_manifest
+from mpclean.release.manifest import seal_values
 from mpclean.release.seal import describe_files
 from mpclean.release.splitting import add_split
 from mpclean.sources import demo
@@ -67,9 +67,9 @@ def hostile_page(rock_salt, write_lines, tmp_path_factory):
     rows.append(rows[0] | dict.fromkeys(("rule", "reason", "detail"), HOSTILE))
     rows += [rows[0] | {"rule": "dimensionality", "detail": detail} for detail in (HOSTILE, None)]
     pq.write_table(pa.Table.from_pylist(rows, release.ledger().schema), release.path / LEDGER)
-    manifest = dict(release.manifest)
-    manifest["files"] = {**manifest["files"], LEDGER: describe_files(release.path)[LEDGER]}
-    manifest["name"] = manifest["release_version"] = HOSTILE
+    manifest = release.manifest.model_dump(mode="json", exclude_unset=True)
+    manifest["files"][LEDGER] = describe_files(release.path)[LEDGER].model_dump()
+    manifest["name"] = HOSTILE
     manifest["upstream"] = {
         **manifest["upstream"],
         **dict.fromkeys(("title", "claimed_version", "source", "sha256", "licence", "citation"), HOSTILE),
@@ -78,5 +78,5 @@ def hostile_page(rock_salt, write_lines, tmp_path_factory):
     manifest["parameters"] = {**manifest["parameters"], HOSTILE: HOSTILE}
     manifest["libraries"] = {**manifest["libraries"], HOSTILE: HOSTILE}
     manifest["stages"] = [{**stage, "title": HOSTILE} for stage in manifest["stages"]]
-    (release.path / MANIFEST).write_bytes(dump_manifest(manifest))
+    (release.path / MANIFEST).write_bytes(seal_values(manifest))
     return report(release.path, workers=1)

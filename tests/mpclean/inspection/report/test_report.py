@@ -55,7 +55,7 @@ def files(folder):
 def test_a_report_is_part_of_the_release(reported, unreported):
     assert reported.verify() == []
     assert reported.content_hash == unreported.content_hash
-    listed = {name for name in reported.manifest["files"] if name.startswith("report/")}
+    listed = {name for name in reported.manifest.files if name.startswith("report/")}
     assert "report/index.html" in listed
     figures = [name for name in listed if name != "report/index.html"]
     assert figures
@@ -66,7 +66,7 @@ def test_the_card_shows_it(reported, unreported):
     card = (reported.path / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", card)
     assert shown == ["report/figures/funnel.png", "report/figures/elements.png"]
-    assert set(shown) < set(reported.manifest["files"])
+    assert set(shown) < set(reported.manifest.files)
     assert "report/index.html" not in (unreported.path / "README.md").read_text(encoding="utf-8")
 
 
@@ -91,8 +91,8 @@ def test_a_second_report_replaces_the_first(reported, tmp_path, monkeypatch):
     release = mpclean.open_release(folder)
     assert release.verify() == []
     assert set(files(folder / "report")) == {"index.html", "figures/funnel.png"}
-    rest = {name for name in reported.manifest["files"] if not name.startswith("report/")}
-    assert rest < set(release.manifest["files"])
+    rest = {name for name in reported.manifest.files if not name.startswith("report/")}
+    assert rest < set(release.manifest.files)
 
 
 def test_every_section_and_figure_is_there(page, reported):
@@ -125,8 +125,8 @@ def test_tables_say_what_the_manifest_says(page, reported):
         assert "".join(row) in text.replace("\n", "")  # a formula's numbers are pieces of their own
     assert merge_note(reported.manifest) in text
     assert text.count(reported.content_hash) == 2
-    assert reported.manifest["upstream"]["licence"] in text
-    made = reported.manifest["more_splits"]["formula"]["parameters"]
+    assert reported.manifest.upstream.licence in text
+    made = reported.manifest.more_splits["formula"].parameters
     assert f"seed {made['seed']}" in text
     for _, reason in {(row["rule"], row["reason"]) for row in reported.ledger().to_pylist()}:
         assert reason in text

@@ -22,7 +22,7 @@ def arguments(name, tmp_path):
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_crystal_of_the_choice(small_release, tmp_path, name):
     done = export(small_release, part="train", config="insulators", **arguments(name, tmp_path))
-    expected = small_release.manifest["counts"]["insulators"]["train"]["num_examples"]
+    expected = small_release.manifest.counts["insulators"]["train"].num_examples
     assert done == Exported(expected, 0)
     assert [path.name for path in tmp_path.iterdir()] == [f"export{FORMATS[name].ending}"]
 
@@ -159,7 +159,7 @@ def test_command(demo_release, tmp_path):
     words = ["export", str(demo_release.path), "--format", "cgcnn", "--out", str(out)]
     result = CliRunner().invoke(main, [*words, "--part", "train", "--target", "efermi"])
     assert result.exit_code == 0, result.output
-    written = demo_release.manifest["splits"]["train"] - missing
+    written = demo_release.manifest.splits["train"] - missing
     assert result.stdout == (f"{missing} crystals without efermi left out\n{written} crystals\n{out}\n")
     assert len(list(out.glob("*.cif"))) == written
     again = CliRunner().invoke(main, [*words, "--target", "efermi"])

@@ -44,7 +44,7 @@ def test_a_release_of_the_lines_has_the_same_rows(demo_release, exported, tmp_pa
     path, _ = exported("jsonl", "crystals.jsonl")
     again = mpclean.build(source=path, out=tmp_path / "again", workers=1)
     assert again.ledger().num_rows == 0
-    names = [name for name in demo_release.manifest["columns"] if name != "formula"]  # of another cell
+    names = [name for name in demo_release.manifest.columns if name != "formula"]  # of another cell
     before, after = (r.to_pandas(columns=names).set_index("material_id") for r in (demo_release, again))
     pd.testing.assert_frame_equal(after.sort_index(), before.sort_index(), check_exact=False, atol=1e-9)
 
