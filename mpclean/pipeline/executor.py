@@ -9,10 +9,12 @@ one is given up; so is one whose work ends in an error that nobody foresaw.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
-import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections import deque
@@ -21,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -242,15 +245,33 @@ class _Processes:
             worker.end()
 
 
+#: What a worker process runs. It finds packages where its parent does, and answers to no Ctrl-C.
+_BOOT = """
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path[:] = json.loads(sys.argv[2])
+from mpclean.pipeline.executor import _work
+_work(int(sys.argv[1]))
+"""
+
+
 class _Worker:
-    """A process that applies functions to tasks, one after the other."""
+    """A process that applies functions to tasks, one after the other.
+
+    It is neither forked, since the parent may hold threads of Arrow, of which a fork can hang; nor begun
+    by `multiprocessing`, which imports the main module of the parent: a script without a main guard would
+    build once more in every worker, and standard input or a notebook cannot be imported at all.
+    """
 
     def __init__(self) -> None:
-        # Not forked: the parent may hold threads of Arrow, and a fork of those can hang.
-        context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=_work, args=(other,), daemon=True)
-        self._process.start()
+        self._connection, other = multiprocessing.Pipe()
+        place = str(other.fileno())
+        # Threads begin workers side by side: what one of them hands on, no other may inherit.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, place, json.dumps(sys.path)],
+            pass_fds=[other.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
         other.close()
 
     def call(self, function: Callable[[Any], Any], task: Any, limit: float) -> Any:
@@ -273,20 +294,18 @@ class _Worker:
     def end(self) -> None:
         """End the process, whatever it is at, and leave nothing of it."""
         self._process.kill()
-        self._process.join()
+        self._process.wait()
         self._connection.close()
 
 
-def _work(connection: Connection) -> None:
+def _work(place: int) -> None:
     """What a worker process does, until its parent closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers to Ctrl-C
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    connection = Connection(place)
+    tasks: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
     with threadpool_limits(1):  # matrices are too small for threads
         while True:
-            try:
-                function, task = connection.recv()
-            except EOFError:
-                return
+            function, task = tasks.get()
             try:
                 reply = True, function(task)
             except Exception as error:  # noqa: BLE001 - the parent raises it
@@ -295,12 +314,19 @@ def _work(connection: Connection) -> None:
             connection.send(reply)
 
 
-def _end_with_parent() -> None:
-    """A killed parent cannot send its workers home; without it they would go on for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _receive(connection: Connection, tasks: SimpleQueue[Any]) -> None:
+    """Take tasks in; a killed parent cannot send its workers home, so they end when it does."""
+    while True:
+        try:
+            tasks.put(connection.recv())
+        except EOFError:
+            os._exit(1)
+        except Exception as error:  # noqa: BLE001 - a task that cannot be read is one that fails
+            tasks.put((_fail, error))
+
+
+def _fail(error: Exception) -> None:
+    raise error
 
 
 # ---------------------------------------------------------------- a Dask cluster

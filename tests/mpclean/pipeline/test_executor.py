@@ -1,8 +1,11 @@
 """Mapping work over processes keeps order, laziness and errors."""
 
+import importlib
 import math
 import os
 import signal
+import subprocess
+import sys
 from itertools import chain
 
 import pytest
@@ -165,3 +168,35 @@ def test_where_an_error_was_raised_in_a_worker_is_said():
     with pytest.raises(ZeroDivisionError) as caught:
         list(run(eval, ["1/0"], 2))
     assert "in a worker process:" in caught.value.__notes__[0]
+
+
+#: What a person writes into a file, or types: no main guard, work at the top level.
+PLAIN = """
+import os
+from mpclean.pipeline.executor import run
+print("begun", flush=True)
+print(list(run(abs, [-3, -2, -1], 2)))
+"""
+
+
+@pytest.mark.parametrize("where", ["file", "standard input", "-c"])
+def test_workers_do_not_run_the_script_again(tmp_path, where):
+    (tmp_path / "script.py").write_text(PLAIN)
+    command = {"file": ["script.py"], "standard input": [], "-c": ["-c", PLAIN]}[where]
+    done = subprocess.run(
+        [sys.executable, *command],
+        input=PLAIN if where == "standard input" else "",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines() == ["begun", "[3, 2, 1]"]
+
+
+def test_workers_find_packages_where_their_parent_does(tmp_path, monkeypatch):
+    (tmp_path / "beside.py").write_text("def double(task):\n    return 2 * task\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    beside = importlib.import_module("beside")
+    assert list(run(beside.double, [1, 2, 3], 2)) == [2, 4, 6]

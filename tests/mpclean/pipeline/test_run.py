@@ -631,13 +631,32 @@ def test_no_record_passes_the_rules(write_lines, structure_dict, tmp_path):
         mpclean.build(source=path, out=tmp_path / "r", workers=1)
 
 
+#: As people write a script: a build at its top level, without a main guard.
+PLAIN = """
+import mpclean
+release = mpclean.build(source={source!r}, out={out!r}, workers=2)
+print("built", release.content_hash)
+"""
+
+
+@pytest.mark.parametrize("where", ["file", "standard input"])
+def test_a_plain_script_builds(snapshot, tmp_path, monkeypatch, where):
+    monkeypatch.setattr(base, "BATCH_SIZE", 4)
+    expected = mpclean.build(source=snapshot, out=tmp_path / "expected", workers=1)
+    script = tmp_path / "script.py"
+    script.write_text(PLAIN.format(source=str(snapshot), out=str(tmp_path / "r")))
+    command = [sys.executable, *([str(script)] if where == "file" else [])]
+    text = script.read_text() if where == "standard input" else ""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.splitlines() == [f"built {expected.content_hash}"]
+
+
 WAITING = """
-import multiprocessing, time
+import psutil, time
 from mpclean.pipeline.executor import run
-if __name__ == "__main__":
-    for result in run(abs, [-1, -2, -3], 2):
-        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-        time.sleep(600)
+for result in run(abs, [-1, -2, -3], 2):
+    print(*(child.pid for child in psutil.Process().children()), flush=True)
+    time.sleep(600)
 """
 
 
