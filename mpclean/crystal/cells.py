@@ -13,8 +13,13 @@ each of these is fixed:
    rarest element are all tried; the one whose sorted list of atoms comes first wins.
 
 What steps 2 to 4 leave open are operations of the crystal's own symmetry, which change
-nothing. Handedness is kept. Where the tolerance of step 1 decides about the lattice, a crystal
+nothing. Handedness is kept: the two mirror images of a chiral crystal, 7 % of all, have different
+cells. They are different crystals (often of different space groups, as P4_1 and P4_3), a source says
+which one it means, and a network on the cell may tell them apart although their energies are equal; a
+cell in common would be that of neither. Where the tolerance of step 1 decides about the lattice, a crystal
 that differs hardly at all has another cell: `pearson_symbols` tells.
+
+No last bit of a cell depends on the processor (`mpclean.crystal.linear`), nor does a choice between cells.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ from numpy.typing import NDArray
 
 from mpclean.crystal.bravais import IntMatrix, point_group, primitive_basis
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.linear import determinant, inverse, matmul, standard_orientation
 
 #: Tolerance with which the primitive cell and the Bravais type are found, A.
 CELL_TOLERANCE = 0.01
@@ -119,11 +125,11 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
     """
     symmetry = _symmetry(crystal, tolerance)
     bravais_lattice = symmetry.pearson_symbol[:2].replace("S", "C")  # S: one face, whichever it is
-    conventional = np.array(symmetry.std_linear).T @ crystal.lattice
+    conventional = matmul(np.array(symmetry.std_linear).T, crystal.lattice)
     if 38 <= symmetry.number <= 41:  # the A-centred groups: rename the axes so that C is centred
         conventional = conventional[[1, 2, 0]]
-    basis = primitive_basis(bravais_lattice) @ conventional
-    if np.linalg.det(basis) < 0:  # inversion belongs to every lattice; handedness must stay
+    basis = matmul(primitive_basis(bravais_lattice), conventional)
+    if determinant(basis) < 0:  # inversion belongs to every lattice; handedness must stay
         basis = -basis
     return PrimitiveCell(_fold(crystal, basis, 4.0 * tolerance), bravais_lattice, int(symmetry.number))
 
@@ -208,22 +214,22 @@ def _fold(crystal: Crystal, basis: NDArray[np.float64], tolerance: float) -> Cry
     SymmetryError
         If the atoms do not fall into groups of the size that the volumes ask for.
     """
-    frac_coords = crystal.frac_coords @ (crystal.lattice @ np.linalg.inv(basis))
-    multiplicity = round(crystal.volume / abs(np.linalg.det(basis)))
+    frac_coords = matmul(crystal.frac_coords, matmul(crystal.lattice, inverse(basis)))
+    multiplicity = round(crystal.volume / abs(float(determinant(basis))))
     if multiplicity == 1:
         return Crystal(basis, crystal.atomic_numbers, frac_coords, crystal.magnetic_moments)
     difference = frac_coords[:, None] - frac_coords[None]
     cells = np.rint(difference)
-    near = np.linalg.norm((difference - cells) @ basis, axis=-1) < tolerance
+    near = np.linalg.norm(matmul(difference - cells, basis), axis=-1) < tolerance
     near &= crystal.atomic_numbers[:, None] == crystal.atomic_numbers[None]
     if (near.sum(axis=1) != multiplicity).any():
         raise SymmetryError(f"atoms do not fold {multiplicity} to one onto the primitive cell")
     first = near.argmax(axis=1) == np.arange(len(near))
     members = near[first] / multiplicity
-    offsets = np.einsum("gn,ngi->gi", members, (difference - cells)[:, first])
+    offsets = (members.T[:, :, None] * (difference - cells)[:, first]).sum(axis=0)
     moments = crystal.magnetic_moments
     if moments is not None:
-        mean = members @ moments
+        mean = (members * moments).sum(axis=1)
         spread = np.abs(np.where(near[first], moments - mean[:, None], 0.0)).max()
         moments = mean if spread <= MOMENT_TOLERANCE else None
     return Crystal(basis, crystal.atomic_numbers[first], frac_coords[first] + offsets, moments)
@@ -293,9 +299,9 @@ def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> Prim
     rarest = np.argmin(np.where(counts > 0, counts, np.iinfo(np.int64).max))
     origins = crystal.frac_coords[crystal.atomic_numbers == rarest]
 
-    inverses = np.linalg.inv(bases)
+    inverses = inverse(bases)
     relative = crystal.frac_coords[None] - origins[:, None]
-    candidates = np.einsum("oni,bij->bonj", relative, inverses).reshape(-1, len(crystal), 3)
+    candidates = matmul(relative[None], inverses[:, None]).reshape(-1, len(crystal), 3)
     candidates -= np.floor(candidates + IMAGE_TOLERANCE)
     steps = np.floor(candidates * _GRID + _GRID_SHIFT).astype(np.int64)
     codes = crystal.atomic_numbers.astype(np.int64)[None]
@@ -305,18 +311,18 @@ def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> Prim
     tied = _first_rows(np.take_along_axis(codes, orders, axis=1))
     # Equal on the grid: related by a symmetry that holds to the grid only. The bond graph is the
     # same for all of them; a finer look makes the last digits independent of the input as well.
-    lattices = bases[tied // len(origins)] @ crystal.lattice
-    metrics = lattices @ lattices.transpose(0, 2, 1)
+    lattices = matmul(bases[tied // len(origins)], crystal.lattice)
+    metrics = matmul(lattices, lattices.transpose(0, 2, 1))
     sites = np.take_along_axis(candidates[tied], orders[tied, :, None], axis=1)
     digits = np.concatenate([metrics.reshape(len(tied), -1), sites.reshape(len(tied), -1)], axis=1)
     chosen = tied[_first_rows(np.floor(digits / _FINEST + _GRID_SHIFT).astype(np.int64))[0]]
     order = orders[chosen]
 
-    basis = bases[chosen // len(origins)] @ crystal.lattice
+    basis = matmul(bases[chosen // len(origins)], crystal.lattice)
     moments = crystal.magnetic_moments
     return PrimitiveCell(
         Crystal(
-            np.linalg.cholesky(basis @ basis.T),
+            standard_orientation(basis),
             crystal.atomic_numbers[order],
             candidates[chosen, order],
             None if moments is None else moments[order],
@@ -339,11 +345,11 @@ def _reduced_bases(lattice: NDArray[np.float64], bravais_lattice: str) -> IntMat
     """Every basis of the type with the smallest metric, as integer combinations (K, 3, 3) of the rows."""
     changes = _changes_of_basis(bravais_lattice)
     total = np.eye(3, dtype=np.int64)
-    scale = METRIC_TOLERANCE * np.trace(lattice @ lattice.T)
+    scale = METRIC_TOLERANCE * (lattice * lattice).sum()
     while True:
         bases = changes @ total
-        vectors = bases @ lattice
-        metric = vectors @ vectors.transpose(0, 2, 1)
+        vectors = matmul(bases, lattice)
+        metric = matmul(vectors, vectors.transpose(0, 2, 1))
         keys = metric[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         keys = np.concatenate([keys[:, :3].sum(axis=1, keepdims=True), keys], axis=1)
         left = np.arange(len(keys))
@@ -367,14 +373,14 @@ def _changes_of_basis(bravais_lattice: str) -> IntMatrix:
     matrices = np.array(list(product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
     matrices = matrices[np.rint(np.linalg.det(matrices)) == 1]
     transposed = matrices.transpose(0, 2, 1)
-    inverse = np.rint(np.linalg.inv(transposed)).astype(np.int64)
+    inverses = np.rint(np.linalg.inv(transposed)).astype(np.int64)
     # A matrix as one number: entries of the products stay below 32.
     digits = 64 ** np.arange(9).reshape(3, 3)
     group = point_group(bravais_lattice)
     codes = (group * digits).sum(axis=(1, 2))
     keeps = np.ones(len(matrices), dtype=bool)
     for operation in group:
-        moved = inverse @ operation @ transposed
+        moved = inverses @ operation @ transposed
         keeps &= np.isin((moved * digits).sum(axis=(1, 2)), codes)
     kept = matrices[keeps]
     return kept[np.argsort((kept != np.eye(3)).any(axis=(1, 2)), kind="stable")]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpclean.crystal.linear import determinant
 from mpclean.vocabulary.elements import SYMBOLS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Crystal:
     @property
     def volume(self) -> float:
         """Volume of the cell, A^3."""
-        return float(abs(np.linalg.det(self.lattice)))
+        return float(abs(determinant(self.lattice)))
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Crystal:

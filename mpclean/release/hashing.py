@@ -21,7 +21,10 @@ def file_sha256(path: Path) -> str:
 
 
 class ContentDigest:
-    """A hash over values, whatever files, row groups or compression they came in.
+    """A hash over values, whatever files, row groups or compression they came in, and on whatever machine.
+
+    Rows count in their order, which is that of the source: the same records in another order have another
+    hash. To sort them would mean to hold them, and of two records with one id the first is kept anyway.
 
     Every column of every table gets a hash of its own: validity and lengths of its rows, and
     its values in order. The content hash is taken over the names and hashes of all columns.

@@ -62,6 +62,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -76,6 +77,7 @@ from mpclean.crystal.bonding.graph import BOND_TOLERANCE, MAX_BOND_LENGTH, radiu
 from mpclean.crystal.bonding.radii import COVALENT_RADII
 from mpclean.crystal.bravais import PRIMITIVE_BASES
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.linear import inverse, matmul
 from mpclean.sources.base import Identity, Source, batched_documents
 from mpclean.vocabulary.elements import ATOMIC_NUMBERS, SYMBOLS
 
@@ -561,11 +563,16 @@ def _geometry(
     centring = SpaceGroupType(prototype.spacegroup).hm_short[0]
     basis = np.array(PRIMITIVE_BASES[centring], dtype=np.float64)
     orbits = [
-        (_unique((rotations @ position + translations) @ np.linalg.inv(basis)), index)
+        (
+            _unique(
+                matmul(matmul(rotations, np.array(position)[:, None])[..., 0] + translations, inverse(basis))
+            ),
+            index,
+        )
         for index, site in enumerate(prototype.sites)
         for position in site.positions
     ]
-    lattice = basis @ _cell_vectors(prototype)
+    lattice = matmul(basis, _cell_vectors(prototype))
     frac_coords = np.concatenate([orbit for orbit, _ in orbits])
     site = np.repeat([index for _, index in orbits], [len(orbit) for orbit, _ in orbits])
 
@@ -604,13 +611,13 @@ def _breathed(crystal: Crystal, rng: np.random.Generator, amount: float) -> Crys
 def _strained(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     """A random strain of at most 2 % in every component."""
     strain = 0.02 * _symmetric(rng, 3, 3)
-    return replace(crystal, lattice=crystal.lattice @ (np.eye(3) + (strain + strain.T) / 2))
+    return replace(crystal, lattice=matmul(crystal.lattice, np.eye(3) + (strain + strain.T) / 2))
 
 
 def _rattled(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     """Every atom displaced by at most 0.15 A along each axis."""
     displacement = 0.15 * _symmetric(rng, len(crystal), 3)
-    return replace(crystal, frac_coords=crystal.frac_coords + displacement @ np.linalg.inv(crystal.lattice))
+    return replace(crystal, frac_coords=crystal.frac_coords + matmul(displacement, inverse(crystal.lattice)))
 
 
 def _symmetric(rng: np.random.Generator, *shape: int) -> Any:
@@ -640,15 +647,16 @@ def recell(crystal: Crystal, basis: NDArray[np.int64], origin: NDArray[np.float6
     origin
         (3,) shift of all atoms, in units of the old cell vectors.
     """
-    inverse = np.linalg.inv(basis)
+    new = inverse(basis)
     reach = int(np.abs(basis).sum())
     cells = np.array(list(product(range(-reach, reach + 1), repeat=3)))
-    cells = cells[np.all((cells @ inverse > -1e-9) & (cells @ inverse < 1.0 - 1e-9), axis=1)]
+    place = matmul(cells, new)
+    cells = cells[np.all((place > -1e-9) & (place < 1.0 - 1e-9), axis=1)]
     moved = (crystal.frac_coords + origin)[:, None, :] + cells
     return Crystal(
-        basis @ crystal.lattice,
+        matmul(basis, crystal.lattice),
         np.repeat(crystal.atomic_numbers, len(cells)),
-        (moved.reshape(-1, 3) @ inverse) % 1.0,
+        matmul(moved.reshape(-1, 3), new) % 1.0,
     )
 
 
@@ -688,7 +696,9 @@ def labels(crystal: Crystal) -> tuple[Document, NDArray[np.float64]]:
     graph = radius_graph(crystal, min(2 * r.max() + BOND_TOLERANCE, MAX_BOND_LENGTH))
     i, j = graph.source, graph.target
     s = graph.length - r[i] - r[j]
-    w = (1.0 + np.cos(np.pi * np.clip(s / BOND_TOLERANCE, 0.0, 1.0))) / 2.0
+    # Of `math`: numpy's cosine has other last digits on processors with AVX-512.
+    turn = np.array([math.cos(x) for x in np.pi * np.clip(s / BOND_TOLERANCE, 0.0, 1.0)])
+    w = (1.0 + turn) / 2.0
     polar = w * (x[i] - x[j]) ** 2
 
     bonds = np.maximum(np.bincount(i, w, minlength=n), 1e-12)  # an atom without bonds is not ionic

@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import QhullError, Voronoi
 
+from mpclean.crystal.linear import determinant, heights, matmul
+
 #: Coordinates are wrapped into [-WRAP, 1 - WRAP), so that an atom at 1 - 1e-12 is the one at 0.
 WRAP = 1e-9
 
@@ -125,26 +127,24 @@ def images_within(
         If the images to be looked at exceed `MAX_POINTS`.
     """
     n = len(inside)
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
     # Atoms lie inside the cell, so an image R cells away is at least |R| - 1 heights away.
     spread = inside.max(axis=0) - inside.min(axis=0)
-    span = np.floor(reach / heights + spread).astype(np.int64)
+    span = np.floor(reach / heights(lattice) + spread).astype(np.int64)
     if n * np.prod(2.0 * span + 1.0) > MAX_POINTS:
         raise TessellationError(f"more than {MAX_POINTS} points within {reach:.1f} A")
     axes = [np.arange(-s, s + 1) for s in span]
     cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = cells[np.argsort(np.any(cells != 0, axis=1), kind="stable")]
-    centres = inside @ lattice
-    points = ((cells @ lattice)[:, None, :] + centres).reshape(-1, 3)
-    squared = (
-        np.einsum("pi,pi->p", points, points)[:, None]
-        - 2.0 * points @ centres.T
-        + np.einsum("ni,ni->n", centres, centres)
-    )
+    centres = matmul(inside, lattice)
+    points = (matmul(cells, lattice)[:, None, :] + centres).reshape(-1, 3)
+    squared = np.zeros((len(points), n))
+    for axis in range(3):
+        apart = points[:, axis, None] - centres[:, axis]
+        squared += apart * apart
     near = squared.min(axis=1) <= reach * reach + 1e-6
     near[:n] = True
     index = np.nonzero(near)[0]
-    distance = np.sqrt(np.maximum(squared[index], 0.0))
+    distance = np.sqrt(squared[index])
     return index % n, cells[index // n], distance
 
 
@@ -176,10 +176,10 @@ def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]
     if not (np.isfinite(lattice).all() and np.isfinite(frac_coords).all()):
         raise TessellationError("coordinates are not finite")
     inside, cells = wrap(frac_coords)
-    volume = abs(np.linalg.det(lattice))
+    volume = abs(float(determinant(lattice)))
     state, reach, neighbours, area, filled = clipping.cells(
         np.ascontiguousarray(lattice),
-        1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0),
+        heights(lattice),
         inside,
         FIRST_REACH * (volume / len(inside)) ** (1.0 / 3.0),
         MAX_POINTS,
@@ -229,7 +229,7 @@ def qhull_faces(
     inside, cells = wrap(frac_coords)
     n = len(inside)
     farthest = 0.5 * np.linalg.norm(lattice, axis=1).sum()
-    reach = max(least_reach, FIRST_REACH * (abs(np.linalg.det(lattice)) / n) ** (1.0 / 3.0))
+    reach = max(least_reach, FIRST_REACH * (abs(float(determinant(lattice))) / n) ** (1.0 / 3.0))
     while True:
         atom, image, distance = images_within(lattice, inside, reach)
         if len(atom) > MAX_QHULL_POINTS:
@@ -237,7 +237,7 @@ def qhull_faces(
         np.fill_diagonal(distance, np.inf)  # the first points are the atoms themselves
         if distance.min(initial=np.inf) < COINCIDENT:
             raise TessellationError("atoms coincide")
-        points = (inside[atom] + image) @ lattice
+        points = matmul(inside[atom] + image, lattice)
         try:
             diagram = Voronoi(points)
         except (QhullError, ValueError) as error:
@@ -323,5 +323,5 @@ def _faces(
     area: NDArray[np.float64],
 ) -> Faces:
     """Faces with the lengths that the coordinates as given say."""
-    vectors = (frac_coords[target] + image - frac_coords[source]) @ lattice
+    vectors = matmul(frac_coords[target] + image - frac_coords[source], lattice)
     return Faces(source, target, image, np.linalg.norm(vectors, axis=1), area)

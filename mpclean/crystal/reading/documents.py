@@ -12,6 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.linear import inverse, matmul
 from mpclean.crystal.reading.bookkeeping import parse_formula, require_atoms, require_formula, require_volume
 from mpclean.crystal.reading.bounds import require_bounds
 from mpclean.crystal.reading.facts import (
@@ -146,7 +147,7 @@ def _frac_coords(sites: list[dict[str, Any]], lattice: NDArray[np.float64]) -> N
 def _fractional(positions: Any, lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the fractional coordinates of Cartesian ones, A."""
     cartesian = np.array(positions, dtype=np.float64)
-    return np.linalg.solve(lattice.T, cartesian.T).T.astype(np.float64)
+    return matmul(cartesian, inverse(lattice))
 
 
 def _moment(properties: Any) -> float:

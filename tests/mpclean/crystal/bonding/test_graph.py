@@ -225,7 +225,7 @@ def test_radius_graph_by_brute_force(seed, n, cutoff):
 
 def test_radius_graph_of_a_cell_that_needs_too_many_points():
     with pytest.raises(TessellationError, match=r"points within 5\.0 A"):
-        radius_graph(Structure(Lattice.orthorhombic(0.05, 0.05, 5.0), ["C"], [[0, 0, 0]]), 5.0)
+        radius_graph(Crystal(np.diag([0.05, 0.05, 5.0]), np.array([6], np.uint8), np.zeros((1, 3))), 5.0)
 
 
 def test_edges_are_in_a_fixed_order(crystal):
