@@ -13,3 +13,10 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data folder at {folder}; name it in MPCLEAN_TEST_DATA")
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """Mark all tests of this folder as slow: they read thousands of real records."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)

@@ -14,6 +14,8 @@ from ecn.runs.benchmark import spread, tables
 from ecn.targets.tasks import TASKS, task
 from ecn.training.state import STATE
 
+pytestmark = pytest.mark.slow  # a grid of trainings
+
 SETTINGS = ("--preset", "fast", "--epochs", "2", "--device", "cpu", "--set", "batch_size=16")
 
 

@@ -12,6 +12,8 @@ from ecn.runs import checkpoint
 from ecn.training.presets import to_yaml
 from ecn.training.state import STATE, load_state
 
+pytestmark = pytest.mark.slow  # several processes train
+
 #: ``ecn`` as a program, whatever is on the path.
 ECN = [sys.executable, "-c", "from ecn.cli import main; main()"]
 

@@ -17,6 +17,8 @@ from ecn.training.run import resume
 from ecn.training.state import STATE, load_state, save_state
 from mpclean.errors import UserError
 
+pytestmark = pytest.mark.slow  # trainings are killed, and go on
+
 #: Every kind of state: of the optimizer, the plateau, the average, the draws of dropout and of the order.
 SETTINGS = {
     "precision": "64-true",

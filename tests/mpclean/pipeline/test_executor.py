@@ -14,6 +14,8 @@ from mpclean.errors import UnfinishedError
 from mpclean.pipeline import executor as engine
 from mpclean.pipeline.executor import _AHEAD, Rescue, run
 
+pytestmark = pytest.mark.slow  # worker processes start, and die
+
 
 class Counting:
     """Tasks that remember how many were taken."""

@@ -18,6 +18,8 @@ from mpclean.pipeline import resume as unfinished
 from mpclean.sources import base
 from mpclean.vocabulary.schema import BONDED
 
+pytestmark = pytest.mark.slow  # builds are stopped and killed, and go on
+
 
 def contents(folder):
     return {

@@ -679,6 +679,7 @@ def test_workers_end_with_their_parent(tmp_path):
         waited += 1
 
 
+@pytest.mark.slow
 def test_a_build_killed_between_its_last_two_steps_loses_nothing(snapshot, tmp_path):
     built = mpclean.build(source=snapshot, out=tmp_path / "r", workers=1, limit=3)
     before = built.manifest

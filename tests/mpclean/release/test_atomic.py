@@ -66,6 +66,7 @@ with amended(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_killed_between_two_steps(copied):
     """Where there is no one step: the next command puts the old release back."""
     before = {path.name: path.read_bytes() for path in copied.path.rglob("*") if path.is_file()}

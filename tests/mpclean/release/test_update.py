@@ -93,6 +93,7 @@ with amend.amended(sys.argv[1]) as amendment:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["amend.seal", "amend.describe_files", "amend.move_into_place", "amend.shutil.copytree"]
 )

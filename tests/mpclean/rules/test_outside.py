@@ -16,6 +16,8 @@ from mpclean.errors import UserError
 from mpclean.pipeline.single import judge
 from mpclean.rules.choice import remade
 
+pytestmark = pytest.mark.slow  # the demo is built
+
 RECIPE = (Path(mpclean.__file__).parents[1] / "docs" / "adding.md").read_text()
 
 

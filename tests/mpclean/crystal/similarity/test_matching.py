@@ -116,6 +116,7 @@ def test_bound_of_comparisons_of_a_pair_and_of_a_group(monkeypatch):
     assert first_equals(crystals) == ([0, 1, 2, 3, 4], [None] * 5)
 
 
+@pytest.mark.slow
 def test_bound_of_lattice_points():
     thin = reduced(salt(1, ROCK_SALT[2], lattice=np.diag([2.0, 2.0, 3000.0])))
     assert equal(thin, thin, matching.MAX_COMPARISONS) == (None, 0)

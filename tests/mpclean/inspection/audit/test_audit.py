@@ -30,6 +30,7 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_a_split_by_a_level_has_no_leak_there(release):
     found = audit(release, workers=1)
     assert list(found.leakage) == ["random", "chemical-system", "formula", "prototype"]

@@ -277,6 +277,7 @@ def without(content, part):
     return content
 
 
+@pytest.mark.slow
 def test_versions(content, other_content, tmp_path, rng, reseal):
     """The rule of Croissant 1.1: what adds is minor where the old data can be had without it."""
     name = min(content.rows)

@@ -70,6 +70,7 @@ def test_the_card_shows_it(reported, unreported):
     assert "report/index.html" not in (unreported.path / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_equal_releases_have_equal_reports(reported, tmp_path):
     """Twice in one process, where figures of before have left their marks; the place does not matter."""
     done = run("report", reported.path, "--out", tmp_path / "page", "--workers", 1)
