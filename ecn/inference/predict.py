@@ -167,14 +167,14 @@ class Predictor:
         sites for each atom of the canonical primitive cell. A number has a warning where the rules of the
         data set would exclude the crystal, its cell is in doubt (`mpclean.pipeline.single.cell_problem`), its
         elements, size or bonds, or the number itself, lie outside the training set, and where the labels were
-        synthetic. A crystal without a graph, or one that cannot be read among others that can, has no value.
+        synthetic. A crystal without a graph, a disordered one, or one that is not periodic in three
+        directions has no value, and a warning that says why.
         A quantity that cannot be negative, such as a band gap, is never below zero.
 
         Raises
         ------
         UserError
-            If what is given is not a structure, or none of the structures is ordered and periodic in three
-            directions.
+            If what is given is not a structure.
 
         Examples
         --------
@@ -188,9 +188,6 @@ class Predictor:
             [structures] if _is_structure(structures) else list(cast("Iterable[Any]", structures))
         )
         crystals = [_read(number, structure) for number, structure in enumerate(given)]
-        problems = [crystal for crystal in crystals if isinstance(crystal, RecordError)]
-        if problems and len(problems) == len(crystals):
-            raise UserError(f"no structure can be predicted: {problems[0]}") from problems[0]
         batches = documents(crystals)
         rows = [row for table in self.predict_documents(batches) for row in table.to_pylist()]
         return [

@@ -110,7 +110,7 @@ def fit(
         Accelerator as Fabric names it: "auto", "cpu", "cuda", "mps".
     threads
         CPU threads of torch. One is the safe choice: threads wait for one another, so a second process that
-        keeps a core busy stops them all (benchmarks/RESULTS.md, "Threads").
+        keeps a core busy stops them all (measure it with benchmarks/threads.py).
     loggers
         Of `ecn.training.presets.LOGGERS`.
 

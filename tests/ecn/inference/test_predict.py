@@ -124,7 +124,7 @@ def test_atoms_on_one_another_have_no_number(model):
     (found,) = model.predict([twice])
     assert math.isnan(found.value)
     assert (found.valid, found.rule) == (False, "record")
-    assert found.warning.startswith("atoms coincide (")
+    assert found.warning.startswith("atoms coincide")
 
 
 def test_an_ensemble_has_the_mean_and_the_deviation_of_its_members(run):
@@ -181,3 +181,18 @@ def test_a_release_with_other_bonds_is_refused(run, release):
     other = Predictor(replace(saved, config=replace(saved.config, featuriser=featuriser)))
     with pytest.raises(UserError, match=r"built with other bond settings \(bonds voronoi"):
         next(other.predict_release(open_release(release)))
+
+
+def test_a_disordered_structure_among_others_has_a_warning_and_no_number(model):
+    from pymatgen.core import Lattice, Structure
+
+    mixed = Structure(Lattice.cubic(3.0), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    bad, good = model.predict([mixed, rock_salt(11, 17, 4.6)])
+    assert math.isnan(bad.value)
+    assert "occupied" in bad.warning
+    assert math.isfinite(good.value)
+
+
+def test_what_is_no_structure_is_named_by_its_place(model):
+    with pytest.raises(UserError, match="structure 1: a str where a periodic Structure of pymatgen"):
+        model.predict([rock_salt(11, 17, 4.6), "NaCl"])

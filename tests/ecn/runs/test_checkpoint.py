@@ -51,6 +51,7 @@ def test_a_run_says_what_it_was_made_of(run, release):
         "min_area": 1e-4,
         "cutoff": 6.0,
         "rules": ["record", "duplicate", "size", "dimensionality", "graph"],
+        "rule_parameters": None,
     }
     assert config["packages"]["torch"] == torch.__version__
     assert (config["n_train"], config["n_validation"]) == (54, 18)

@@ -17,7 +17,7 @@ def test_a_preset_comes_back_from_its_file(name, tmp_path):
 
 def test_a_file_says_what_every_setting_means():
     text = to_yaml(PRESETS["paper"])
-    assert "# Of AdamW, at the start.\nlearning_rate: 0.001\n" in text
+    assert "# Initial learning rate of AdamW.\nlearning_rate: 0.001\n" in text
     assert set(meanings(Preset)) == set(Preset.__dataclass_fields__)
 
 
