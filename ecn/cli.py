@@ -33,6 +33,12 @@ class _Group(click.Group):
         except UserError as error:
             click.echo(f"ecn: {error}", err=True)
             ctx.exit(2)
+        except BrokenPipeError:
+            raise  # the reader of our output has gone, and click knows what to do
+        except OSError as error:  # such as a full disk
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"ecn: {place}{error.strerror or error}; what was saved before is whole", err=True)
+            ctx.exit(2)
         except ModuleNotFoundError as error:
             from ecn import missing_extra
 

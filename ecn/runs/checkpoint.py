@@ -16,6 +16,7 @@ at the value of the preset ``paper``, and are read so.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -134,11 +135,26 @@ def save_config(run: Path, config: RunConfig) -> None:
 
 def save_weights(run: Path, model: nn.Module, epoch: int, score: float) -> None:
     """Replace the weights of a run, so that a reader finds the old or the new ones, whole."""
-    from safetensors.torch import save_file
-
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {"epoch": str(epoch), "score": repr(score), "digest": digest_of(weights)}
-    replace_file(run / WEIGHTS, lambda path: save_file(weights, path, metadata=header))
+    save_tensors(run / WEIGHTS, weights, header)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a file of safetensors, so that a full disk leaves the one that was there before.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        replace_file(path, lambda partial: save_file(tensors, partial, metadata=metadata))
+    except SafetensorError as error:  # it wraps the errors of the system
+        raise OSError(errno.EIO, str(error).splitlines()[0], str(path)) from error
 
 
 def load(run: Path) -> Checkpoint:

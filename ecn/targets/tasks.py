@@ -181,7 +181,8 @@ def task(name: str, release: Release | None = None) -> Task:
     if release is None:
         raise UserError(closest("target", name, dict.fromkeys((*TASKS, *known))))
     if name in release.manifest.columns and release.is_numeric(name):
-        return Task(name, name, column_unit=release.column(name).unit)
+        own = {label.name: label.unit for label in release.labels}
+        return Task(name, name, column_unit=own.get(name, COLUMNS[name].unit if name in COLUMNS else ""))
     raise UserError(f"{release.path}: {closest('target', name, targets_of(release))}")
 
 

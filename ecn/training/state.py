@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ecn.runs.checkpoint import digest_of
+from ecn.runs.checkpoint import digest_of, save_tensors
 from mpclean.errors import UserError
-from mpclean.release.atomic import replace_file
 
 #: Beside the files of `ecn.runs.checkpoint`, while a training is not at its end.
 STATE = "state.safetensors"
@@ -35,12 +34,10 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     state
         Dictionaries and lists of tensors, numbers and words, such as a ``state_dict`` is.
     """
-    from safetensors.torch import save_file
-
     tensors: dict[str, Tensor] = {}
     header = json.dumps(_without_tensors(state, "", tensors))
     metadata = {"state": header, "digest": _digest(header, tensors)}
-    replace_file(path, lambda partial: save_file(tensors, partial, metadata=metadata))
+    save_tensors(path, tensors, metadata)
 
 
 def load_state(path: Path) -> dict[str, Any]:

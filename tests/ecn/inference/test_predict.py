@@ -124,7 +124,7 @@ def test_atoms_on_one_another_have_no_number(model):
     (found,) = model.predict([twice])
     assert math.isnan(found.value)
     assert (found.valid, found.rule) == (False, "record")
-    assert found.warning.startswith("atoms coincide")
+    assert "atoms coincide" in found.warning
 
 
 def test_an_ensemble_has_the_mean_and_the_deviation_of_its_members(run):
@@ -189,7 +189,7 @@ def test_a_disordered_structure_among_others_has_a_warning_and_no_number(model):
     mixed = Structure(Lattice.cubic(3.0), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     bad, good = model.predict([mixed, rock_salt(11, 17, 4.6)])
     assert math.isnan(bad.value)
-    assert "occupied" in bad.warning
+    assert "partial occupancies: site 0: Na 0.5, K 0.5" in bad.warning
     assert math.isfinite(good.value)
 
 

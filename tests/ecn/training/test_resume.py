@@ -204,7 +204,10 @@ def test_a_changed_byte_of_a_state_is_named(stopped, place):
 
 @pytest.mark.parametrize(
     ("entry", "value", "message"),
-    [("targets", [{}], "damaged, its targets are none"), ("training", {"precision": 1}, "precision = 1")],
+    [
+        ("targets", [{}], "damaged, its targets cannot be read"),
+        ("training", {"precision": 1}, "precision = 1"),
+    ],
 )
 def test_damaged_settings_are_named(stopped, entry, value, message):
     path = stopped / checkpoint.CONFIG
@@ -289,3 +292,46 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     assert torch.equal(again["state"][1]["b"], shared)
     assert float(again["state"][0]["step"]) == 2.0
     assert (again["groups"], again["best"]) == (state["groups"], state["best"])
+
+
+def test_a_full_disk_leaves_the_last_state_to_resume_from(fit, release, tmp_path, monkeypatch):
+    """The write of the second epoch's state fails, as on a full disk; the first epoch's is whole."""
+    from click.testing import CliRunner
+
+    from ecn.cli import main
+    from ecn.training import run as training
+
+    whole = tmp_path / "whole"
+    fit(release, whole)
+    save, calls = training.save_state, iter(range(1, 100))
+
+    def full(path, state):
+        if next(calls) == 2:
+            raise OSError(28, "No space left on device", str(path))
+        save(path, state)
+
+    monkeypatch.setattr(training, "save_state", full)
+    run = tmp_path / "run"
+    with pytest.raises(OSError, match="No space left"):
+        fit(release, run)
+    monkeypatch.setattr(training, "save_state", save)
+    done = CliRunner().invoke(main, ["fit", "--resume", str(run), "--device", "cpu", "--logger", "none"])
+    assert done.exit_code == 0, done.output
+    assert checkpoint.load(run).digest == checkpoint.load(whole).digest
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(release, tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from ecn.cli import main
+    from ecn.training import run as training
+
+    def full(path, state):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(training, "save_state", full)
+    arguments = ["fit", str(release), "--preset", "fast", "--epochs", "1", "--set", "width=8"]
+    done = CliRunner().invoke(main, [*arguments, "--device", "cpu", "--out", str(tmp_path / "run")])
+    assert done.exit_code == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.endswith("state.safetensors: No space left on device; what was saved before is whole")

@@ -176,16 +176,19 @@ def with_hardness(release, tmp_path, reseal):
         table = table.append_column("hardness", [hardness])
         pq.write_table(table.append_column("colour", [["red"] * len(table)]), path)
     columns = json.loads((folder / "manifest.json").read_text())["columns"]
-    return reseal(folder, columns=[*columns, "hardness", "colour"])
+    label = {"name": "hardness", "unit": "GPa", "meaning": "Vickers hardness"}
+    return reseal(folder, columns=[*columns, "hardness", "colour"], labels=[label])
 
 
 def test_a_column_of_a_source_is_a_target(fit, with_hardness, tmp_path):
     fit(with_hardness, tmp_path / "run", target="hardness", epochs=20, learning_rate=1e-2)
     (found,) = evaluate(tmp_path / "run")
-    assert (found.task.name, found.task.unit, found.n_excluded) == ("hardness", "", 2)
+    assert (found.task.name, found.task.unit, found.n_excluded) == ("hardness", "GPa", 2)
     assert found.metrics["mae"] < found.metrics["mae_mean_predictor"]
-    with pytest.raises(UserError, match="unknown target 'colour'"):
+    with pytest.raises(UserError, match=r"unknown target 'colour'; known: .*hardness"):
         fit(with_hardness, tmp_path / "other", target="colour")
+    with pytest.raises(UserError, match="unknown target 'hardnes'; did you mean 'hardness'"):
+        fit(with_hardness, tmp_path / "other", target="hardnes")
 
 
 @pytest.mark.parametrize("model", sorted(set(MODELS) - {"prototype"}))  # whose crystals have one structure
