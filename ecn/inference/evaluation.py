@@ -264,6 +264,11 @@ def evaluate(run: Path, part: str = "test", release: Path | None = None, device:
     require_device(device)
     members = load_members(run)
     saved = members[0]
+    if saved.config.fold is not None and part != "test":
+        raise UserError(
+            f"{run}: trained over folds of the training and validation parts, so only the part test is held "
+            "out; the cross-validated error is the last line of its training"
+        )
     identity = saved.config.release
     trained_on = Path(identity["path"])
     if release is None and not trained_on.exists():

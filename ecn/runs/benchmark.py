@@ -213,7 +213,7 @@ def spread(values: Sequence[float], errors: Sequence[float | None], digits: int 
 
 
 def tables(records: Sequence[dict[str, Any]]) -> str:
-    """A table for every target, Markdown: what was measured, and what was published.
+    """Lay out a table for every target, Markdown: what was measured, and what was published.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def tables(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _table(target: str, by_model: dict[str, list[dict[str, Any]]]) -> str:
-    """The table of a target, from what was measured of every model with every seed."""
+    """Lay out the table of a target, from what was measured of every model with every seed."""
     first = next(iter(by_model.values()))[0]
     units = {name: unit for name, _, _, unit in shown(first) if name not in _NOT_IN_TABLES}
     is_class = "per_class" in first
@@ -273,7 +273,7 @@ def _headed(name: str, unit: str) -> str:
 
 
 def _published(target: str, model: str) -> str:
-    """What the paper prints of a model, in the unit of the target."""
+    """Give what the paper prints of a model, in the unit of the target."""
     if target == "is_metal":
         return ", ".join(f"{name} {ratio:.3f}" for name, ratio in published.RECALL.get(model, {}).items())
     number = published.MAE.get(target, {}).get(model)
@@ -315,7 +315,7 @@ def save(
 
 
 def page(results: dict[str, Any]) -> str:
-    """The page of a grid, Markdown, from its `RESULTS`."""
+    """Write the page of a grid, Markdown, from its `RESULTS`."""
     records, release = results["runs"], results["release"]
     minutes = sum(record["seconds"] for record in records) / 60
     figures = "\n".join(

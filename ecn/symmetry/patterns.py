@@ -78,7 +78,7 @@ def _order(pattern: CellPattern) -> str:
 
 
 def draw(pattern: CellPattern, path: Path) -> None:
-    """Draw a pattern as a coloured matrix and as a coloured bipartite graph (figures 7 and 8).
+    """Draw a pattern as a coloured matrix, the colour of a pair of cells in its square (figure 7).
 
     Parameters
     ----------
@@ -93,28 +93,20 @@ def draw(pattern: CellPattern, path: Path) -> None:
         If the kind of file is none that can be drawn, or it cannot be written.
     """
     from matplotlib import colormaps
-    from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
     matrix, n = pattern.matrix(), pattern.n_cells
     palette = colormaps["tab20" if pattern.n_colours > 10 else "tab10"]
     cells = ["".join(map(str, cell)) for cell in cell_offsets(pattern.side, pattern.dimension).tolist()]
-    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.imshow(palette(matrix % palette.N))
-    left.set(xticks=range(n), yticks=range(n), xlabel="cell j", ylabel="cell i")
-    left.set_xticklabels(cells, rotation=90)
-    left.set_yticklabels(cells)
-
-    i, j = np.divmod(np.arange(n * n), n)
-    ends = np.stack([np.stack([0.0 * j, -j], axis=1), np.stack([1.0 + 0.0 * i, -i], axis=1)], axis=1)
-    right.add_collection(LineCollection(list(ends), colors=palette(matrix[i, j] % palette.N), linewidths=1.2))
-    for x, side in ((0.0, "right"), (1.0, "left")):
-        right.scatter(np.full(n, x), -np.arange(n), color="black", s=12, zorder=3)
-        for place, cell in enumerate(cells):
-            right.text(x + (0.05 if x else -0.05), -place, cell, ha=side, va="center", fontsize="small")
-    right.set(xlim=(-0.4, 1.4), title="cells j to cells i")
-    right.axis("off")
+    size = max(4.2, 0.25 * n)  # so that the names of 27 cells do not touch
+    figure = Figure(figsize=(size, size + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(palette(matrix % palette.N))
+    axes.set(xticks=range(n), yticks=range(n), xlabel="cell j", ylabel="cell i")
+    axes.set_xticklabels(cells, rotation=90)
+    axes.set_yticklabels(cells)
+    for (row, column), colour in np.ndenumerate(matrix):  # a palette repeats, and not everybody sees it alike
+        axes.text(column, row, _SIGNS[colour], ha="center", va="center", fontsize="small", color="white")
     figure.suptitle(f"{pattern.name}: {pattern.n_colours} colours")
     try:
         figure.savefig(path, dpi=150)

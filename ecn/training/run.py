@@ -287,7 +287,7 @@ def _start_of(run: Path, start: dict[str, str]) -> checkpoint.Checkpoint:
 
 
 def _training_labels(release: Path, goal: Goal, train: Rows) -> Tensor:
-    """The labels of the training rows, (R, T), enough of every target."""
+    """Collect the labels of the training rows, (R, T), and refuse too few of any target."""
     labels = torch.from_numpy(np.concatenate(train.labels))
     found = [len(train)] if goal.per_site else (~labels.isnan()).sum(0).tolist()
     for task, n in zip(goal.tasks, found, strict=True):
@@ -300,7 +300,7 @@ def _training_labels(release: Path, goal: Goal, train: Rows) -> Tensor:
 
 
 def _preset(run: Path, config: checkpoint.RunConfig) -> Preset:
-    """The settings of a run."""
+    """Read the settings of a run."""
     return changed(PRESETS["paper"], str(run / checkpoint.CONFIG), **config.training)
 
 
@@ -418,7 +418,7 @@ def _score(epoch: Epoch) -> float:
 
 
 def _settled(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration stands for good."""
+    """Keep those entries of a configuration that may not differ when a run is resumed."""
     found = {name: value for name, value in config.items() if name not in _MAY_DIFFER}
     training = {name: value for name, value in config["training"].items() if name not in _MAY_DIFFER}
     return found | {"training": training}
@@ -460,7 +460,7 @@ def _end(run: Path, goal: Goal, best: Epoch | None, interrupted: bool) -> Fitted
 
 
 def _outputs(model: str, goal: Goal, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a model that follow from what it is trained for."""
+    """Find the options of a model that follow from what it is trained for."""
     following = {"n_outputs": len(goal.tasks)}
     if "per_site" in models.options(model):
         following["per_site"] = goal.per_site

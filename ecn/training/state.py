@@ -90,5 +90,5 @@ def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def derived_seed(*words: int) -> int:
-    """A seed that follows from others: what is drawn with it needs no state of its own to be repeated."""
+    """Derive a seed from others: what is drawn with it needs no state of its own to be repeated."""
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)

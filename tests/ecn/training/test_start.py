@@ -73,6 +73,8 @@ def test_an_ensemble_predicts_its_mean_with_a_standard_deviation(ensemble, relea
     np.testing.assert_allclose(rows.prediction, np.mean(alone, axis=0), atol=1e-6)
     np.testing.assert_allclose(rows.standard_deviation, np.std(alone, axis=0, ddof=1), atol=1e-6)
     assert "ensemble of 3 ecn" in repr(ensemble)
+    with pytest.raises(UserError, match="only the part test is held out"):
+        ensemble.evaluate(part="validation")
 
 
 def test_an_ensemble_that_was_killed_is_resumed(ensemble, tmp_path):
