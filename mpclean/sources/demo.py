@@ -506,6 +506,11 @@ def _decorated(
             made += 1
 
 
+#: How far the loosest site may be from touching, A. Radii are decimals, and some decorations lie at 0.15
+#: exactly: without the margin a last bit would decide about them, and so about all that is drawn later.
+_LOOSEST = 0.15 + 1e-9
+
+
 def _decorations(prototype: Prototype, rng: np.random.Generator) -> list[tuple[Prototype, tuple[str, ...]]]:
     """Every choice of different elements for the sites of a prototype, shuffled.
 
@@ -515,7 +520,7 @@ def _decorations(prototype: Prototype, rng: np.random.Generator) -> list[tuple[P
         elements
         for elements in product(*(site.elements.split() for site in prototype.sites))
         if len(set(elements)) == len(elements)
-        and (prototype.case != "crystal" or _contacts(prototype, elements)[1] < 0.15)
+        and (prototype.case != "crystal" or _contacts(prototype, elements)[1] < _LOOSEST)
     ]
     return [(prototype, choices[i]) for i in rng.permutation(len(choices))]
 
