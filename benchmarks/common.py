@@ -40,6 +40,8 @@ ORDER = (
     "throughput_cuda",
     "ablation_formation_energy",
     "ablation_heat_all",
+    "finetune",
+    "threads",
 )
 
 

@@ -29,8 +29,8 @@ from mpclean.release.layout import MANIFEST
 #: Up to so many training rows the preset `best` takes less than an hour on one core, and `fast` above.
 _ROWS_OF_BEST = 10_000
 
-#: Learning rate of a training that starts from trained weights, of that of the preset: larger steps would
-#: forget what the weights know (benchmarks/RESULTS.md, "What a trained start is worth").
+#: Factor on the preset's learning rate where a training starts from trained weights, which larger steps would
+#: forget. Not tuned; what such a start is worth is in benchmarks/RESULTS.md.
 _RATE_FROM = 0.3
 
 
