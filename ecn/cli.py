@@ -17,7 +17,8 @@ from ecn.training.presets import (
     training_settings,
     with_options,
 )
-from mpclean.errors import UserError
+from mpclean.errors import UserError, ending
+from mpclean.vocabulary.text import printable
 
 _PARTS = ("train", "validation", "test")
 
@@ -30,15 +31,6 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            click.echo(f"ecn: {error}", err=True)
-            ctx.exit(2)
-        except BrokenPipeError:
-            raise  # the reader of our output has gone, and click knows what to do
-        except OSError as error:  # such as a full disk
-            place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"ecn: {place}{error.strerror or error}; what was saved before is whole", err=True)
-            ctx.exit(2)
         except ModuleNotFoundError as error:
             from ecn import missing_extra
 
@@ -46,6 +38,11 @@ class _Group(click.Group):
                 raise
             click.echo(f"ecn: {line}", err=True)
             ctx.exit(2)
+        except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
+            if (end := ending(error, "interrupted; a fit goes on with: ecn fit --resume RUN")) is None:
+                raise
+            click.echo(printable(f"ecn: {end.line}"), err=True)
+            ctx.exit(end.status)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from mpclean.errors import UserError
+from mpclean.errors import UserError, ending
 from mpclean.vocabulary.functionals import FUNCTIONALS, HULLS
 from mpclean.vocabulary.text import printable
 
@@ -23,28 +23,15 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except BrokenPipeError:
-            raise  # the reader of our output has gone, and click knows what to do
-        except UserError as error:
-            _end(f"Error: {error}", error, 2)
-        except OSError as error:
-            said = str(error.strerror or error)
-            _end(f"Error: {error.filename}: {said}" if error.filename else f"Error: {said}", error, 2)
-        except MemoryError as error:
-            _end("Error: not enough memory; try again with fewer --workers, or on a larger machine", error, 2)
-        except KeyboardInterrupt as error:
-            _end("Interrupted; a release is written whole or not at all.", error, 130)
+        except (Exception, KeyboardInterrupt) as error:
+            end = ending(error, "a release is written whole or not at all")
+            if end is None:
+                raise
+            began = "Interrupted; " if isinstance(error, KeyboardInterrupt) else "Error: "
+            click.echo(printable(began + end.line), err=True)
+            sys.exit(end.status)
 
     return wrapped
-
-
-def _end(message: str, error: BaseException, status: int) -> NoReturn:
-    """Say why, and what is left of the work, in one line."""
-    # That of a worker is where it happened, over many lines: for who mends the program.
-    notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
-    line = " ".join((f"{message.removesuffix('.')}.", *notes)) if notes else message
-    click.echo(printable(line), err=True)
-    sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 
@@ -58,3 +60,44 @@ def closest(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f" did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r};{hint} {'Known' if near else 'known'}: {', '.join(names) or 'none'}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command ends that could not do its work: one line on standard error, and the exit status."""
+
+    line: str
+    status: int
+
+
+def ending(error: BaseException, interrupted: str) -> Ending | None:
+    """Say in one line what a person can do about an error; None for a mistake of the program.
+
+    Both commands end by it, so that a full disk, a folder that may not be written and a lack of memory
+    read the same everywhere.
+
+    Parameters
+    ----------
+    error
+        What ended the command.
+    interrupted
+        What is left when a person ends the command.
+    """
+    if isinstance(error, BrokenPipeError):
+        return None  # the reader of our output has gone, and click knows what to do
+    if isinstance(error, UserError):
+        said, status = str(error), 2
+    elif isinstance(error, OSError):
+        words = str(error.strerror or error)
+        said, status = (f"{error.filename}: {words}" if error.filename else words), 2
+        if error.errno == errno.ENOSPC:
+            said += "; what was saved before is whole"
+    elif isinstance(error, MemoryError):
+        said, status = "not enough memory; try again with fewer --workers, or on a larger machine", 2
+    elif isinstance(error, KeyboardInterrupt):
+        said, status = interrupted, 130
+    else:
+        return None
+    # The note of a worker is where it happened, over many lines: for who mends the program.
+    notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
+    return Ending(" ".join((f"{said.removesuffix('.')}.", *notes)) if notes else said, status)

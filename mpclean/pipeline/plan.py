@@ -120,6 +120,7 @@ def make_plan(
         )
     path = None if source is None or str(source) in SOURCES else Path(source)
     if path is not None:
+        _require_apart(path, Path(out))
         if is_release(path):
             raise UserError(
                 f"{path} is a release, and no source: build from the snapshot that it came from, or go on "
@@ -178,3 +179,10 @@ def _chosen_split(split: str | Path | None, source: Source, version: Version) ->
         read_split(lists),
         f"The lists that {version.lists.repository} publishes at commit {version.lists.commit}.",
     )
+
+
+def _require_apart(source: Path, out: Path) -> None:
+    """Refuse a release that would replace its own source, or be read as a part of it."""
+    here, there = source.resolve(), out.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise UserError(f"{out} and the source {source} lie in one another; choose another --out")

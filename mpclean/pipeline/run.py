@@ -145,7 +145,7 @@ def build(
             passes = Passes(batches, made.source, made.bonds, made.limit, made.workers, made.labels)
             write_release(made, passes, folder / "release", judge(made, passes))
             _require_still_free(made.out, force)
-            move_into_place(folder / "release", made.out)
+            move_into_place(folder / "release", made.out, replace=force)
     return open_release(made.out)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from mpclean.errors import UserError
-from mpclean.release.layout import is_release
+from mpclean.release.layout import MANIFEST, is_release
+
+#: A file in every staging folder, which says whose it is.
+_MARK = ".mpclean"
 
 #: Ending of a file that is still being written; one that is left over is worthless.
 PARTIAL = ".partial"
@@ -55,14 +59,26 @@ def staging_folder(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = beside(out, "building")
     with _lock(out):
-        if beside(out, "replaced").exists() and not out.exists():
-            beside(out, "replaced").rename(out)  # a command was killed between its last two steps
-        shutil.rmtree(folder, ignore_errors=True)  # what a killed command left
+        old = beside(out, "replaced")
+        if is_release(old) and not out.exists():
+            old.rename(_behind(out))  # a command was killed between its last two steps
+        _remove_own(folder)  # what a killed command left
         folder.mkdir()
+        (folder / _MARK).touch()
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove a staging folder that a killed command left; what anybody else put there stays."""
+    if not (folder.exists() or folder.is_symlink()):
+        return
+    ours = folder.is_dir() and not folder.is_symlink()
+    if not ours or (any(folder.iterdir()) and not (folder / _MARK).is_file()):
+        raise UserError(f"{folder}: in the way, and not made by this program; move it elsewhere")
+    shutil.rmtree(folder)
 
 
 def require_free(out: Path, force: bool) -> None:
@@ -88,39 +104,99 @@ def require_free(out: Path, force: bool) -> None:
         raise UserError(
             f"{out} exists and is no release, so --force does not replace it; choose another --out"
         )
+    if is_release(out) and (strangers := _strangers(out)):
+        raise UserError(
+            f"{out}: holds files that are no part of the release ({strangers[0]}), so --force does not "
+            "replace it; move them elsewhere, or choose another --out"
+        )
 
 
-def move_into_place(new: Path, out: Path) -> None:
-    """Put a finished release where it belongs; one that was there goes only then.
+def _strangers(release: Path) -> list[str]:
+    """Names of the files in a release that its manifest does not list: a person's own."""
+    from mpclean.release.manifest import load_manifest
+
+    try:
+        known = {MANIFEST, *load_manifest(release).files}
+    except UserError as error:
+        raise UserError(
+            f"{release}: cannot tell whose the files in it are, so --force does not replace it ({error}); "
+            "remove it yourself, or choose another --out"
+        ) from None
+    here = (path for path in release.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted({path.relative_to(release).as_posix() for path in here} - known)
+
+
+def move_into_place(new: Path, out: Path, replace: bool = False) -> None:
+    """Put a finished file or folder where it belongs; a release that was there goes only then.
 
     Parameters
     ----------
     new
-        The finished release, in `staging_folder`.
+        The finished work, in `staging_folder`.
     out
-        Where it belongs.
+        Where it belongs; behind a symbolic link, where that points.
+    replace
+        Whether a release, or an empty folder, may be there. Nothing else ever is replaced, not even
+        what came there since the command looked.
+
+    Raises
+    ------
+    UserError
+        If something is there that may not be replaced; it stays as it is.
     """
-    if out.exists() and _exchange(new, out):
-        return  # what was there goes with the staging folder
+    out = _behind(out)
+    if not out.exists():
+        return _into_free_place(new, out)
+    if not replace or not (is_release(out) or (out.is_dir() and not any(out.iterdir()))):
+        raise _taken(out)
+    if _rename(new, out, _EXCHANGE):
+        if not (is_release(new) or not any(new.iterdir())):  # another one came there in between
+            _rename(new, out, _EXCHANGE)
+            raise _taken(out)
+        return None  # what was there goes with the staging folder
     old = beside(out, "replaced")
-    if old.is_dir():
+    if old.exists() or old.is_symlink():
+        if not is_release(old) or old.is_symlink():
+            raise UserError(f"{old}: in the way, and not made by this program; move it elsewhere")
         shutil.rmtree(old)
-    old.unlink(missing_ok=True)
-    if out.exists():
-        out.rename(old)
+    out.rename(old)
     new.rename(out)
     shutil.rmtree(old, ignore_errors=True)
+    return None
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places in one step, so that nobody finds neither; False where none does that."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <fcntl.h> and <stdio.h>
-    return renameat2 is not None and not renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange)
+def _taken(out: Path) -> UserError:
+    return UserError(f"{out}: came to be while this command worked, and is kept; choose another --out")
+
+
+def _into_free_place(new: Path, out: Path) -> None:
+    if _rename(new, out, _NO_REPLACE):
+        return
+    if out.exists() or out.is_symlink():
+        raise _taken(out)
+    new.rename(out)  # a file system that cannot refuse to replace
+
+
+# Flags of renameat2, <linux/fs.h>: fail where something is there; let two paths change places in one step,
+# so that nobody finds neither.
+_NO_REPLACE, _EXCHANGE = 1, 2
+
+
+def _rename(one: Path, other: Path, flag: int) -> bool:
+    """Rename on Linux with a flag of renameat2; False where that cannot be done."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    here = -100  # AT_FDCWD of <fcntl.h>
+    return renameat2 is not None and not renameat2(here, os.fsencode(one), here, os.fsencode(other), flag)
+
+
+def _behind(out: Path) -> Path:
+    """Where a path leads: a release behind a symbolic link stays there, and the link stays a link."""
+    return out.resolve() if out.is_symlink() else out
 
 
 def beside(out: Path, role: str) -> Path:
     """Give a place beside a release, on the same disk, hidden and named after it."""
+    out = _behind(out)
     return out.parent / f".{out.name}.{role}"
 
 
@@ -128,16 +204,15 @@ def beside(out: Path, role: str) -> Path:
 def _lock(out: Path) -> Iterator[None]:
     """Hold the one lock on a target; it goes with the process, however that ends."""
     path = beside(out, "lock")
-    while True:
-        with path.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{out}: another command is writing this release; wait for it") from None
-            # The command before us may have removed the file between our opening and locking it.
-            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-                return
+    if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):
+        raise UserError(f"{path}: in the way, and not made by this program; move it elsewhere")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{out}: another command is writing this release; wait for it") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held, so that nobody removes that of the next
+        lock.release()

@@ -230,7 +230,7 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
                 "nothing was written; pull it again, or another revision"
             )
         require_free(target, force)  # others may have taken it meanwhile
-        move_into_place(folder / "release", target)
+        move_into_place(folder / "release", target, replace=force)
     return open_release(target)
 
 

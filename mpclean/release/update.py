@@ -56,13 +56,14 @@ def amended(path: str | Path) -> Iterator[Amendment]:
     Raises
     ------
     UserError
-        If it is no release, or another command is writing it.
+        If it is no release, its files differ from its manifest, or another command is writing it.
     """
     target = Path(path)
     if not beside(target, "replaced").is_dir():  # what a killed command left is put back by the next one
         open_release(target)  # refuses a wrong path before anything is made beside it
     with staging_folder(target) as staging:
         release = open_release(target)
+        release.require_intact()  # what is sealed anew would pass for whole
         added, new = staging / "added", staging / "release"
         added.mkdir()
         amendment = Amendment(release, added, release.manifest)
@@ -79,7 +80,7 @@ def amended(path: str | Path) -> Iterator[Amendment]:
             (added / name).replace(new / name)
             files[name] = entry
         seal(new, amendment.manifest.changed(files=files))
-        move_into_place(new, target)
+        move_into_place(new, target, replace=True)
 
 
 def _link(source: str, target: str) -> None:

@@ -57,7 +57,10 @@ def test_what_was_wrong_before_is_not_made_good(copied):
     (copied.path / "notes.txt").write_text("mine")
     before = copied.verify()
     assert before == [f"missing: {lost}", "extra: notes.txt", f"changed: {damaged}"]
-    with amended(copied.path) as amendment:
+    with (
+        pytest.raises(UserError, match="3 files differ from the manifest"),
+        amended(copied.path) as amendment,
+    ):
         amendment.manifest = amendment.manifest.changed(name="mine")
     assert mpclean.open_release(copied.path).verify() == before
     assert (copied.path / "notes.txt").read_text() == "mine"
@@ -76,7 +79,7 @@ def test_where_files_have_one_name_only(copied, monkeypatch):
 @pytest.mark.parametrize("where", ["seal", "move_into_place"])
 def test_an_error_changes_nothing(copied, monkeypatch, where):
     before = contents(copied.path.parent)
-    monkeypatch.setattr(amend, where, lambda *_: 1 / 0)
+    monkeypatch.setattr(amend, where, lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError), amended(copied.path) as amendment:
         (amendment.folder / "README.md").write_text("mine")
     assert contents(copied.path.parent) == before
