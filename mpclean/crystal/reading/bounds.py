@@ -25,6 +25,10 @@ MIN_PERIOD = 0.5
 #: Cells beyond this are not looked at; the largest of the Materials Project has some 450 atoms.
 MAX_SITES = 2_000
 
+#: Thickest layer without an atom, A; slabs are computed with less than half as much vacuum. A search for
+#: neighbours reaches as far as the emptiness around an atom, and takes minutes where a short cell repeats.
+MAX_GAP = 100.0
+
 #: Smallest volume of an atom, A^3: a third of the least that hydrogen takes at a million atmospheres.
 MIN_VOLUME = 0.1
 
@@ -54,9 +58,14 @@ def require_bounds(crystal: Crystal) -> None:
         raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
     if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
         raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
-    shortest = _shortest_vector(crystal.lattice)
-    if shortest < MIN_PERIOD:
-        raise RecordError("atoms coincide", f"every atom and an image of it are {shortest:.3g} A apart")
+    reduced = _reduced(crystal.lattice)
+    lengths = np.linalg.norm(reduced, axis=1)
+    if lengths.min() < MIN_PERIOD:
+        raise RecordError("atoms coincide", f"every atom and an image of it are {lengths.min():.3g} A apart")
+    if lengths.max() > MAX_GAP and (gap := _gap(crystal, reduced)) > MAX_GAP:
+        raise RecordError(
+            "cell or coordinates out of range", f"no atom in a layer of {gap:.0f} A; at most {MAX_GAP:.0f} A"
+        )
     heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     inside = crystal.frac_coords % 1.0 % 1.0  # the first one rounds -1e-17 to 1
     near = cKDTree(inside, boxsize=1.0).query_pairs(
@@ -69,8 +78,16 @@ def require_bounds(crystal: Crystal) -> None:
         raise RecordError("atoms coincide", f"sites {first} and {second} are {distance.min():.3g} A apart")
 
 
-def _shortest_vector(lattice: NDArray[np.float64]) -> float:
-    """Return about the length of the shortest vector of a lattice, A: of three that no pair makes shorter.
+def _gap(crystal: Crystal, basis: NDArray[np.float64]) -> float:
+    """Return the thickness of the thickest empty layer between planes of a basis of the lattice, A."""
+    inverse = np.linalg.inv(basis)
+    places = np.sort((crystal.frac_coords @ crystal.lattice @ inverse) % 1.0, axis=0)
+    gaps = np.diff(places, axis=0, append=places[:1] + 1.0).max(axis=0)
+    return float((gaps / np.linalg.norm(inverse, axis=0)).max())
+
+
+def _reduced(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return three short vectors of a lattice, (3, 3) in A, of which no pair makes a shorter one.
 
     Its volume is above a millionth of that of a box with its edges, so this ends after a few rounds.
     """
@@ -81,4 +98,4 @@ def _shortest_vector(lattice: NDArray[np.float64]) -> float:
             vectors[i] -= np.rint(vectors[i] @ vectors[j] / (vectors[j] @ vectors[j])) * vectors[j]
         if np.array_equal(vectors, before):
             break
-    return float(np.linalg.norm(vectors, axis=1).min())
+    return vectors
