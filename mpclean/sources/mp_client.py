@@ -9,6 +9,7 @@ and nowhere else.
 from __future__ import annotations
 
 import logging
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from mpclean.errors import UserError
+from mpclean.sources.network import TIMEOUT, BoundedAdapter, Patience, stay_on_host
 
 try:
     import pyarrow as pa
@@ -26,17 +28,12 @@ try:
     from mp_api.client.core.utils import validate_api_key, validate_endpoint
     from mp_api.client.routes.materials.summary import SummaryRester
     from mp_api.client.routes.materials.thermo import ThermoRester
-    from requests.adapters import HTTPAdapter
     from requests.exceptions import ChunkedEncodingError, ContentDecodingError, RequestException
-    from urllib3.util import Retry
 except ImportError as error:
     raise UserError(
         f"the source materials-project needs the client of the Materials Project ({error.name} is not "
         "installed): pip install 'mpclean[materials-project]'"
     ) from error
-
-#: Longest silence of the server, s.
-TIMEOUT = 60
 
 #: How often a question is asked again, and the unit of the growing pauses, s. A server that names
 #: a pause itself (Retry-After) gets it.
@@ -45,6 +42,9 @@ BACKOFF = 1.0
 
 #: Records in a page, the most that the server gives.
 PAGE_SIZE = 1000
+
+# Such as 2025.09.25; nothing that leads out of a folder.
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
 
 _AGAIN = "run the command again: it goes on where it stopped"
 _KEY = "get one at https://next-gen.materialsproject.org/api and put it into MP_API_KEY"
@@ -92,7 +92,7 @@ class Client:
             with _silence():
                 key = validate_api_key()
         except MPRestError as error:
-            raise UserError(f"the API key cannot be one, keys have 32 characters; {_KEY}") from error
+            raise UserError(f"invalid API key: expected 32 characters; {_KEY}") from error
         if not key:
             raise UserError(f"the Materials Project wants an API key; {_KEY}")
         self._key: str = key
@@ -105,7 +105,13 @@ class Client:
             url = f"{self.endpoint}heartbeat"
             return str(self._session.get(url, timeout=TIMEOUT).json()["db_version"])
 
-        return self._ask(heartbeat)
+        served = self._ask(heartbeat)
+        if not _VERSION.fullmatch(served):  # it names a folder
+            raise UserError(
+                f"{self.endpoint}: states the version {served!r:.80}, which is none; see that "
+                "MP_API_ENDPOINT is right"
+            )
+        return served
 
     def count(self, deprecated: bool) -> int:
         """Ask for the number of materials that are deprecated, or of those that are not."""
@@ -169,8 +175,8 @@ class Client:
             raise
         except Exception as error:  # the reader of tables raises nothing more special
             raise UserError(
-                f"{self.endpoint}: the table cannot be had ({self._one_line(error)}); run the command again, "
-                "or leave out --bulk"
+                f"{self.endpoint}: the download of the table failed ({self._one_line(error)}); run the "
+                "command again, or leave out --bulk"
             ) from error
         (log,) = folder.rglob("_delta_log")
         query = QueryBuilder().register("summary", DeltaTable(log.parent))
@@ -212,7 +218,7 @@ class Client:
 
 def _session() -> requests.Session:
     session = requests.Session()
-    retry = Retry(
+    retry = Patience(
         total=RETRIES,
         backoff_factor=BACKOFF,
         status_forcelist=(429, 500, 502, 503, 504),
@@ -220,8 +226,8 @@ def _session() -> requests.Session:
         raise_on_status=False,
     )
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    session.hooks["response"].append(_refuse)
+        session.mount(scheme, BoundedAdapter(max_retries=retry))
+    session.hooks["response"] += [stay_on_host, _refuse]
     return session
 
 

@@ -128,7 +128,7 @@ def test_no_network_and_another_file_in_the_cache(cache):
     [
         (None, "404"),
         (b'["mp-3"]', "does not match the known hash"),
-        (b'["mp', "cannot be had"),  # cut off: fewer bytes than announced
+        (b'["mp', "download failed"),  # cut off: fewer bytes than announced
     ],
 )
 def test_what_the_server_may_do(server, cache, body, says):

@@ -391,7 +391,7 @@ def test_a_key_that_cannot_be_one(server, monkeypatch):
     monkeypatch.setenv("MP_API_KEY", "tooshort")
     with pytest.raises(UserError) as caught:
         fetch()
-    assert "the API key cannot be one, keys have 32 characters" in one_line(caught)
+    assert "invalid API key: expected 32 characters" in one_line(caught)
     assert "tooshort" not in str(caught.value)
 
 
