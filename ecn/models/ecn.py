@@ -164,8 +164,8 @@ class ECN(CrystalModel):
         return [
             ColouredMessagePassing(
                 (
-                    MessageFunction(config.width, config.n_centres, config.hidden_width)
-                    for _ in ("itself", "others")
+                    MessageFunction(config.width, config.n_centres, config.hidden_width, own=own)
+                    for own in (True, False)
                 ),
                 [NodeFunction(config.width, config.dropout)],
             )

@@ -116,14 +116,18 @@ class MessageFunction(nn.ModuleList):
         Channels of the edges.
     hidden_width
         Channels between the maps; as many as of the nodes if None.
+    own
+        Whether all edges lead from a node to itself: then W1 is applied to it once, summed.
     """
 
-    def __init__(self, node_width: int, edge_width: int, hidden_width: int | None = None) -> None:
+    def __init__(
+        self, node_width: int, edge_width: int, hidden_width: int | None = None, *, own: bool = False
+    ) -> None:
         hidden_width = hidden_width or node_width
         first = nn.Linear(2 * node_width + edge_width, hidden_width)
         # The activations hold no weights, but give the maps the places they have in checkpoints.
         super().__init__([first, nn.SiLU(), nn.Linear(hidden_width, node_width), nn.SiLU(), Gate(node_width)])
-        self.sizes = (node_width, node_width, edge_width)
+        self.sizes, self.own = (node_width, node_width, edge_width), own
 
     def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph, places: slice) -> Tensor:
         """Compute messages.
@@ -145,8 +149,12 @@ class MessageFunction(nn.ModuleList):
         """
         first, second, gate = (cast(nn.Linear, self[k]) for k in (0, 2, 4))
         into, out_of, along = first.weight.split(self.sizes, dim=1)
-        nodes = linear(x, into, first.bias), linear(x, out_of)
-        v = gather(*nodes, linear(e[places], along), graph, places)
+        along_bonds = linear(e[places], along)
+        if self.own:
+            v = linear(x, into + out_of, first.bias).index_select(0, graph.target[graph.edges(places)])
+            v = v.add_(along_bonds.repeat_interleave(graph.copies, dim=0))
+        else:
+            v = gather(linear(x, into, first.bias), linear(x, out_of), along_bonds, graph, places)
         parameters = second.weight, second.bias, gate.weight, gate.bias
         return GatedMessage.apply(v, *parameters, weights(graph, places, v.dtype))
 
