@@ -217,9 +217,9 @@ def main() -> None:
         ["network", "ms per crystal then", "ms per crystal now", "times faster", "bonds then", "bonds now"],
         rows,
         "CPU time of a training step (batch, forward, backward, AdamW) on one core, float32, batches of "
-        f"{BATCH} of the same {BATCH * STEPS} crystals, both commits in turn; the median of {options.rounds} paired "
-        "ratios, and their range. Bonds are those that the networks go through. What is done once for a data "
-        "set is not in it: "
+        f"{BATCH} of the same {BATCH * STEPS} crystals, both commits in turn; the median of "
+        f"{options.rounds} paired ratios, and their range. Bonds are those that the networks go through. "
+        "What is done once for a data set is not in it: "
         + ", ".join(
             f"{case} {1000 * found['now']['prepared'] / found['now']['crystals']:.2f} ms per crystal"
             for case, found in values.items()

@@ -22,6 +22,7 @@ CONTENTS = (  # every page, in the order in which one reads them
     "splits",
     "data_set",
     "models",
+    "reduction",
     "publishing",
     "speed",
     "scale",

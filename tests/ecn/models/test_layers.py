@@ -166,6 +166,17 @@ def test_under_s8n_the_layer_is_a_message_passing_network():
     torch.testing.assert_close(found, layer.node_functions[0](torch.cat([expected, x], dim=1)))
 
 
+@pytest.mark.parametrize("quotient", [False, True])
+def test_a_function_of_edges_from_a_node_to_itself_maps_it_once(quotient):
+    batch = random_batch(1)
+    graph = cell_graph(batch, node_colours(2), quotient=quotient)
+    x, e = torch.randn(graph.copies * batch.n_nodes, NODES), torch.randn(len(graph.length), EDGES)
+    general, own = MessageFunction(NODES, EDGES), MessageFunction(NODES, EDGES, own=True)
+    own.load_state_dict(general.state_dict())
+    loops = graph.places(0, 1)
+    torch.testing.assert_close(own(x, e, graph, loops), general(x, e, graph, loops))
+
+
 def complete_graph(colour):
     """All ordered pairs (source j, target i) of n points, sorted by the colour of (i, j)."""
     n = len(colour)
