@@ -189,7 +189,8 @@ def task(name: str, release: Release | None = None) -> Task:
 def targets_of(release: Release) -> list[str]:
     """List the targets that a release has numbers for, those of its own labels among them."""
     columns = set(release.manifest.columns)
-    filled = set(release.manifest.statistics)  # a column without any number has none
+    # A column without any number has no statistics; a release made by hand may have none at all.
+    filled = set(release.manifest.statistics) or columns
     named = [
         task.name
         for task in TASKS.values()
