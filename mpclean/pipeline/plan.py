@@ -17,7 +17,7 @@ from mpclean.pipeline.wishes import OwnWishes
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import is_release
 from mpclean.rules import Rule
-from mpclean.sources import SOURCES, Source, open_source, recognise
+from mpclean.sources import Source, known_sources, open_source, recognise
 from mpclean.sources.base import UNKNOWN
 from mpclean.sources.downloads import fetch
 from mpclean.sources.versions import Version
@@ -118,7 +118,7 @@ def make_plan(
             "materials-project --allow-version-drift, which records the true version of every row and "
             "reports how many ids it has; or build another version (mpclean versions)"
         )
-    path = None if source is None or str(source) in SOURCES else Path(source)
+    path = None if source is None or str(source) in known_sources() else Path(source)
     if path is not None:
         _require_apart(path, Path(out))
         if is_release(path):

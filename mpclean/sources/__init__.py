@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,7 @@ def _materials_project(**options: Any) -> Source:
     return open_materials_project(**options)
 
 
-#: Every kind of source by its name; a path is of the first kind that recognises it.
+#: Our own kinds of source by name; a path is of the first kind that recognises it.
 SOURCES: dict[str, Kind] = {
     "demo": Kind(_no_demo, lambda path: False, open_name=_demo),
     "perov-5": Kind(open_perov5, is_perov5, open_name=_perov5),
@@ -90,9 +92,44 @@ SOURCES: dict[str, Kind] = {
 }
 
 
+#: Entry points in which an installed package names its kinds of source, ``name = "package.module:KIND"``.
+ENTRY_POINTS = "mpclean.sources"
+
+
+def known_sources() -> dict[str, Kind]:
+    """List every kind of source by its name, in the order in which they are asked for a path.
+
+    Ours come first, then those of installed packages, and last documents, which any path may be; a name of
+    ours is ours.
+
+    Raises
+    ------
+    UserError
+        If what a package registered cannot be imported, or is no `Kind`.
+    """
+    others = {name: kind for name, kind in _of_packages().items() if name not in SOURCES}
+    ours = {name: kind for name, kind in SOURCES.items() if name != "records"}
+    return ours | others | {"records": SOURCES["records"]}
+
+
+@cache
+def _of_packages() -> dict[str, Kind]:
+    """Import the kinds that installed packages name."""
+    kinds = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            found = point.load()
+        except Exception as error:  # whatever the code of a package raises
+            raise UserError(f"source {point.name!r}: {point.value} cannot be imported ({error})") from error
+        if not isinstance(found, Kind):
+            raise UserError(f"source {point.name!r}: {point.value} is no mpclean.sources.Kind")
+        kinds[point.name] = found
+    return kinds
+
+
 def recognise(path: Path) -> str:
     """Find the name of the kind of source that a path is."""
-    return next(name for name, kind in SOURCES.items() if kind.recognises(path))
+    return next(name for name, kind in known_sources().items() if kind.recognises(path))
 
 
 def open_source(name: str, path: Path | None, **options: object) -> Source:
@@ -101,7 +138,7 @@ def open_source(name: str, path: Path | None, **options: object) -> Source:
     Parameters
     ----------
     name
-        One of `SOURCES`.
+        One of `known_sources`.
     path
         Where it lies; None to open it by its name.
     options
@@ -112,7 +149,7 @@ def open_source(name: str, path: Path | None, **options: object) -> Source:
     UserError
         If it needs a path, does not take an option that was given, or cannot be opened.
     """
-    kind = SOURCES[name]
+    kind = known_sources()[name]
     given = {option: value for option, value in options.items() if value is not None}
     for option in given.keys() - set(kind.name_options if path is None else kind.options):
         raise UserError(f"the source {path or name} takes no --{option}; leave it out")
@@ -137,4 +174,4 @@ def _checked(source: Source) -> Source:
     return replace(source, batches=batches)
 
 
-__all__ = ["DOCUMENTS", "SOURCES", "Identity", "Kind", "Source", "open_source", "recognise"]
+__all__ = ["DOCUMENTS", "SOURCES", "Identity", "Kind", "Source", "known_sources", "open_source", "recognise"]

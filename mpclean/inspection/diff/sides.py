@@ -18,7 +18,7 @@ from mpclean.pipeline.steps import PrepareTask, lost_record, prepare
 from mpclean.release.layout import MANIFEST
 from mpclean.release.reader import CRYSTAL, Release, open_release
 from mpclean.rules.record import Record
-from mpclean.sources import SOURCES, Source, open_source, recognise
+from mpclean.sources import Source, known_sources, open_source, recognise
 from mpclean.vocabulary.schema import COLUMNS, KEY, LEDGER, PREPARED
 
 
@@ -108,9 +108,9 @@ def open_sides(
 
 
 def _snapshot(path: str | Path, parameters: dict[str, Any], workers: int | None) -> Snapshot:
-    place = None if str(path) in SOURCES else Path(path)
+    place = None if str(path) in known_sources() else Path(path)
     name = str(path) if place is None else recognise(place)
-    takes = SOURCES[name].name_options if place is None else SOURCES[name].options
+    takes = known_sources()[name].name_options if place is None else known_sources()[name].options
     options = {option: parameters.get(option) for option in takes}
     return Snapshot(str(path), open_source(name, place, **options), workers or usable_cores())
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from difflib import get_close_matches
+from functools import cache, partial
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,7 +48,10 @@ class Format:
     needs_ase: bool = False
 
 
-#: Every format by its name.
+#: Entry points in which an installed package names its formats, ``name = "package.module:FORMAT"``.
+ENTRY_POINTS = "mpclean.formats"
+
+#: Our own formats by name.
 FORMATS: dict[str, Format] = {
     "extxyz": Format(write_extxyz, ".extxyz", needs_ase=True),
     "cif": Format(write_cif),
@@ -56,6 +61,48 @@ FORMATS: dict[str, Format] = {
     "matbench": Format(write_matbench, ".json.gz", needs_target=True),
     "jsonl": Format(write_jsonl, ".jsonl"),
 }
+
+
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Name the formats that there are: ours, then those of installed packages; a name of ours is ours."""
+    others = {point.name for point in entry_points(group=ENTRY_POINTS)}
+    return (*FORMATS, *sorted(others - set(FORMATS)))
+
+
+@cache
+def find_format(name: str) -> Format:
+    """Find a format.
+
+    Parameters
+    ----------
+    name
+        One of `known_formats`.
+
+    Raises
+    ------
+    UserError
+        If there is no such format, or what a package registered is none.
+
+    Examples
+    --------
+    >>> find_format("cgcnn").needs_target
+    True
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    if name not in known_formats():
+        near = get_close_matches(name, known_formats(), 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"--format {name}: no such format; {hint}known: {', '.join(known_formats())}")
+    (point, *_) = entry_points(group=ENTRY_POINTS, name=name)
+    try:
+        found = point.load()
+    except Exception as error:  # whatever the code of a package raises
+        raise UserError(f"format {name!r}: {point.value} cannot be imported ({error})") from error
+    if not isinstance(found, Format):
+        raise UserError(f"format {name!r}: {point.value} is no mpclean.release.export.Format")
+    return found
 
 
 @dataclass
@@ -90,7 +137,7 @@ def export(
     release
         The release.
     format
-        One of `FORMATS`.
+        One of `known_formats`.
     out
         File or folder to write; it appears when it is whole.
     part
@@ -111,7 +158,7 @@ def export(
     release.require_intact()
     out = Path(out)
     _check(release, format, out, config, target)
-    chosen = FORMATS[format]
+    chosen = find_format(format)
     write = partial(chosen.write, target=target) if chosen.needs_target else chosen.write
     done = Exported()
     with staging_folder(out) as folder:
@@ -135,9 +182,7 @@ def _rows(release: Release, part: str | None, config: str | None) -> int:
 
 
 def _check(release: Release, name: str, out: Path, config: str | None, target: str | None) -> None:
-    if name not in FORMATS:
-        raise UserError(f"--format {name}: no such format; known are {', '.join(FORMATS)}")
-    chosen = FORMATS[name]
+    chosen = find_format(name)
     columns = release.configuration(config).columns or release.manifest.columns
     if chosen.needs_ase and find_spec("ase") is None:
         raise UserError(f"--format {name} needs ASE: pip install 'mpclean[ase]'")

