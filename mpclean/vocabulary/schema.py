@@ -285,7 +285,7 @@ _DEFINITIONS = (
     Column("synthetic", pa.bool_(), "", "true where the record says that it is made up; else null"),
     # The split and the ledger.
     Column("split", pa.string(), "", "train, validation or test", required=True, allowed=PARTS),
-    Column("rule", pa.string(), "", "the rule that a record left by", required=True),
+    Column("rule", pa.string(), "", "the rule by which a record was excluded", required=True),
     Column(
         "reason",
         pa.string(),
@@ -295,18 +295,18 @@ _DEFINITIONS = (
         unless="position",
     ),
     Column("detail", pa.string(), "", "what was found in this record"),
-    Column("kept_id", pa.string(), "", "the record that stayed in its place (duplicates)"),
+    Column("kept_id", pa.string(), "", "the record that was kept in its place (duplicates)"),
     Column(
         "energy_difference",
         pa.float64(),
         "eV/atom",
-        "formation energy above that of the record that stayed; null where one has none",
+        "formation energy above that of the record that was kept; null where one has none",
     ),
     Column(
         "structures_match",
         pa.bool_(),
         "",
-        "whether StructureMatcher finds it equal to the record that stayed; null where it cannot say",
+        "whether StructureMatcher finds it equal to the record that was kept; null where it cannot say",
     ),
     Column(
         "structure_class",

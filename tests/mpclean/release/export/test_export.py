@@ -62,7 +62,7 @@ def test_what_is_there_stays(small_release, tmp_path, name):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"format": "xyz"}, "--format xyz: no such format; did you mean 'extxyz'? known: extxyz, cif, "),
+        ({"format": "xyz"}, "--format xyz: no such format; did you mean 'extxyz'. known: extxyz, cif, "),
         ({"part": "valid"}, "unknown part 'valid'; known are train, validation, test"),
         ({"config": "metals"}, "no configuration 'metals'; it has default, insulators, "),
         ({"out": "frames.txt"}, "--format extxyz writes one file; give --out NAME.extxyz"),
