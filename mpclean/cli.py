@@ -158,7 +158,11 @@ def versions(name: str | None, as_json: bool) -> None:
 @click.argument("release")
 @one_line_errors
 def verify(release: str) -> None:
-    """Compare every byte of a release with its manifest, and every table with the schema."""
+    """Compare files with the manifest, tables with the schema, and claims with the rows.
+
+    Content hash, counts and statistics are computed again, and lengths of bonds and formulas from the
+    crystals.
+    """
     from mpclean.release import open_release
 
     opened = open_release(release)

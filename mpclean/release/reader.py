@@ -19,6 +19,7 @@ from mpclean.release.configurations import Configuration, configurations
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
 from mpclean.release.manifest import Manifest, load_manifest
+from mpclean.release.proof import unproven_claims
 from mpclean.release.verify import structural_problems
 from mpclean.vocabulary.labels import Label, column_of, labels_of, own_names
 from mpclean.vocabulary.schema import COLUMNS, EXAMPLE, PARTS, SINCE_FORMAT, Column
@@ -346,14 +347,19 @@ class Release:
             ) from error
 
     def verify(self) -> list[str]:
-        """Compare every file with the manifest, and then every table with the schema and the others.
+        """Compare every file with the manifest, every table with the schema, every claim with the rows.
+
+        Claims are the content hash, every count and statistic of the manifest, that no record is both kept
+        and excluded, and that lengths of bonds and formulas are those of the crystals
+        (`mpclean.release.proof`).
 
         Returns
         -------
         One line per file that is changed, missing or extra; where there is none, one line per table
-        that is not as it should be. None if the release is intact.
+        that is not as it should be; where there is none either, one line per claim that is not borne
+        out. None if the release is intact.
         """
-        return self.changed_files() or structural_problems(self)
+        return self.changed_files() or structural_problems(self) or list(unproven_claims(self))
 
     def changed_files(self) -> list[str]:
         """One line per file that is not as the manifest has it: changed, missing or extra."""
