@@ -28,7 +28,7 @@ from mpclean.release.manifest import Manifest
 from mpclean.release.reader import Release, open_release
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.ids import normalise_id
-from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, TARGETS
+from mpclean.vocabulary.schema import SOURCE_LABELS, TARGETS
 from mpclean.vocabulary.text import printable
 
 #: Labels of a record that have a row of their own, in this order.
@@ -144,7 +144,7 @@ def explain(release: Release | str | Path, material_id: str) -> Life:
         source=_source(release.manifest, row, place),
         symmetry=None if crystal is None else _symmetry(release.manifest, row, crystal),
         bonds=None if crystal is None or left else _bonds(release.manifest, row, crystal),
-        labels=_labels(row),
+        labels=_labels(release, row),
         verdicts=_verdicts(release.manifest, left),
         replaced_by=_replaced_by(release, ledger, left),
         replaced=[
@@ -236,10 +236,11 @@ def _bonds(manifest: Manifest, row: dict[str, Any], crystal: Crystal) -> dict[st
     }
 
 
-def _labels(row: dict[str, Any]) -> list[dict[str, Any]]:
+def _labels(release: Release, row: dict[str, Any]) -> list[dict[str, Any]]:
+    own = [label.name for label in release.labels if label.name not in _LABELS]
     return [
-        {"name": name, "value": row[name], "unit": COLUMNS[name].unit}
-        for name in _LABELS
+        {"name": name, "value": row[name], "unit": release.column(name).unit}
+        for name in (*_LABELS, *own)
         if row.get(name) is not None
     ]
 

@@ -13,7 +13,7 @@ from mpclean.inspection.report.base import Block, Context, Plot, Table, fold_spl
 from mpclean.inspection.report.style import PART_STYLES, axes
 from mpclean.release import Release
 from mpclean.release.tables import described, target_rows
-from mpclean.vocabulary.schema import COLUMNS, PARTS
+from mpclean.vocabulary.schema import PARTS, Column
 
 #: Bins of a histogram.
 BINS = 40
@@ -47,14 +47,14 @@ def blocks(context: Context) -> Iterator[Block]:
     )
 
 
-def _title(name: str) -> str:
-    meaning = COLUMNS[name].meaning
-    return meaning[0].upper() + meaning[1:] + (" (insulators)" if name == "band_gap" else "")
+def _title(column: Column) -> str:
+    meaning = column.meaning
+    return meaning[0].upper() + meaning[1:] + (" (insulators)" if column.name == "band_gap" else "")
 
 
-def _with_unit(name: str) -> str:
-    unit = COLUMNS[name].unit
-    return name.replace("_", " ") + (f" ({unit})" if unit else "")
+def _with_unit(column: Column) -> str:
+    unit = column.unit
+    return column.name.replace("_", " ") + (f" ({unit})" if unit else "")
 
 
 def _values(rows: pa.Table, name: str) -> NDArray[np.float64]:
@@ -95,7 +95,7 @@ def _histogram(release: Release, name: str) -> Plot:
             axis.stairs(share, edges, label=label, color=colour, linestyle=line, linewidth=1.4)
             if part == "train":
                 axis.stairs(share, edges, fill=True, color=colour, alpha=0.15)
-    axis.set(xlabel=_with_unit(name), ylabel="share of the part (%)")
+    axis.set(xlabel=_with_unit(release.column(name)), ylabel="share of the part (%)")
     skewed = max(part.max() / max(part.sum(), 1) for part in counts.values()) > SKEWED
     if skewed:
         axis.set_yscale("log")
@@ -107,10 +107,10 @@ def _histogram(release: Release, name: str) -> Plot:
     notes += f" Beyond the ends, and counted in the last bins: {beyond:,}." if beyond else ""
     return Plot(
         f"target-{name}",
-        _title(name),
+        _title(release.column(name)),
         (f"Values in {BINS} bins, in percent of those of each part.{notes}",),
         f"Histogram of {known.count:,} values by part of the split: mean {known.mean:.3f}, standard "
-        f"deviation {known.std:.3f}, from {low:.3f} to {high:.3f} {COLUMNS[name].unit}.",
+        f"deviation {known.std:.3f}, from {low:.3f} to {high:.3f} {release.column(name).unit}.",
         figure,
     )
 
@@ -142,7 +142,7 @@ def _by_split(release: Release, names: list[str]) -> Iterator[Table]:
         yield Table(
             "Records, and mean \N{PLUS-MINUS SIGN} population standard deviation of the targets, in each "
             "part of every split.",
-            ["split", "part", "records", *map(_with_unit, names)],
+            ["split", "part", "records", *(_with_unit(release.column(name)) for name in names)],
             some,
             words=("split", "part"),
             folded=folded,

@@ -485,7 +485,7 @@ def test_every_one_of_several_is_a_record_or_has_its_reason(through):
 
 #: Doors under which a kind of file or of source is known here.
 NAMES = {".cif": "cif", ".mcif": "mcif", ".json": "json_file", "ase": "extxyz", "records": "document",
-         "perov-5": "perov5"}  # fmt: skip
+         "perov-5": "perov5", "structures": "cif"}  # fmt: skip
 
 #: Sources that have no door, for they write or fetch documents as `records` reads them.
 NO_DOORS = {"demo", "materials-project"}
