@@ -74,7 +74,7 @@ def main() -> None:
     with clock(seconds, "audit"):
         audit(release, WORKERS)
 
-    by_key, by_structure = (found["dropped"][name] for name in get_args(Dedup))
+    by_key, by_structure = (found["excluded"][name] for name in get_args(Dedup))
     rows = [
         [
             name,

@@ -125,7 +125,7 @@ def kills(folder: Path, n: int, seed: int) -> list[Check]:
         shutil.rmtree(out.parent)
         if hits == n:
             break
-    records = open_release(whole).manifest.stages[0].left
+    records = open_release(whole).manifest.stages[0].kept
     done = f"SIGKILL at {n} random moments of a live build of {records:,} records, and the same command again"
     found = (
         f"{same} of {hits} releases byte-identical; {with_batches} had finished batches, {n_batches} in all, "

@@ -61,7 +61,7 @@ def test_build_and_look(shown):
     assert release.verify() == []
     assert f"[] {release.content_hash[:16]}" in texts["Build"]
     for stage in release.manifest.stages:
-        assert re.search(rf"^{stage['title']} +{stage['left']:,}\b", texts["Build"], re.MULTILINE)
+        assert re.search(rf"^{stage.title} +{stage.kept:,}\b", texts["Build"], re.MULTILINE)
     ledger = release.ledger()
     counts = [
         int(n)

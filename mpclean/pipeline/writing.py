@@ -152,10 +152,10 @@ def _manifest(plan: Plan, outcome: Outcome, written: _Written) -> dict[str, Any]
         },
         "libraries": {name: package_version(name) for name in LIBRARIES},
         "stages": [
-            {"name": stage.name, "title": stage.title, "left": stage.kept, "dropped": stage.excluded}
+            {"name": stage.name, "title": stage.title, "kept": stage.kept, "excluded": stage.excluded}
             for stage in outcome.stages
         ],
-        "left_by_source_formula": outcome.kept_by_source_formula,
+        "kept_by_source_formula": outcome.kept_by_source_formula,
         "duplicates": outcome.duplicates,
         "spacegroups": outcome.spacegroups,
         "statistics": outcome.labels.statistics,

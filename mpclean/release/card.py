@@ -147,7 +147,7 @@ of the two, with the spread of their energies:
 
 {render(table, "github")}
 
-{merge_note(manifest)} The ledger has the verdict and the energy difference of each that left.
+{merge_note(manifest)} The ledger has the verdict and the energy difference of each excluded one.
 """
 
 
@@ -155,11 +155,11 @@ def _report(manifest: Manifest) -> str:
     if f"{REPORT}/index.html" not in manifest.files:
         return ""
     return f"""
-![Records left after each stage]({REPORT}/figures/funnel.png)
+![Records kept after each stage]({REPORT}/figures/funnel.png)
 
 ![Crystals by element]({REPORT}/figures/elements.png)
 
-More figures, drawings of what was dropped, and what the splits leak: `{REPORT}/index.html`.
+More figures, drawings of what was excluded, and what the splits leak: `{REPORT}/index.html`.
 """
 
 
@@ -217,7 +217,7 @@ In place of `org/name` goes the name of this data set on the Hub, or the path of
 
 {render(funnel_rows(manifest), "github")}
 
-Every record that left is in `ledger/excluded.parquet` with the rule and the reason.
+Every excluded record is in `ledger/excluded.parquet` with the rule and the reason.
 Of {manifest.spacegroups.stated:,} space groups that the source states,
 {len(manifest.spacegroups.differ):,} differ from the one found at symprec
 {parameters.spacegroup_tolerance:g} A; the source's counts, and the manifest lists them.
@@ -232,7 +232,7 @@ Strategy: {manifest.split.strategy}. {manifest.split.description}
 
 {render(target_rows(manifest), "github")}
 
-Mean and population deviation over all records of the release.
+Mean and population standard deviation over all records of the release.
 
 {_replay(manifest) if manifest.replay else ""}## Columns
 

@@ -18,7 +18,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from mpclean.errors import UserError
 from mpclean.release.layout import FORMAT_VERSION, LEDGER, MANIFEST, split_table
@@ -65,6 +74,11 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _renamed(name: str, before: str) -> Any:
+    """Read a field of releases that were built before it had its name."""
+    return Field(validation_alias=AliasChoices(name, before))
+
+
 class File(_Entry):
     """A file of the release."""
 
@@ -81,9 +95,9 @@ class Stage(_Entry):
     """Name of the rule, or ``records``, ``split``, ``insulators``."""
     title: str
     """As tables show it."""
-    left: Count
+    kept: Annotated[Count, _renamed("kept", "left")]
     """Records that remain after it."""
-    dropped: Count | None
+    excluded: Annotated[Count | None, _renamed("excluded", "dropped")]
     """Records that it excluded; None where it is no rule."""
 
 
@@ -182,7 +196,7 @@ class Verdict(_Entry):
 class Duplicates(_Entry):
     """What the rules against duplicates exclude."""
 
-    dropped: dict[str, Count]
+    excluded: Annotated[dict[str, Count], _renamed("excluded", "dropped")]
     """By the name of the rule: ``key`` or ``structure``."""
     verdicts: dict[str, Verdict]
     """By ``equal``, ``distinct`` and ``undecided``."""
@@ -293,7 +307,9 @@ class Manifest(_Entry):
     libraries: dict[str, str]
     """Versions of the libraries that made it."""
     stages: Annotated[list[Stage], Field(min_length=1)]
-    left_by_source_formula: Count | None
+    kept_by_source_formula: Annotated[
+        Count | None, _renamed("kept_by_source_formula", "left_by_source_formula")
+    ]
     """Records that the rule ``duplicate`` would keep with the formula of the source's own cell."""
     duplicates: Duplicates | None
     spacegroups: SpaceGroups

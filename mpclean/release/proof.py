@@ -89,20 +89,20 @@ def _wrong_numbers(manifest: Manifest, kept: pa.Table, ledger: pa.Table, counts:
     excluded = Counter(ledger["rule"].to_pylist())
     stages = {stage.name: stage for stage in manifest.stages}
     insulators = int(pc.sum(kept["is_insulator"]).as_py() or 0)
-    if "insulators" in stages and stages["insulators"].left != insulators:
-        yield f"manifest.json: stage insulators: {stages['insulators'].left:,}, of {insulators:,} in the data"
+    if "insulators" in stages and stages["insulators"].kept != insulators:
+        yield f"manifest.json: stage insulators: {stages['insulators'].kept:,}, of {insulators:,} in the data"
     funnel = [stage for stage in manifest.stages if stage.name != "insulators"]
     for before, stage in pairwise(funnel):
         n = excluded.pop(stage.name, 0)
-        if stage.dropped != n or stage.left != before.left - n:
+        if stage.excluded != n or stage.kept != before.kept - n:
             yield (
-                f"manifest.json: stage {stage.name}: {stage.left:,} kept and {stage.dropped or 0:,} "
-                f"excluded, where the ledger has {n:,} of {before.left:,}"
+                f"manifest.json: stage {stage.name}: {stage.kept:,} kept and {stage.excluded or 0:,} "
+                f"excluded, where the ledger has {n:,} of {before.kept:,}"
             )
     if excluded:
         yield f"manifest.json: no stage is called {', '.join(sorted(excluded))}, as rules of the ledger are"
-    if funnel[-1].left != kept.num_rows:
-        yield f"manifest.json: stage {funnel[-1].name}: {funnel[-1].left:,} kept, of {kept.num_rows:,} rows"
+    if funnel[-1].kept != kept.num_rows:
+        yield f"manifest.json: stage {funnel[-1].name}: {funnel[-1].kept:,} kept, of {kept.num_rows:,} rows"
     for name, parts in manifest.counts.items():
         for part, rows in parts.items():
             n = counts.get(name, {}).get(part, {}).get("num_examples", 0)

@@ -24,7 +24,7 @@ Table = tuple[list[str], list[list[Any]]]
 _WORDS = (
     *("stage", "split", "target", "unit", "column", "meaning", "published list", "what", "value"),
     *(
-        "same formula and space group",
+        "duplicates",
         "key",
         "added split",
         "how it was made",
@@ -43,7 +43,7 @@ _WORDS = (
 def target_statistics(
     labels: pa.Table, names: Sequence[str] = (*TARGETS, *SOURCE_LABELS)
 ) -> dict[str, dict[str, Any]]:
-    """Count, mean and population deviation of every target.
+    """Count, mean and population standard deviation of every target.
 
     Parameters
     ----------
@@ -86,28 +86,28 @@ VERDICTS = {
 _EXAMPLES = 5
 
 
-def merge_statistics(dropped: Iterable[tuple[str, pa.Table]]) -> dict[str, Any]:
+def merge_statistics(excluded: Iterable[tuple[str, pa.Table]]) -> dict[str, Any]:
     """What becomes of records that share formula and space group with one of lower energy.
 
     Parameters
     ----------
-    dropped
+    excluded
         Names of `mpclean.rules.duplicate.Dedup` with the rows of the ledger
         (`mpclean.vocabulary.schema.LEDGER`) that each of these rules would write; one of them did. They are
         taken one after the other, as all of them take more memory than the keys of a source.
 
     Returns
     -------
-    ``dropped``, how many records each of the rules drops; and ``verdicts`` of
+    ``excluded``, how many records each of the rules excludes; and ``verdicts`` of
     `mpclean.crystal.similarity.matching`
-    on those of the rule ``key``, each and the record that stays for it. There are, of ``equal``,
+    on those of the rule ``key``, each and the record that is kept for it. There are, of ``equal``,
     ``distinct`` and ``undecided`` ones, the number of ``records``, ``median`` and
     ``percentile_90`` of the energy differences that are known, eV/atom, None where none is, and
     ``examples``: rows of the ledger from the smallest difference to the largest, evenly.
     """
-    found: dict[str, Any] = {"dropped": {}}
-    for name, rows in dropped:
-        found["dropped"][name] = rows.num_rows
+    found: dict[str, Any] = {"excluded": {}}
+    for name, rows in excluded:
+        found["excluded"][name] = rows.num_rows
         if name == "key":
             found["verdicts"] = _verdicts(rows)
         del rows
@@ -153,7 +153,7 @@ def merge_rows(manifest: Manifest) -> Table:
             spread = ("" if n is None else f"{n:.3f}" for n in (found.median, found.percentile_90))
             pair = f"{example.material_id} and {example.kept_id}"
             rows.append([title, f"{found.records:,}", *spread, pair, example.detail])
-    head = ["same formula and space group", "records", "median eV/atom", "90th percentile"]
+    head = ["duplicates", "records", "median eV/atom", "90th percentile"]
     return [*head, "such as", "key"], rows
 
 
@@ -161,22 +161,23 @@ def merge_note(manifest: Manifest) -> str:
     """What a reader of the table of duplicates must know, in a sentence."""
     if manifest.duplicates is None:
         return ""
-    by_key, by_structure = (manifest.duplicates.dropped[name] for name in ("key", "structure"))
+    by_key, by_structure = (manifest.duplicates.excluded[name] for name in ("key", "structure"))
     if manifest.parameters.dedup == "structure":
-        return f"Only those with equal structures left; the key would drop {by_key - by_structure:,} more."
-    return f"All of them left; with --rule dedup=structure {by_key - by_structure:,} would stay."
+        more = by_key - by_structure
+        return f"Only those with equal structures were excluded; the key would exclude {more:,} more."
+    return f"All of them were excluded; --rule dedup=structure would keep {by_key - by_structure:,}."
 
 
 def funnel_rows(manifest: Manifest) -> Table:
-    """Head and rows of the table of stages: records left after each rule, beside the published ones."""
+    """Head and rows of the table of stages: records kept after each rule, beside the published ones."""
     published = manifest.upstream.published.stages
-    head = ["stage", "left", "dropped", "published"][: 4 if published else 3]
+    head = ["stage", "kept", "excluded", "published"][: 4 if published else 3]
     rows = []
     for stage in manifest.stages:
         row = [
             stage.title,
-            f"{stage.left:,}",
-            f"{stage.dropped:,}" if stage.dropped is not None else "",
+            f"{stage.kept:,}",
+            f"{stage.excluded:,}" if stage.excluded is not None else "",
         ]
         rows.append([*row, f"{published[stage.name]:,}" if stage.name in published else ""][: len(head)])
     return head, rows
@@ -214,10 +215,10 @@ def _words(value: Any) -> str:
 
 
 def target_rows(manifest: Manifest) -> Table:
-    """Head and rows of the table of targets: count, mean and deviation, beside the published ones."""
+    """Make the table of targets: count, mean and standard deviation, beside the published ones."""
     published = manifest.upstream.published.statistics
-    head = ["target", "unit", "records", "mean", "deviation", "published mean", "published deviation"]
-    head = head[: 7 if published else 5]
+    head = ["target", "unit", "records", "mean", "standard deviation"]
+    head += ["published mean", "published standard deviation"] if published else []
     rows = []
     for name in (*TARGETS, *SOURCE_LABELS, *own_names(manifest.labels)):
         if name not in manifest.statistics:
@@ -266,10 +267,10 @@ def replay_notes(manifest: Manifest) -> list[str]:
     duplicates = upstream.published.stages["duplicate"]
     notes = [
         f"One-atom cells: {one_atom.agree + one_atom.extra:,} pass the paper's rules, but its authors "
-        f"downloaded cells of more than one site only. {one_atom.extra:,} are extra and leave by the rule "
-        f"split; {one_atom.agree:,} are on the list, as a larger cell, and stay.",
-        "With the formula of the source's own cell in the key, the rule duplicate would leave "
-        f"{manifest.left_by_source_formula:,} records; published are {duplicates:,}.",
+        f"downloaded cells of more than one site only. {one_atom.extra:,} are extra and excluded by the rule "
+        f"split; {one_atom.agree:,} are on the list, as a larger cell, and kept.",
+        "With the formula of the source's own cell in the key, the rule duplicate would keep "
+        f"{manifest.kept_by_source_formula:,} records; published are {duplicates:,}.",
         f"The source states {stated}; {upstream.claimed_version} is claimed.",
     ]
     if limit is not None:
@@ -282,7 +283,7 @@ def coverage(manifest: Manifest) -> str | None:
     listed = manifest.parameters.listed
     if listed is None:
         return None
-    upstream, served = manifest.upstream, manifest.stages[0].left
+    upstream, served = manifest.upstream, manifest.stages[0].kept
     return (
         f"Not version {upstream.claimed_version}, but its {listed:,} published ids as version "
         f"{', '.join(upstream.stated_versions)} has them: {served:,} ({served / listed:.1%}) were read."

@@ -77,7 +77,7 @@ def _problems(release: Release) -> Iterator[str]:
         ledger["kept_id"].drop_null(), pa.chunked_array([*kept.chunks, *ledger["material_id"].chunks])
     ):
         yield report(LEDGER, [replace(violation, column="kept_id") for violation in found])
-    read = manifest.stages[0].left
+    read = manifest.stages[0].kept
     if len(kept) + ledger.num_rows != read:
         yield f"{LEDGER}: {len(kept):,} records kept and {ledger.num_rows:,} left, of {read:,} that were read"
     if found := violations(release.examples(), EXAMPLE):

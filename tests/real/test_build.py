@@ -10,7 +10,7 @@ from mpclean.vocabulary.schema import PARTS
 
 
 def counted(release: mpclean.Release) -> tuple[int, int, int]:
-    read = release.manifest.stages[0].left
+    read = release.manifest.stages[0].kept
     return read, release.table().num_rows, release.ledger().num_rows
 
 
@@ -52,7 +52,7 @@ def test_published_lists_keep_their_own_split(data: Path, tmp_path: Path) -> Non
     assert kept + left == read == 1500
     on_no_list = release.ledger().filter(pc.equal(release.ledger()["rule"], "split"))
     (stage,) = (stage for stage in release.manifest.stages if stage.name == "split")
-    assert on_no_list.num_rows == stage.dropped > 0
+    assert on_no_list.num_rows == stage.excluded > 0
     # Ids of the paper's test split are left out of the file: that split has no rows and no shard.
     assert release.manifest.splits["test"] == 0
     assert [release.table(split).num_rows for split in PARTS] == [

@@ -77,7 +77,7 @@ def test_elements_of_both_systems_are_taken_once(data: Path) -> None:
 @pytest.mark.slow
 def test_entries_in_are_entries_kept_and_in_the_ledger(data: Path, tmp_path: Path) -> None:
     release = mpclean.build(source=data / "mp_chemsys_entries", out=tmp_path / "entries", workers=1)
-    assert release.manifest.stages[0].left == sum(SYSTEMS.values())
+    assert release.manifest.stages[0].kept == sum(SYSTEMS.values())
     assert release.table().num_rows + release.ledger().num_rows == sum(SYSTEMS.values())
     assert release.table()["formation_energy_per_atom"].null_count == 0
     assert release.manifest.parameters.as_dict()["functional"] == "PBE"

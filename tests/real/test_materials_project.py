@@ -67,7 +67,7 @@ def test_a_download_killed_at_five_places_gives_the_same_release(server, tmp_pat
     pages = [question for question in answered if "_page" in question or "material_ids" in question]
     assert len(pages) == len(set(pages)) == 4  # two pages of a thousand, each with its energies
     live = mpclean.open_release(out)
-    assert live.manifest.stages[0].left == 2000
+    assert live.manifest.stages[0].kept == 2000
 
     (folder,) = (tmp_path / "cache" / "materials-project").iterdir()
     asked = len(server.log)

@@ -40,7 +40,7 @@ def release(data: Path, tmp_path_factory: pytest.TempPathFactory) -> mpclean.Rel
 def test_numbers_come_again_from_release_and_ledger(release: mpclean.Release) -> None:
     manifest, found = release.manifest, recount(release)
     assert found["replay"] == manifest.replay.model_dump()
-    assert found["stages"] == {stage.name: stage.left for stage in manifest.stages}
+    assert found["stages"] == {stage.name: stage.kept for stage in manifest.stages}
     for name, values in manifest.statistics.items():
         assert found["statistics"][name] == pytest.approx(values.model_dump())
 

@@ -37,7 +37,7 @@ def blocks(context: Context) -> Iterator[Block]:
             "StructureMatcher says of the two, with the differences of their energies.",
             head,
             merges,
-            words=("same formula and space group", "such as", "key"),
+            words=("duplicates", "such as", "key"),
             formulas=("key",),
         )
         yield Text(merge_note(release.manifest))

@@ -24,7 +24,7 @@ def blocks(context: Context) -> Iterator[Block]:
     if not ledger.num_rows:
         yield Text("Nothing: every record that was read is in the release.")
         return
-    read = release.manifest.stages[0].left
+    read = release.manifest.stages[0].kept
     reasons = _reasons(ledger)
     yield Table(
         "Excluded records by rule and reason. Each is in the ledger, with what was found in it.",

@@ -13,10 +13,10 @@ def blocks(context: Context) -> Iterator[Block]:
     """Yield a bar for every stage, and the table of them."""
     manifest = context.release.manifest
     stages = manifest.stages
-    first = stages[0].left
+    first = stages[0].kept
     place = range(len(stages))
-    kept = [stage.left for stage in stages]
-    excluded = [stage.dropped or 0 for stage in stages]
+    kept = [stage.kept for stage in stages]
+    excluded = [stage.excluded or 0 for stage in stages]
 
     figure, axis = axes(1.33 * PANEL, 0.7 + 0.36 * len(stages))
     axis.barh(place, kept, color=KEPT, height=0.7)
@@ -37,7 +37,7 @@ def blocks(context: Context) -> Iterator[Block]:
             "Solid: kept. Hatched: excluded by the stage; all of them are in the ledger. "
             "The last line counts the insulators among the records that were kept.",
         ),
-        "Bars of records kept: " + "; ".join(f"{stage.title} {stage.left:,}" for stage in stages) + ".",
+        "Bars of records kept: " + "; ".join(f"{stage.title} {stage.kept:,}" for stage in stages) + ".",
         figure,
         "half",
     )

@@ -89,7 +89,7 @@ def page(manifest: Manifest, sections: list[tuple[Section, list[Block | Image]]]
     environment.filters |= {"marked": marked, "subscripted": subscripted}
     folder = files("mpclean.inspection.report")
     script = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("page.js", "crystal_view.js"))
-    read, kept = manifest.stages[0].left, sum(manifest.splits.values())
+    read, kept = manifest.stages[0].kept, sum(manifest.splits.values())
     key = [
         ("records read", f"{read:,}"),
         ("crystals kept", f"{kept:,}"),

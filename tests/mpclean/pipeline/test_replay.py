@@ -116,7 +116,7 @@ def test_replay_of_a_snapshot(replayed):
 def test_numbers_come_again_from_release_and_ledger(replayed):
     found, manifest = recount(replayed), replayed.manifest
     assert found["replay"] == manifest.replay.model_dump()
-    assert found["stages"] == {stage.name: stage.left for stage in manifest.stages}
+    assert found["stages"] == {stage.name: stage.kept for stage in manifest.stages}
     assert set(found["statistics"]) == set(manifest.statistics)
     for name, values in manifest.statistics.items():
         assert found["statistics"][name] == pytest.approx(values.model_dump())
@@ -155,8 +155,8 @@ def test_source_formula_counts_what_the_source_wrote(
     documents = [rock_salt(2), rock_salt(3), rock_salt(2, material_id="mp-5", structure=doubled)]
     path = write_lines(tmp_path / "docs.jsonl", documents)
     release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", workers=1)
-    assert {stage.name: stage.left for stage in release.manifest.stages}["duplicate"] == 2
-    assert release.manifest.left_by_source_formula == 3
+    assert {stage.name: stage.kept for stage in release.manifest.stages}["duplicate"] == 2
+    assert release.manifest.kept_by_source_formula == 3
     assert "would leave 3 records; published are 114,605" in (release.path / "README.md").read_text()
 
 

@@ -42,7 +42,7 @@ def contents(folder):
 
 
 def stages(release):
-    return {stage.name: stage.left for stage in release.manifest.stages}
+    return {stage.name: stage.kept for stage in release.manifest.stages}
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,14 @@ def test_stages_add_up(cases_release, demo_release):
     for release in (cases_release, demo_release):
         listed = release.manifest.stages
         ledger = Counter(release.ledger()["rule"].to_pylist())
-        left = listed[0].left
+        left = listed[0].kept
         for stage in listed[1:-1]:
-            assert stage.dropped == ledger[stage.name]
-            left -= stage.dropped
-            assert stage.left == left
+            assert stage.excluded == ledger[stage.name]
+            left -= stage.excluded
+            assert stage.kept == left
         assert left == release.table().num_rows == sum(release.manifest.splits.values())
         insulators = release.table()["is_insulator"].to_pylist().count(True)
-        assert listed[-1].left == insulators > 0
+        assert listed[-1].kept == insulators > 0
     assert stages(demo_release)["records"] == 150
 
 
@@ -235,7 +235,7 @@ def test_by_structure_only_equal_crystals_merge(by_structure):
 def test_the_manifest_judges_the_key_whatever_was_built(by_key, by_structure):
     for release in (by_key, by_structure):
         found = release.manifest.duplicates
-        assert found.dropped == {"key": 5, "structure": 3}
+        assert found.excluded == {"key": 5, "structure": 3}
         counts = {name: verdict.records for name, verdict in found.verdicts.items()}
         assert counts == {"equal": 2, "distinct": 3, "undecided": 0}
         distinct = found.verdicts["distinct"]

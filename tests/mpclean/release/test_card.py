@@ -44,7 +44,7 @@ def test_body(demo_release):
     assert manifest.content_hash in body
     assert manifest.upstream.sha256 in body
     for stage in manifest.stages:
-        assert re.search(rf"\| {re.escape(stage.title)} +\| +{stage.left:,} \|", body)
+        assert re.search(rf"\| {re.escape(stage.title)} +\| +{stage.kept:,} \|", body)
     for name in manifest.columns:
         assert f"`{name}`" in body
     assert "random.seed(0)" in body

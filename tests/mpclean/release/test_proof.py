@@ -85,7 +85,7 @@ def test_a_kept_record_that_is_excluded_as_well(copied):
 
     def change(manifest):
         for stage in manifest["stages"]:
-            stage["left"] += stage["name"] == "records"
+            stage["kept"] += stage["name"] == "records"
 
     lines = sealed(copied, {LEDGER: edit}, change)
     assert any("1 excluded records are in the data as well" in line for line in lines), lines

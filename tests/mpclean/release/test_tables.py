@@ -78,7 +78,7 @@ MANIFEST = {
         "cutoff": None,
     },
     "libraries": {},
-    "left_by_source_formula": None,
+    "kept_by_source_formula": None,
     "duplicates": None,
     "replay": None,
     "spacegroups": {"stated": 0, "differ": []},
@@ -88,8 +88,8 @@ MANIFEST = {
     "columns": [],
     "files": {},
     "stages": [
-        {"name": "records", "title": "records read", "left": 1234, "dropped": None},
-        {"name": "size", "title": "at most 50 atoms", "left": 1000, "dropped": 234},
+        {"name": "records", "title": "records read", "kept": 1234, "excluded": None},
+        {"name": "size", "title": "at most 50 atoms", "kept": 1000, "excluded": 234},
     ],
     "splits": PARTS,
     "statistics": {"band_gap": {"count": 5, "mean": 1.23456, "std": 0.5}},
@@ -103,7 +103,7 @@ def changed(**values):
 
 def test_tables():
     assert funnel_rows(changed()) == (
-        ["stage", "left", "dropped"],
+        ["stage", "kept", "excluded"],
         [["records read", "1,234", ""], ["at most 50 atoms", "1,000", "234"]],
     )
     assert split_rows(changed())[1] == [["train", "800"], ["validation", "100"], ["test", "100"]]
@@ -128,7 +128,7 @@ def test_render():
     text = render(funnel_rows(changed()), "github")
     assert text.splitlines()[0].startswith("| stage")
     assert "1,234" in text
-    assert render((["stage", "left"], []))  # a table without rows is a table
+    assert render((["stage", "kept"], []))  # a table without rows is a table
 
 
 def dropped(*rows):
@@ -151,7 +151,7 @@ def test_merges_by_verdict():
             "structure": dropped((True, 0.3)),
         }.items()
     )
-    assert found["dropped"] == {"key": 14, "structure": 1}
+    assert found["excluded"] == {"key": 14, "structure": 1}
     distinct, equal, undecided = (found["verdicts"][name] for name in ("distinct", "equal", "undecided"))
     assert distinct["records"] == 12
     assert distinct["median"] == pytest.approx(0.5)
@@ -177,10 +177,13 @@ def test_table_of_merges():
         ["distinct phases", "2", "0.375", "0.475", "mp-1 and mp-99", "Fe1"],
         ["beyond what is compared", "1", "", "", "mp-2 and mp-99", "Fe1"],
     ]
-    assert "same formula and space group" in render((head, rows), width=200)
-    assert merge_note(manifest) == "All of them left; with --rule dedup=structure 3 would stay."
+    assert "duplicates" in render((head, rows), width=200)
+    assert merge_note(manifest) == "All of them were excluded; --rule dedup=structure would keep 3."
     manifest = changed(duplicates=found, parameters={**MANIFEST["parameters"], "dedup": "structure"})
-    assert merge_note(manifest) == "Only those with equal structures left; the key would drop 3 more."
+    assert (
+        merge_note(manifest)
+        == "Only those with equal structures were excluded; the key would exclude 3 more."
+    )
 
 
 def test_no_merges_no_table():

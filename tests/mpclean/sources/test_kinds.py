@@ -107,7 +107,7 @@ def test_a_path_is_recognised_and_builds_a_release(kind, tmp_path, rock_salt):
     release = mpclean.build(source=path, out=tmp_path / "release", workers=1)
     assert release.verify() == []
     assert release.manifest.upstream.source == kind
-    assert release.manifest.stages[0].left == N
+    assert release.manifest.stages[0].kept == N
     assert release.table().num_rows + release.ledger().num_rows == N
     several = kind in ("entries", "lemat")
     assert release.table().num_rows == (N // 2 if several else N)

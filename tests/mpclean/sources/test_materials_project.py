@@ -167,7 +167,7 @@ def test_deprecated_and_non_commercial_records_are_in_the_ledger(server, build):
         DEPRECATED: ("record", "deprecated"),
         NON_COMMERCIAL: ("record", "licence other than CC BY"),
     }
-    assert release.manifest.stages[0].left == 22
+    assert release.manifest.stages[0].kept == 22
 
 
 def test_a_snapshot_that_is_there_is_not_fetched_again(server, build):
@@ -179,7 +179,7 @@ def test_a_snapshot_that_is_there_is_not_fetched_again(server, build):
 
 def test_a_limit_fetches_no_more_pages_than_it_needs(server, build, tmp_path):
     release = build(limit=10)
-    assert release.manifest.stages[0].left == 10
+    assert release.manifest.stages[0].kept == 10
     assert len([1 for _, parameters in server.pages() if "_page" in parameters]) == 2
     with pytest.raises(UserError) as caught:
         build(folder(tmp_path))
