@@ -107,12 +107,13 @@ def test_build_and_verify(snapshot, tmp_path):
 @pytest.mark.parametrize(
     ("dedup", "note"),
     [
-        ("key", "All of them left; with --rule dedup=structure 1 would stay."),
-        ("structure", "Only those with equal structures left; the key would drop 1 more."),
+        ("key", "All of them were excluded; --rule dedup=structure would keep 1."),
+        ("structure", "Only those with equal structures were excluded; the key would exclude 1 more."),
     ],
 )
-def test_duplicates_are_judged(rock_salt, write_lines, tmp_path, dedup, note):
+def test_duplicates_are_judged(rock_salt, write_lines, tmp_path, monkeypatch, dedup, note):
     """A duplicate that is one, and a zinc blende of the same formula and stated space group."""
+    monkeypatch.setenv("COLUMNS", "200")  # nothing is folded
     blende = rock_salt(1, material_id="mp-98", formation_energy_per_atom=-0.5, spacegroup_number=225)
     blende["structure"]["sites"][1]["abc"] = [0.25, 0.25, 0.25]
     documents = [*map(rock_salt, range(12)), rock_salt(0, material_id="mp-99"), blende]
