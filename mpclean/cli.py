@@ -350,7 +350,7 @@ def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_js
 
 
 def _tolerances(given: tuple[str, ...]) -> dict[str, float]:
-    """The options ``UNIT=VALUE`` by unit."""
+    """Return the options ``UNIT=VALUE`` by unit."""
     tolerances = {}
     for text in given:
         unit, _, value = text.rpartition("=")

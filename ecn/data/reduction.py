@@ -58,7 +58,7 @@ def reduce_crystals(
 
 
 def _reduced(batch: CrystalBatch, same_length: float) -> tuple[Quotient, NDArray, NDArray]:
-    """The quotient of a batch, places of the bonds that it is made of, and the class of their lengths."""
+    """Reduce a batch: its quotient, places of the bonds that it is made of, the class of their lengths."""
     assert batch.node_label is not None
     assert batch.edge_label is not None
     crystal, weight = batch.crystal.numpy(), batch.edge_weight.numpy()

@@ -54,12 +54,12 @@ class Dataset:
         return len(self.crystals)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:
-        """The same rows on another device, and their real numbers in another precision."""
+        """Return the same rows on another device, and their real numbers in another precision."""
         crystals, labels = self.crystals.to(device, dtype), moved(self.labels, device, dtype)
         return Dataset(self.material_ids, crystals, labels, self.n_excluded, self.per_site)
 
     def labels_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The labels of crystals, in their order.
+        """Read the labels of crystals, in their order.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Dataset:
 
 
 def rows_of(output: Tensor, batch: CrystalBatch, *, per_site: bool) -> Tensor:
-    """The output of a model for a batch in the shape of labels, (R, T); see `Dataset.labels`.
+    """Compute the output of a model for a batch in the shape of labels, (R, T); see `Dataset.labels`.
 
     A model per site has a number for every copy of a node in the cells of the supercell; the row of an
     atom is the mean of its node's.
@@ -109,7 +109,7 @@ def open_release(path: Path) -> Release:
 
 
 def split_identity(release: Release, split: str | None) -> dict[str, str | None]:
-    """What tells one split of a release from another: its name, and the SHA-256 of its file.
+    """Say what tells one split of a release from another: its name, and the SHA-256 of its file.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class Rows:
         return self.tasks[0].per_site
 
     def read(self, groups: Iterable[int] | None = None) -> Dataset:
-        """The rows of some groups, in the order of these, as tensors; all of them by default.
+        """Read the rows of some groups, in the order of these, as tensors; all of them by default.
 
         Raises
         ------
@@ -289,7 +289,7 @@ def _drawn(about: Sequence[NDArray[np.bool_]], draw: NDArray[np.int64]) -> list[
 
 
 def _labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.float64]:
-    """The labels of rows, (K, T)."""
+    """Read the labels of rows, (K, T)."""
     labels = np.full((len(table), len(tasks)), np.nan)
     for k, task in enumerate(tasks):
         about = _is_about(task, table)
@@ -300,7 +300,7 @@ def _labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.f
 
 
 def _site_labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.float64]:
-    """The labels of the atoms of rows, (n, 1)."""
+    """Read the labels of the atoms of rows, (n, 1)."""
     column = table.column(tasks[0].column)
     values = pc.list_flatten(column).to_numpy()
     bad = any_per_row(~np.isfinite(values), list_lengths(column))

@@ -271,7 +271,7 @@ class ECN(CrystalModel):
         return self.read_out(x, batch)
 
     def read_out(self, x: Tensor, batch: CrystalBatch) -> Tensor:
-        """The heads, from nodes of shape (copies * n, width); see `on_graph`."""
+        """Return the heads, from nodes of shape (copies * n, width); see `on_graph`."""
         x = self.node_head(x)
         if not self.config.per_site:
             x = pool(x.unflatten(0, (batch.n_nodes, -1)).mean(1), batch, self.config.pooling)
@@ -279,7 +279,7 @@ class ECN(CrystalModel):
 
 
 def cell_patterns(group: str, side: int) -> tuple[CellPattern, ...]:
-    """The patterns behind a group's name: one, one for each Bravais type, or none for S8n.
+    """Find the patterns behind a group's name: one, one for each Bravais type, or none for S8n.
 
     Parameters
     ----------

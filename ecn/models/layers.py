@@ -331,7 +331,7 @@ class EdgeFunction(nn.Module):
     def messages(
         self, x: Tensor, e: Tensor, graph: ColouredGraph, *, same_atom: bool
     ) -> Iterator[tuple[int, slice, Tensor]]:
-        """The gated messages, colour by colour.
+        """Compute the gated messages, colour by colour.
 
         Parameters
         ----------
@@ -375,7 +375,7 @@ class EdgeFunction(nn.Module):
             first += pattern.n_colours
 
     def forward(self, x: Tensor, e: Tensor, graph: ColouredGraph, *, same_atom: bool) -> Tensor:
-        """The messages summed at every node: shape (N, node_width); see `messages`."""
+        """Compute the messages summed at every node: shape (N, node_width); see `messages`."""
         total = torch.zeros_like(x)
         for _, edges, message in self.messages(x, e, graph, same_atom=same_atom):
             total = total.index_add(0, graph.target[edges], message.to(total.dtype))

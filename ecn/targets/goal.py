@@ -161,7 +161,7 @@ class Goal:
         return torch.where(known, torch.stack(losses, dim=1), 0.0).sum()
 
     def scores(self, output: Tensor, label: Tensor, crystal: Tensor) -> dict[str, float]:
-        """The score of every target by its name, in its unit; parameters in the units of the targets."""
+        """Score every target by its name, in its unit; parameters are in the units of the targets."""
         found = {}
         for k, target in enumerate(self.tasks):
             known = ~label[:, k].isnan()

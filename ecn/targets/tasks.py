@@ -79,7 +79,7 @@ class Task:
         return f"MAE ({self.unit})" if self.unit else "MAE"
 
     def losses(self, output: Tensor, label: Tensor, kind: str = "mse", delta: float = 1.0) -> Tensor:
-        """The loss of every row.
+        """Compute the loss of every row.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class Task:
         return LOSSES[kind](output, label, delta)
 
     def score(self, output: Tensor, label: Tensor, crystal: Tensor) -> float:
-        """What the best epoch is chosen by, over all rows at once; lower is better.
+        """Say what the best epoch is chosen by, over all rows at once; lower is better.
 
         Parameters
         ----------
@@ -108,11 +108,11 @@ class Task:
         return float(self.losses(output, label, "l1").mean())
 
     def value(self, output: Tensor) -> Tensor:
-        """What is reported for an output: the number itself, or a probability."""
+        """Say what is reported for an output: the number itself, or a probability."""
         return torch.sigmoid(output) if self.is_classifier else output
 
     def metrics(self, output: Tensor, label: Tensor, train_mean: float, crystal: Tensor) -> Metrics:
-        """What `ecn evaluate` reports.
+        """Return what `ecn evaluate` reports.
 
         Parameters
         ----------

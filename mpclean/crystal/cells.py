@@ -105,7 +105,7 @@ class PrimitiveCell:
 
 
 def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> PrimitiveCell:
-    """A primitive cell of a crystal in a basis of its Bravais type.
+    """Find a primitive cell of a crystal in a basis of its Bravais type.
 
     Atoms that fold onto one another are averaged over the at most `tolerance` by which they
     differ; nothing else moves. The choice among equivalent bases, origins and orders is
@@ -135,7 +135,7 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
 
 
 def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tuple[str, ...]:
-    """The Pearson symbols that a crystal has from half to twice the tolerance.
+    """Find the Pearson symbols that a crystal has from half to twice the tolerance.
 
     More than one says that its Bravais type, or how many atoms its primitive cell has, is in
     doubt: a slightly different tolerance, or slightly different coordinates, give another
@@ -164,7 +164,7 @@ def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tupl
 
 
 def _symmetry(crystal: Crystal, tolerance: float) -> moyopy.MoyoDataset:
-    """The symmetry of a crystal; what differs by exactly the tolerance is within it.
+    """Find the symmetry of a crystal; what differs by exactly the tolerance is within it.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def _fold(crystal: Crystal, basis: NDArray[np.float64], tolerance: float) -> Cry
 def spacegroup_number(
     crystal: Crystal, tolerance: float = SPACEGROUP_TOLERANCE, tight: int | None = None
 ) -> int | None:
-    """The international number of a crystal's space group, found by spglib as the Materials Project does.
+    """Find the number of a crystal's space group by spglib, as the Materials Project does.
 
     spglib is slow where symmetry is high: it takes 20 ms for a face-centred cubic crystal, 30 times
     what it takes for others. So there moyopy's number is taken if it does not depend on the
@@ -271,7 +271,7 @@ def spacegroup_number(
 
 
 def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> PrimitiveCell:
-    """The one primitive cell by which a crystal is known here.
+    """Find the one primitive cell by which a crystal is known here.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ def canonical_cell(crystal: Crystal, bravais_lattice: str | None = None) -> Prim
 
 
 def _first_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of the lexicographically smallest rows, one or several that are equal."""
+    """Find the indices of the lexicographically smallest rows, one or several that are equal."""
     # The bytes of whole numbers, the highest first, are in the order of the numbers.
     data = (rows - rows.min()).astype(">i8").tobytes()
     width = len(data) // len(rows)

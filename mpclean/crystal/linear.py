@@ -56,7 +56,7 @@ def _cofactors(matrix: NDArray[Any]) -> Floats:
 
 
 def determinant(matrix: NDArray[Any]) -> Floats:
-    """Determinants (...) of (..., 3, 3) matrices."""
+    """Compute the determinants (...) of (..., 3, 3) matrices."""
     terms = matrix[..., 0, :] * _cofactors(matrix)[..., 0, :]
     return np.asarray(terms[..., 0] + terms[..., 1] + terms[..., 2])
 
@@ -71,7 +71,7 @@ def inverse(matrix: NDArray[Any]) -> Floats:
 
 
 def standard_orientation(basis: Floats) -> Floats:
-    """The same cell turned so that a lies along x and b in the xy plane, with c above it.
+    """Turn a cell so that a lies along x and b in the xy plane, with c above it.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ def run(
     given_up = 0
 
     def insist(task: Task, began: _Promise, limit: float = LONGEST) -> Result:
-        """The result of a task, whatever it costs."""
+        """Get the result of a task, whatever it costs."""
         nonlocal given_up
         try:
             return began.result()
@@ -299,7 +299,7 @@ class _Worker:
 
 
 def _work(place: int) -> None:
-    """What a worker process does, until its parent closes the connection."""
+    """Work on tasks until the parent closes the connection."""
     connection = Connection(place)
     tasks: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
@@ -362,7 +362,7 @@ class _Cluster:
 
 
 def _shown(address: str) -> str:
-    """An address without the name and the password that may stand before its host."""
+    """Return an address without the name and the password that may stand before its host."""
     return re.sub("//.*@", "//", address)
 
 

@@ -237,7 +237,7 @@ class Passes:
     def _prepared_at(
         self, positions: NDArray[np.int64], batches: list[int], begins: NDArray[np.int64]
     ) -> pa.RecordBatch:
-        """`MATCHED` of the records at any positions, in their order; batches begin at others, sorted."""
+        """Read `MATCHED` of the records at any positions, in their order; batches begin at others, sorted."""
         order = np.argsort(positions)
         held = np.searchsorted(begins, positions[order], side="right") - 1
         parts = [

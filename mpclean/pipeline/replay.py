@@ -68,7 +68,7 @@ def compare(listed: pa.Table, kept: pa.Table, ledger: pa.Table) -> dict[str, Any
 
 
 def recount(release: Release) -> dict[str, Any]:
-    """The numbers of a replay from the rows and the ledger of a release, without its manifest's.
+    """Count a replay from the rows and the ledger of a release, without its manifest's.
 
     Parameters
     ----------

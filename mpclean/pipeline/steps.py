@@ -202,7 +202,7 @@ def match(task: MatchTask) -> pa.RecordBatch:
 
 
 def lost_group(task: MatchTask, reason: str) -> pa.RecordBatch:
-    """What `match` would return of the one group of a task that could not be finished: nothing is decided."""
+    """Return what `match` would of the group of a task that could not be finished: nothing is decided."""
     position = task.prepared["position"]
     undecided = pa.nulls(len(position), pa.bool_())
     return pa.RecordBatch.from_arrays([position, position, undecided], schema=MATCHES)

@@ -106,7 +106,7 @@ def _write_shards(plan: Plan, passes: Passes, folder: Path, outcome: Outcome) ->
 
 
 def _places(material_ids: pa.ChunkedArray, assigned: pa.Table) -> NDArray[np.int8]:
-    """The place in `PARTS` (N,) of each of N ids, from a table of `SPLIT` with the same ids."""
+    """Find the place in `PARTS` (N,) of each of N ids, from a table of `SPLIT` with the same ids."""
     in_split = pc.index_in(assigned["split"], value_set=pa.array(PARTS)).to_numpy().astype(np.int8)
     place = np.empty(len(material_ids), dtype=np.int8)
     place[pc.sort_indices(material_ids).to_numpy()] = in_split[

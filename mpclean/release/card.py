@@ -27,7 +27,7 @@ from mpclean.vocabulary.schema import PARTS
 
 
 def write_card(manifest: Manifest) -> str:
-    """The text of the card.
+    """Write the text of the card.
 
     Parameters
     ----------

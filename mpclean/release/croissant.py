@@ -90,7 +90,7 @@ _TYPES = {
 
 
 def write_croissant(manifest: Manifest) -> str:
-    """The text of the file.
+    """Write the text of the file.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def write_croissant(manifest: Manifest) -> str:
 
 
 def _published(upstream: Upstream) -> str | None:
-    """The day of the upstream version, which the Materials Project names its versions by."""
+    """Compute the day of the upstream version, which the Materials Project names its versions by."""
     stated = upstream.stated_versions
     version = upstream.database_version or (stated[0] if len(stated) == 1 else None)
     day = re.match(r"v?(\d{4})[._](\d{2})[._](\d{2})", str(version))
@@ -245,7 +245,7 @@ class _Cut:
 
 
 def _cuts(manifest: Manifest) -> Iterator[_Cut]:
-    """The split of the build, and every one that was added."""
+    """Return the split of the build, and every one that was added."""
     yield _Cut(
         "",
         f"Strategy: {manifest.split.strategy}. {manifest.split.description}",

@@ -235,7 +235,7 @@ def pull(repo: str, revision: str = "main", out: str | Path | None = None, force
 
 
 def _differs(manifest: Manifest, published: Manifest) -> str | None:
-    """What a published release has otherwise, in words; None where both hold the same."""
+    """Say what a published release has otherwise, in words; None where both hold the same."""
     if manifest.content_hash != published.content_hash:
         return f"other content (hash {published.content_hash[:16]}, not {manifest.content_hash[:16]})"
     here, there = (
@@ -295,7 +295,7 @@ def _same(path: Path, there: RepoFile) -> bool:
 
 @contextmanager
 def connect(repo: str, kind: str = _KIND) -> Iterator[HfApi]:
-    """A client of the Hub, whose errors become one line each.
+    """Make a client of the Hub, whose errors become one line each.
 
     Parameters
     ----------

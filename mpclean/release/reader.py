@@ -99,7 +99,7 @@ class Release:
         return [self.manifest.split.strategy, *sorted(self.manifest.more_splits)]
 
     def find(self, material_id: str) -> tuple[dict[str, Any], str] | None:
-        """The row of a record as Python values, and its place; None where it was not kept.
+        """Find the row of a record as Python values, and its place; None where it was not kept.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Release:
         config: str | None = None,
         split: str | None = None,
     ) -> Iterator[pa.Table]:
-        """The rows of `table`, read from the shards a row group at a time."""
+        """Read the rows of `table` from the shards a row group at a time."""
         known = self.manifest.columns
         wanted = list(columns or self.configuration(config).columns or known)
         for name in wanted:
@@ -171,7 +171,7 @@ class Release:
     def groups(
         self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[RowGroup]:
-        """The parts that the rows of `table` are read in, in their order; each can be read by itself.
+        """Return the parts that the rows of `table` are read in, in their order; each can be read by itself.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class Release:
                         yield RowGroup(self, path, number, tuple(conditions))
 
     def configuration(self, name: str | None) -> Configuration:
-        """A configuration of the release by its name; ``default`` for none.
+        """Return a configuration of the release by its name; ``default`` for none.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class Release:
         config: str | None = None,
         split: str | None = None,
     ) -> pd.DataFrame:
-        """The rows of `table` as a pandas data frame."""
+        """Read the rows of `table` as a pandas data frame."""
         return self.table(part, columns, config, split).to_pandas()
 
     def crystals(
@@ -247,7 +247,7 @@ class Release:
     def structures(
         self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[Structure]:
-        """The `crystals` as pymatgen structures, ids and labels in their ``properties``."""
+        """Return the `crystals` as pymatgen structures, ids and labels in their ``properties``."""
         for crystal, labels in self.crystals(part, config, split):
             structure = crystal.to_pymatgen()
             structure.properties = labels
@@ -256,7 +256,7 @@ class Release:
     def ase(
         self, part: str | None = None, config: str | None = None, split: str | None = None
     ) -> Iterator[Atoms]:
-        """The `crystals` as ASE objects, ids and labels in their ``info``; needs ASE."""
+        """Return the `crystals` as ASE objects, ids and labels in their ``info``; needs ASE."""
         if find_spec("ase") is None:
             raise UserError("Release.ase() needs ASE: pip install 'mpclean[ase]'")
         for crystal, labels in self.crystals(part, config, split):
@@ -288,13 +288,13 @@ class Release:
         return self._read(LEDGER)
 
     def examples(self) -> pa.Table:
-        """Some of the records that left, with their crystals, as `mpclean.vocabulary.schema.EXAMPLE`."""
+        """Read some of the excluded records, with crystals, as `mpclean.vocabulary.schema.EXAMPLE`."""
         if EXAMPLES not in self.manifest.files:  # built before there were any
             return EXAMPLE.empty_table()
         return self._read(EXAMPLES)
 
     def listed(self) -> pa.Table:
-        """The whole published list that a replay was compared with, as `mpclean.vocabulary.schema.SPLIT`.
+        """Read the published list that a replay was compared with, as `mpclean.vocabulary.schema.SPLIT`.
 
         Raises
         ------
@@ -324,7 +324,7 @@ class Release:
     def row_groups(
         self, name: str, columns: Iterable[str] | None = None, only: int | None = None
     ) -> Iterator[pa.Table]:
-        """The row groups of a table of the release, or some columns of them, or only one of them.
+        """Find the row groups of a table of the release, or some columns of them, or only one of them.
 
         Raises
         ------

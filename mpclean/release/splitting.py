@@ -105,7 +105,7 @@ def add_split(
 
 
 def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[str, Any]:
-    """The options of a strategy, those that were not given at their defaults."""
+    """Return the options of a strategy, those that were not given at their defaults."""
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in plan.options:
@@ -129,7 +129,7 @@ def _resolve(plan: Strategy, options: dict[str, Any], release: Release) -> dict[
 
 
 def _lists(options: dict[str, Any], release: Release) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The lists of ids themselves, for the strategy, and what is to be known of them, for the manifest."""
+    """Read the lists of ids, for the strategy, and what is to be known of them, for the manifest."""
     if options["lists"] is not None:
         path, origin = Path(options["lists"]), "given"
     else:
@@ -145,7 +145,7 @@ def _lists(options: dict[str, Any], release: Release) -> tuple[dict[str, Any], d
 
 
 def _keys(plan: Strategy, options: dict[str, Any], release: Release, workers: int | None) -> pa.Table:
-    """What a strategy sees of the records, which are sorted by id."""
+    """Say what a strategy sees of the records, which are sorted by id."""
     level = plan.level or options.get("group")
     keys = level_keys(release, [level] if level else [], workers)
     keys = keys.rename_columns({level: "group"} if level else {})
@@ -204,7 +204,7 @@ def _require_every_part(plan: Strategy, made: dict[str, pa.Table]) -> None:
 
 
 def _keeps_apart(plan: Strategy, options: dict[str, Any], release: Release) -> tuple[str, ...]:
-    """What a strategy promises; a part of another split keeps what that one does."""
+    """Say what a strategy promises; a part of another split keeps what that one does."""
     more = release.manifest.more_splits
     if options.get("of") in more:
         return tuple(more[options["of"]].keeps_apart)

@@ -84,7 +84,7 @@ def amended(path: str | Path) -> Iterator[Amendment]:
 
 
 def _link(source: str, target: str) -> None:
-    """A second name for a file, or a copy of it where the file system knows none."""
+    """Give a second name for a file, or a copy of it where the file system knows none."""
     try:
         Path(target).hardlink_to(source)
     except OSError:

@@ -89,7 +89,7 @@ def _problems(release: Release) -> Iterator[str]:
 def _split_problems(
     release: Release, strategy: str, kept: pa.ChunkedArray, rows: dict[str, pa.ChunkedArray]
 ) -> Iterator[str]:
-    """What is wrong with the table of a split, beside all ids that are kept and those of its rows by part."""
+    """Find what is wrong with the table of a split, beside the kept ids and those of its rows by part."""
     assigned = release.assigned(strategy)
     name = split_table(strategy)
     if found := violations(assigned, SPLIT):
@@ -105,7 +105,7 @@ def _split_problems(
 
 
 def _rows(release: Release, files: list[str]) -> tuple[list[Violation], pa.ChunkedArray]:
-    """What is wrong with the rows of some shards, counted together, and their ids."""
+    """Find what is wrong with the rows of some shards, counted together, and their ids."""
     added: dict[tuple[str, str], Violation] = {}
     ids: list[pa.Array] = []
     expected = pa.schema([(name, release.column(name).type) for name in release.manifest.columns])
@@ -122,7 +122,7 @@ def _rows(release: Release, files: list[str]) -> tuple[list[Violation], pa.Chunk
 
 
 def _strangers(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> list[Violation]:
-    """The ids that are not among the known ones."""
+    """Find the ids that are not among the known ones."""
     strange = ids.filter(pc.invert(pc.is_in(ids, value_set=known)))
     problem = "no such record in the release"
     return [Violation("material_id", problem, len(strange), str(strange[0]))] if len(strange) else []

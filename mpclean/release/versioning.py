@@ -25,7 +25,7 @@ LEVELS = ("major", "minor", "patch")
 
 
 def bump(version: str, level: str | None) -> str:
-    """The version after a change.
+    """Raise a version after a change.
 
     Parameters
     ----------

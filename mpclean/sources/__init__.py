@@ -161,7 +161,7 @@ def open_source(name: str, path: Path | None, **options: object) -> Source:
 
 
 def _checked(source: Source) -> Source:
-    """The source, whose batches and published split are refused where they are not what they should be."""
+    """Refuse batches and a published split of a source that are not what they should be."""
     origin = f"the source {source.identity.name}"
     if source.published_split is not None:
         require(source.published_split, SPLIT, f"{origin}, published split")

@@ -395,7 +395,7 @@ COUNTS: dict[str, int] = DECORATED | DERIVED | {defect.case: defect.count for de
 
 
 def open_demo() -> Source:
-    """The embedded synthetic source; opening it costs nothing, reading it a few seconds."""
+    """Open the embedded synthetic source; opening it costs nothing, reading it a few seconds."""
     recipe = {
         "version": VERSION,
         "seed": SEED,
@@ -526,7 +526,7 @@ def _decorations(prototype: Prototype, rng: np.random.Generator) -> list[tuple[P
 
 
 def decorate(prototype: Prototype, elements: tuple[str, ...]) -> Crystal:
-    """The primitive cell of a prototype with elements on its sites.
+    """Make the primitive cell of a prototype with elements on its sites.
 
     Its scale is the smallest at which atoms of different sites keep the sum of their
     covalent radii; on a prototype with one site, any two atoms.
@@ -544,7 +544,7 @@ def decorate(prototype: Prototype, elements: tuple[str, ...]) -> Crystal:
 
 
 def _contacts(prototype: Prototype, elements: tuple[str, ...]) -> tuple[float, float]:
-    """The scale at which a decorated prototype touches, and how far its loosest site then is from it, A."""
+    """Find the scale at which a decorated prototype touches, and how loose its loosest site then is, A."""
     radii = COVALENT_RADII[[ATOMIC_NUMBERS[symbol] for symbol in elements]]
     touching = radii[:, None] + radii
     nearest = _geometry(prototype)[3]
@@ -614,7 +614,7 @@ def _breathed(crystal: Crystal, rng: np.random.Generator, amount: float) -> Crys
 
 
 def _strained(crystal: Crystal, rng: np.random.Generator) -> Crystal:
-    """A random strain of at most 2 % in every component."""
+    """Draw a random strain of at most 2 % in every component."""
     strain = 0.02 * _symmetric(rng, 3, 3)
     return replace(crystal, lattice=matmul(crystal.lattice, np.eye(3) + (strain + strain.T) / 2))
 
@@ -641,7 +641,7 @@ _OTHER_CELLS = (
 
 
 def recell(crystal: Crystal, basis: NDArray[np.int64], origin: NDArray[np.float64] | float = 0.0) -> Crystal:
-    """The same crystal in another cell.
+    """Write the same crystal in another cell.
 
     Parameters
     ----------
@@ -687,7 +687,7 @@ def _unpaired(atomic_numbers: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def labels(crystal: Crystal) -> tuple[Document, NDArray[np.float64]]:
-    """The made-up labels of a crystal, by the closed form of the module's docstring.
+    """Make up the labels of a crystal, by the closed form of the module's docstring.
 
     Returns
     -------
@@ -724,7 +724,7 @@ def labels(crystal: Crystal) -> tuple[Document, NDArray[np.float64]]:
 
 
 def _document(recipe: _Recipe, material_id: str) -> Document:
-    """A summary document."""
+    """Make a summary document."""
     crystal = replace(
         recipe.crystal,
         lattice=np.round(recipe.crystal.lattice, 8),

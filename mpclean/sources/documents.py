@@ -233,7 +233,7 @@ def _number(name: str, value: Any) -> float | None:
 
 
 def _day(value: Any) -> str | None:
-    """The day of a moment that is given in ISO 8601 or in milliseconds since 1970; None for all else."""
+    """Read the day of a moment given in ISO 8601 or in milliseconds since 1970; None for all else."""
     try:
         if isinstance(value, int):
             return datetime.fromtimestamp(value / 1000, tz=UTC).date().isoformat()

@@ -149,7 +149,7 @@ def images_within(
 
 
 def voronoi_faces(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]) -> Faces:
-    """The faces of the periodic Voronoi tessellation of a crystal that are larger than `RESOLUTION`.
+    """Compute the faces of the periodic Voronoi tessellation of a crystal that are larger than `RESOLUTION`.
 
     The cells are accepted where they fill the crystal's cell and every face is there from both of
     its sides; otherwise Qhull is asked, also where the cells would need more than `MAX_POINTS`.

@@ -43,7 +43,7 @@ class Level:
 
 
 def _formula_and_group(rows: pa.Table, workers: int) -> pa.ChunkedArray:
-    """The key of the paper's duplicates: with the atoms in the cell, the reduced formula is the cell's."""
+    """Make the key of the paper's duplicates: with the atoms of the cell, the formula is the cell's."""
     numbers = [rows[name].cast(pa.string()) for name in ("nsites", "spacegroup_number")]
     return pc.binary_join_element_wise(rows["reduced_formula"], *numbers, " ")
 

@@ -78,7 +78,7 @@ def ledger_difference(
 
 
 def _keys(ledger: pa.Table, kept: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A name for every row by which its like is found in another ledger.
+    """Name every row so that its like is found in another ledger.
 
     The id, or the reason of a record without one, and which of the rows with this id it is: 0 for the
     record itself, 1 and more for namesakes, from the last one backwards.

@@ -196,7 +196,7 @@ def _check(release: Release, name: str, out: Path, config: str | None, target: s
 
 
 def _counted(entries: Entries, target: str | None, done: Exported, bar: tqdm) -> Entries:
-    """The entries that have the target, counted on their way."""
+    """Read the entries that have the target, counted on their way."""
     for crystal, labels in entries:
         if target is None or target in labels:
             done.n_crystals += 1

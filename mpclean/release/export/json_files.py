@@ -18,7 +18,7 @@ def write_jsonl(entries: Entries, path: Path) -> None:
 
 
 def write_matbench(entries: Entries, path: Path, target: str) -> None:
-    """A table as matminer stores its data sets, Matbench's among them: gzipped JSON of a pandas data frame.
+    """Write a table as matminer stores data sets, Matbench's among them: gzipped JSON of a data frame.
 
     Its index is the ids, its columns ``structure`` and the target; matminer's
     ``load_dataframe_from_json`` reads it. Dunn et al. 2020, doi 10.1038/s41524-020-00406-3.

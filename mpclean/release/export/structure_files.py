@@ -50,7 +50,7 @@ def cif(crystal: Crystal) -> str:
 
 
 def _not_near_thirds(frac_coords: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same with those that pymatgen would read as 1/3 or 2/3, and that are neither, one cell further."""
+    """Move those that pymatgen would read as 1/3 or 2/3, and that are neither, one cell further."""
     away = np.minimum(*(np.abs(frac_coords - third) for third in (1 / 3, 2 / 3)))
     near = (away > 10.0**-DECIMALS) & (away < ROUNDED_BY_PYMATGEN)
     return frac_coords + near
