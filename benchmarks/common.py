@@ -32,6 +32,7 @@ ORDER = (
     "doors",
     "stages",
     "build",
+    "predict",
     "scale",
     "orbits",
     "models",

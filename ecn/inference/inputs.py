@@ -22,7 +22,6 @@ from ecn.inference.tables import predictions_table
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.reading import is_structure_file, read_file
 from mpclean.errors import UserError
-from mpclean.pipeline.single import documents
 from mpclean.release.atomic import PARTIAL
 from mpclean.release.layout import MANIFEST
 from mpclean.sources import open_source, recognise
@@ -86,7 +85,7 @@ def predict_input(
         if all(entry.problem for entry in entries):
             raise UserError(f"{path}: {entries[0].problem}")
         crystals = [entry.problem or entry.crystal for entry in entries]
-        tables = _unnamed(predictor.predict_documents(documents(crystals)))
+        tables = _unnamed(predictor.predict_crystals(crystals))
     start, target = 0, predictor.goal.tasks[0].name
     for table in tables:
         begins = pc.and_(pc.equal(table["target"], target), pc.equal(table["site"].fill_null(0), 0))
@@ -118,7 +117,7 @@ def _predict_files(
     found = _read_files(files, report)
     while batch := list(islice(found, _AT_ONCE)):
         names, crystals = zip(*batch, strict=True)
-        for table in predictor.predict_documents(documents(crystals), workers):
+        for table in predictor.predict_crystals(crystals, workers):
             number = pc.cast(table["material_id"], pa.int64())
             yield table.set_column(place, "material_id", pa.array(names, pa.string()).take(number))
 

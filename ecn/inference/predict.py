@@ -31,7 +31,7 @@ from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.reading import read_object
 from mpclean.errors import RecordError, UserError
 from mpclean.pipeline import executor as engine
-from mpclean.pipeline.single import ExamineTask, documents, examine, judge_release
+from mpclean.pipeline.single import ExamineTask, examine, examine_tasks, judge_release
 from mpclean.pipeline.steps import Bonds
 from mpclean.release.reader import Release
 from mpclean.rules.choice import remade
@@ -188,8 +188,7 @@ class Predictor:
             [structures] if _is_structure(structures) else list(cast("Iterable[Any]", structures))
         )
         crystals = [_read(number, structure) for number, structure in enumerate(given)]
-        batches = documents(crystals)
-        rows = [row for table in self.predict_documents(batches) for row in table.to_pylist()]
+        rows = [row for table in self.predict_crystals(crystals) for row in table.to_pylist()]
         return [
             Prediction(
                 row["formula"] or "",
@@ -220,7 +219,27 @@ class Predictor:
         ------
         A table of `PREDICTIONS` for each batch: for every document a row for each target, or each site.
         """
-        tasks = (ExamineTask(batch, self.bonds, self.rules) for batch in batches)
+        return self._examined((ExamineTask(batch, self.bonds, self.rules) for batch in batches), workers)
+
+    def predict_crystals(
+        self, crystals: Iterable[Crystal | RecordError], workers: int = 1
+    ) -> Iterator[pa.Table]:
+        """Predict crystals, known by their numbers from 0 in every table.
+
+        Parameters
+        ----------
+        crystals
+            In the order wanted; in the place of one that could not be read, why.
+        workers
+            Processes that find cells and bonds.
+
+        Yields
+        ------
+        A table of `PREDICTIONS` for each batch.
+        """
+        return self._examined(examine_tasks(crystals, self.bonds, self.rules), workers)
+
+    def _examined(self, tasks: Iterable[ExamineTask], workers: int) -> Iterator[pa.Table]:
         for found in engine.run(examine, tasks, workers):
             yield self._table(found.rows, found.verdicts, found.doubts)
 

@@ -97,11 +97,14 @@ class PrimitiveCell:
         Bravais type of the crystal, aP to cF.
     spacegroup_number
         International number at the tolerance of the cell; None where it was not looked for.
+    pearson_symbol
+        Bravais type and number of atoms in the conventional cell, as ``tP5``, at that tolerance; likewise.
     """
 
     crystal: Crystal
     bravais_lattice: str
     spacegroup_number: int | None = None
+    pearson_symbol: str | None = None
 
 
 def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> PrimitiveCell:
@@ -124,17 +127,21 @@ def primitive_cell(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> Primi
         If the symmetry search fails.
     """
     symmetry = _symmetry(crystal, tolerance)
-    bravais_lattice = symmetry.pearson_symbol[:2].replace("S", "C")  # S: one face, whichever it is
+    pearson_symbol = symmetry.pearson_symbol.replace("S", "C")  # S: one face, whichever it is
+    bravais_lattice = pearson_symbol[:2]
     conventional = matmul(np.array(symmetry.std_linear).T, crystal.lattice)
     if 38 <= symmetry.number <= 41:  # the A-centred groups: rename the axes so that C is centred
         conventional = conventional[[1, 2, 0]]
     basis = matmul(primitive_basis(bravais_lattice), conventional)
     if determinant(basis) < 0:  # inversion belongs to every lattice; handedness must stay
         basis = -basis
-    return PrimitiveCell(_fold(crystal, basis, 4.0 * tolerance), bravais_lattice, int(symmetry.number))
+    cell = _fold(crystal, basis, 4.0 * tolerance)
+    return PrimitiveCell(cell, bravais_lattice, int(symmetry.number), pearson_symbol)
 
 
-def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tuple[str, ...]:
+def pearson_symbols(
+    crystal: Crystal, tolerance: float = CELL_TOLERANCE, known: str | None = None
+) -> tuple[str, ...]:
     """Find the Pearson symbols that a crystal has from half to twice the tolerance.
 
     More than one says that its Bravais type, or how many atoms its primitive cell has, is in
@@ -149,6 +156,8 @@ def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tupl
         Any cell.
     tolerance
         Distance up to which atoms count as equivalent, A.
+    known
+        The symbol at the tolerance itself, where `primitive_cell` has found it already.
 
     Returns
     -------
@@ -158,6 +167,9 @@ def pearson_symbols(crystal: Crystal, tolerance: float = CELL_TOLERANCE) -> tupl
     """
     symbols: dict[str, None] = {}
     for factor in (0.5, 1.0, 2.0):
+        if factor == 1.0 and known is not None:
+            symbols[known] = None
+            continue
         with suppress(SymmetryError):
             symbols[_symmetry(crystal, factor * tolerance).pearson_symbol.replace("S", "C")] = None
     return tuple(symbols)

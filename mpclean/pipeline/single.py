@@ -6,9 +6,9 @@ duplicates, have nothing to say of a crystal by itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from mpclean.crystal.bonding import topology
 from mpclean.crystal.cells import CELL_TOLERANCE, pearson_symbols
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.formula import formula
 from mpclean.errors import RecordError
-from mpclean.pipeline.steps import Bonds, BondTask, PrepareTask, bond, prepare
+from mpclean.pipeline.steps import Bonds, BondTask, bond, crystals_of, prepare_records
 from mpclean.rules import Rule
-from mpclean.sources.base import batched_documents
+from mpclean.sources.base import BATCH_SIZE
 from mpclean.sources.documents import read_documents
-from mpclean.vocabulary.elements import SYMBOLS
-from mpclean.vocabulary.schema import BONDED, LEDGER
+from mpclean.vocabulary.schema import BONDED, LEDGER, RECORD
 
 #: Of a verdict: the rule that a crystal would leave by, why, and what was found; null where it would stay.
 VERDICT = ("rule", "reason", "detail")
@@ -33,16 +33,26 @@ _KNOWN_WITHOUT_BONDS = ("material_id", "reduced_formula", "nsites")
 
 @dataclass(frozen=True)
 class ExamineTask:
-    """A batch of documents, how bonds are found, and rules in their order."""
+    """Crystals, how bonds are found, and rules in their order.
 
-    documents: pa.RecordBatch
+    Attributes
+    ----------
+    given
+        A batch of `mpclean.sources.base.DOCUMENTS`; or crystals, known by their numbers from 0, and in the
+        place of one that could not be read, why.
+    first
+        Number of the first crystal.
+    """
+
+    given: pa.RecordBatch | tuple[Crystal | RecordError, ...]
     bonds: Bonds
     rules: tuple[Rule, ...]
+    first: int = 0
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What became of a batch of K documents.
+    """What became of K documents or crystals.
 
     Attributes
     ----------
@@ -67,7 +77,18 @@ def examine(task: ExamineTask) -> Examined:
     task
         A batch.
     """
-    prepared = prepare(PrepareTask(task.documents, 0))
+    if isinstance(task.given, pa.RecordBatch):
+        records, locations = read_documents(task.given), task.given["location"].to_pylist()
+        crystals = crystals_of(records.filter(records["reason"].is_null()))
+    else:
+        records, locations = (
+            _records(task.given, task.first),
+            [f"crystal {task.first + k}" for k in range(len(task.given))],
+        )
+        crystals = [crystal for crystal in task.given if isinstance(crystal, Crystal)]
+    # Whoever reads it here is a rule; a crystal that has none cannot be told from one by its bonds.
+    spacegroups = any("spacegroup_number" in rule.columns for rule in task.rules if rule.of_one)
+    prepared, cells = prepare_records(records, crystals, locations, spacegroups=spacegroups)
     readable = prepared["reason"].is_null()
     survivors = prepared.filter(readable)
     bonded = pa.Table.from_batches([bond(BondTask(survivors, task.bonds))])
@@ -88,12 +109,23 @@ def examine(task: ExamineTask) -> Examined:
             "detail": pc.if_else(readable, judged["detail"], prepared["detail"]),
         }
     )
-    records = read_documents(task.documents).to_pylist()
-    doubts = [
-        cell_problem(Crystal.from_row(record)) if reads else ""
-        for record, reads in zip(records, readable.to_pylist(), strict=True)
-    ]
+    problems = (
+        cell_problem(crystal, cell.pearson_symbol) if cell is not None else ""
+        for crystal, cell in zip(crystals, cells, strict=True)
+    )
+    doubts = [next(problems) if reads else "" for reads in records["reason"].is_null().to_pylist()]
     return Examined(rows, verdicts, doubts)
+
+
+def _records(crystals: Sequence[Crystal | RecordError], first: int) -> pa.RecordBatch:
+    """Write down what is known of crystals besides their cells, as `mpclean.vocabulary.schema.RECORD`."""
+    rows = [
+        {"material_id": str(number), "formula": formula(crystal.atomic_numbers)}
+        if isinstance(crystal, Crystal)
+        else {"reason": "document cannot be read", "detail": f"crystal {number}: {crystal}"}
+        for number, crystal in enumerate(crystals, first)
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=RECORD)
 
 
 def judge(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
@@ -159,7 +191,7 @@ def judge_release(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
     return judge(rows, rules)
 
 
-def cell_problem(crystal: Crystal) -> str:
+def cell_problem(crystal: Crystal, pearson_symbol: str | None = None) -> str:
     """Say what makes the canonical cell of a crystal doubtful; empty if nothing does.
 
     Where the lattice lies within tolerance of another type, a crystal that differs hardly at
@@ -169,33 +201,20 @@ def cell_problem(crystal: Crystal) -> str:
     ----------
     crystal
         Any cell, as it was given.
+    pearson_symbol
+        That of `mpclean.crystal.cells.primitive_cell`, where it is known.
     """
-    symbols = pearson_symbols(crystal)
+    symbols = pearson_symbols(crystal, known=pearson_symbol)
     if len(symbols) > 1:
         return f"lattice in doubt: {' or '.join(symbols)} at a tolerance of about {CELL_TOLERANCE} A"
     return ""
 
 
-def documents(crystals: Sequence[Crystal | RecordError]) -> Iterator[pa.RecordBatch]:
-    """Write crystals as batches of `mpclean.sources.base.DOCUMENTS`, known by their numbers from 0.
-
-    Parameters
-    ----------
-    crystals
-        In the order wanted; in the place of one that could not be read, why.
-    """
-    return batched_documents(
-        (f"crystal {number}", None, str(crystal))
-        if isinstance(crystal, RecordError)
-        else (f"crystal {number}", _document(number, crystal), None)
-        for number, crystal in enumerate(crystals)
-    )
-
-
-def _document(number: int, crystal: Crystal) -> bytes:
-    sites = [
-        {"species": [{"element": SYMBOLS[z]}], "abc": abc}
-        for z, abc in zip(crystal.atomic_numbers, crystal.frac_coords.tolist(), strict=True)
-    ]
-    structure = {"lattice": {"matrix": crystal.lattice.tolist()}, "sites": sites}
-    return json.dumps({"material_id": str(number), "structure": structure}).encode()
+def examine_tasks(
+    crystals: Iterable[Crystal | RecordError], bonds: Bonds, rules: tuple[Rule, ...]
+) -> Iterator[ExamineTask]:
+    """Cut crystals, or why there is none, into tasks for `examine`."""
+    remaining, first = iter(crystals), 0
+    while batch := tuple(islice(remaining, BATCH_SIZE)):
+        yield ExamineTask(batch, bonds, rules, first)
+        first += len(batch)

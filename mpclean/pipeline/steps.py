@@ -12,6 +12,7 @@ files are written by who asked (`mpclean.pipeline.passes`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,13 @@ from mpclean.crystal.bonding import (
     radius_graph,
     topology,
 )
-from mpclean.crystal.cells import SymmetryError, canonical_cell, primitive_cell, spacegroup_number
+from mpclean.crystal.cells import (
+    PrimitiveCell,
+    SymmetryError,
+    canonical_cell,
+    primitive_cell,
+    spacegroup_number,
+)
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.formula import formula, reduced_formula
 from mpclean.crystal.similarity.matching import first_equals
@@ -137,25 +144,61 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
     A batch of `mpclean.vocabulary.schema.PREPARED`, row for row; a record with a reason has no cell.
     """
     records = read_documents(task.documents, task.labels)
-    position = pa.array(np.arange(task.position, task.position + records.num_rows))
+    crystals = crystals_of(records.filter(records["reason"].is_null()))
+    batch, _ = prepare_records(records, crystals, task.documents["location"].to_pylist(), task.position)
+    return batch
+
+
+def prepare_records(
+    records: pa.RecordBatch,
+    crystals: Sequence[Crystal],
+    location: Sequence[str],
+    position: int = 0,
+    spacegroups: bool = True,
+) -> tuple[pa.RecordBatch, list[PrimitiveCell | None]]:
+    """Find primitive cells and space groups of records that have been read.
+
+    Parameters
+    ----------
+    records
+        A batch of `mpclean.vocabulary.schema.RECORD`; its columns of the cell are not looked at.
+    crystals
+        The crystal of each record without a reason.
+    location
+        The place of each record in its source.
+    position
+        Of the first record.
+    spacegroups
+        Look for space groups, the slowest of all this; without them a record has none.
+
+    Returns
+    -------
+    batch
+        Of `mpclean.vocabulary.schema.PREPARED`, row for row.
+    cells
+        The primitive cell of each of `crystals`; None where none was found.
+    """
     readable = records["reason"].is_null()
     rows = np.nonzero(readable.to_numpy(zero_copy_only=False))[0].tolist()
+    cells: list[PrimitiveCell | None] = []
     found: dict[str, list[Any]] = {name: [None] * records.num_rows for name in _FOUND}
     reason, detail = records["reason"].to_pylist(), records["detail"].to_pylist()
-    location = task.documents["location"].to_pylist()
-    for row, crystal in zip(rows, _crystals(records.filter(readable)), strict=True):
+    for row, crystal in zip(rows, crystals, strict=True):
         try:
             primitive = primitive_cell(crystal)
         except SymmetryError as error:
             reason[row], detail[row] = "no primitive cell found", f"{location[row]}: {error}"
+            cells.append(None)
             continue
+        cells.append(primitive)
         cell = primitive.crystal
         name = formula(cell.atomic_numbers)
         found["cell_formula"][row] = name
         found["reduced_formula"][row] = reduced_formula(name)
         found["nsites"][row] = len(cell)
         found["bravais_lattice"][row] = primitive.bravais_lattice
-        found["spacegroup_computed"][row] = spacegroup_number(cell, tight=primitive.spacegroup_number)
+        if spacegroups:
+            found["spacegroup_computed"][row] = spacegroup_number(cell, tight=primitive.spacegroup_number)
         found["lattice"][row] = cell.lattice.ravel()
         found["atomic_numbers"][row] = cell.atomic_numbers
         found["frac_coords"][row] = cell.frac_coords.ravel()
@@ -164,11 +207,13 @@ def prepare(task: PrepareTask) -> pa.RecordBatch:
     columns = {name: records[name] for name in records.schema.names}
     columns |= {name: pa.array(values, COLUMNS[name].type) for name, values in found.items()}
     columns["spacegroup_number"] = pc.coalesce(records["spacegroup_source"], columns["spacegroup_computed"])
-    nameless = pc.and_(columns["spacegroup_number"].is_null(), pa.array([r is None for r in reason]))
-    columns["reason"] = pc.if_else(nameless, "no space group found", pa.array(reason, pa.string()))
-    columns["detail"] = pc.if_else(nameless, pa.array(location), pa.array(detail, pa.string()))
-    columns["position"] = position
-    return pa.RecordBatch.from_arrays([columns[name] for name in PREPARED.names], schema=PREPARED)
+    columns["reason"], columns["detail"] = pa.array(reason, pa.string()), pa.array(detail, pa.string())
+    if spacegroups:
+        nameless = pc.and_(columns["spacegroup_number"].is_null(), columns["reason"].is_null())
+        columns["reason"] = pc.if_else(nameless, "no space group found", columns["reason"])
+        columns["detail"] = pc.if_else(nameless, pa.array(location, pa.string()), columns["detail"])
+    columns["position"] = pa.array(np.arange(position, position + records.num_rows))
+    return pa.RecordBatch.from_arrays([columns[name] for name in PREPARED.names], schema=PREPARED), cells
 
 
 def lost_record(task: PrepareTask, reason: str) -> pa.RecordBatch:
@@ -184,7 +229,7 @@ def match(task: MatchTask) -> pa.RecordBatch:
     -------
     A batch of `mpclean.vocabulary.schema.MATCHES`, row for row.
     """
-    crystals = _crystals(task.prepared)
+    crystals = crystals_of(task.prepared)
     place: list[int] = []
     of_the_first: list[bool | None] = []
     for size in task.sizes.tolist():
@@ -221,7 +266,7 @@ def bond(task: BondTask) -> pa.RecordBatch:
     reason: list[str | None] = []
     detail: list[str | None] = []
     for crystal, bravais_lattice in zip(
-        _crystals(prepared), prepared["bravais_lattice"].to_pylist(), strict=True
+        crystals_of(prepared), prepared["bravais_lattice"].to_pylist(), strict=True
     ):
         why: tuple[str | None, str | None] = (None, None)
         try:
@@ -285,7 +330,7 @@ def lost_crystal(task: BondTask, reason: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([row], schema=BONDED)
 
 
-def _crystals(batch: pa.RecordBatch) -> list[Crystal]:
+def crystals_of(batch: pa.RecordBatch) -> list[Crystal]:
     """Read the crystals of a batch, whose cell is not null in any row."""
     lattice, atomic_numbers, frac_coords, moments = (_split(batch[name]) for name in _CELL)
     known = batch["magnetic_moments"].is_valid().to_pylist()
