@@ -87,7 +87,7 @@ _EXAMPLES = 5
 
 
 def merge_statistics(excluded: Iterable[tuple[str, pa.Table]]) -> dict[str, Any]:
-    """What becomes of records that share formula and space group with one of lower energy.
+    """Tell what becomes of records that share formula and space group with one of lower energy.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def merge_rows(manifest: Manifest) -> Table:
 
 
 def merge_note(manifest: Manifest) -> str:
-    """What a reader of the table of duplicates must know, in a sentence."""
+    """Say what a reader of the table of duplicates must know, in a sentence."""
     if manifest.duplicates is None:
         return ""
     by_key, by_structure = (manifest.duplicates.excluded[name] for name in ("key", "structure"))
@@ -258,7 +258,7 @@ def replay_rows(manifest: Manifest) -> Table:
 
 
 def replay_notes(manifest: Manifest) -> list[str]:
-    """What a reader of the table of a replay must know, in sentences; none without a published list."""
+    """Say what a reader of the table of a replay must know; nothing without a published list."""
     if manifest.replay is None:
         return []
     upstream, limit = manifest.upstream, manifest.parameters.limit
