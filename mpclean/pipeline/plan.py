@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from mpclean.crystal.reading.packed import plain_name
 from mpclean.errors import UserError
 from mpclean.pipeline.labels import NO_LABELS, OwnLabels
 from mpclean.pipeline.steps import Bonds
@@ -20,6 +23,8 @@ from mpclean.rules import Rule
 from mpclean.sources import Source, known_sources, open_source, recognise
 from mpclean.sources.base import UNKNOWN
 from mpclean.sources.downloads import fetch
+from mpclean.sources.objects import open_objects
+from mpclean.sources.perov5 import FILES as PEROV5_FILES
 from mpclean.sources.versions import Version
 from mpclean.splits import read_split
 
@@ -85,7 +90,7 @@ class Plan:
 
 def make_plan(
     version: Version,
-    source: str | Path | None,
+    source: str | Path | Iterable[Any] | None,
     out: str | Path | None,
     split: str | Path | None,
     rules: tuple[Rule, ...],
@@ -118,30 +123,15 @@ def make_plan(
             "materials-project --allow-version-drift, which records the true version of every row and "
             "reports how many ids it has; or build another version (mpclean versions)"
         )
-    path = None if source is None or str(source) in known_sources() else Path(source)
-    if path is not None:
-        _require_apart(path, Path(out))
-        if is_release(path):
-            raise UserError(
-                f"{path} is a release, and no source: build from the snapshot that it came from, or go on "
-                "from it with mpclean split or mpclean export"
-            )
-        name = recognise(path)
-        if version.name is not None and name not in version.sources:
-            name = version.sources[0]  # which says what it misses in the path
+    if source is None or isinstance(source, str | Path):
+        path, found = _open(version, source, Path(out), options, {"drift": drift, "limit": limit})
     else:
-        name = str(source or version.sources[0])
-        if version.name is not None and name not in version.sources:
-            raise UserError(
-                f"version {version.name} is not served by the source {name}: {', '.join(version.sources)}"
-            )
-    if name == "materials-project" and path is None:
-        options = options | {"version": version, "drift": drift, "limit": limit}
-    opened = own.stated_of(_claimed(open_source(name, path, **options), version))
+        path, found = None, open_objects(source)
+    opened = own.stated_of(_claimed(found, version))
     return Plan(
         version=version,
         source=opened,
-        origin=str(source or opened.identity.name),
+        origin=str(source) if isinstance(source, str | Path) else opened.identity.name,
         out=Path(out),
         bonds=Bonds(version.bonds, min_area, RADIUS_CUTOFF),
         rules=rules,
@@ -151,6 +141,42 @@ def make_plan(
         workers=workers,
         labels=own.labels_of(opened, path),
     )
+
+
+def _open(
+    version: Version, source: str | Path | None, out: Path, options: dict[str, Any], asked: dict[str, Any]
+) -> tuple[Path | None, Source]:
+    """Open a source by its name or its path, which is returned with it; `asked` is for the live one."""
+    path = None if source is None or str(source) in known_sources() else Path(source)
+    if path is not None:
+        _require_apart(path, out)
+        if is_release(path):
+            raise UserError(
+                f"{path} is a release, and no source: build from the snapshot that it came from, or go on "
+                "from it with mpclean split or mpclean export"
+            )
+        if path.is_file() and plain_name(path) in (f"{part}.csv" for part in PEROV5_FILES):
+            raise UserError(
+                f"{path}: looks like one of the three files of Perov-5; give their folder: mpclean build "
+                f"--version perov-5 --source {path.parent}"
+            )
+        name = recognise(path)
+        if name == "perov-5" and version.name is None:
+            print(
+                f"{path}: these are the files of Perov-5; --version perov-5 builds it as published",
+                file=sys.stderr,
+            )
+        if version.name is not None and name not in version.sources:
+            name = version.sources[0]  # which says what it misses in the path
+    else:
+        name = str(source or version.sources[0])
+        if version.name is not None and name not in version.sources:
+            raise UserError(
+                f"version {version.name} is not served by the source {name}: {', '.join(version.sources)}"
+            )
+    if name == "materials-project" and path is None:
+        options = options | {"version": version, **asked}
+    return path, open_source(name, path, **options)
 
 
 def _claimed(source: Source, version: Version) -> Source:

@@ -43,7 +43,7 @@ _AT_A_TIME = 4
 
 def build(
     version: str | None = None,
-    source: str | Path | None = None,
+    source: str | Path | Iterable[Any] | None = None,
     out: str | Path | None = None,
     split: str | Path | None = None,
     rules: Sequence[str] | None = None,
@@ -70,7 +70,8 @@ def build(
     version
         Name of a known version; without one the build claims none.
     source
-        Name of a known source, or the path of a snapshot.
+        Name of a known source, or the path of a snapshot; or a list of structures (pymatgen, ASE,
+        `Crystal`), or a data frame with a column of them (`mpclean.sources.objects.open_objects`).
     out
         Folder of the release; ``releases/<release name of the version>`` by default.
     split
