@@ -13,11 +13,11 @@ from pathlib import Path
 
 from common import save
 
+import mpclean
 from mpclean import open_release
 from mpclean.crystal.similarity.levels import LEVELS
 from mpclean.inspection.audit import audit
 from mpclean.inspection.audit.labels import CHECKS
-from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import PARTS
 
 #: Beside the split that the release was built with.
@@ -36,7 +36,7 @@ def main() -> None:
         seconds = {}
         for strategy in STRATEGIES:
             begin = time.perf_counter()
-            add_split(copy, strategy)
+            mpclean.split(copy, strategy)
             seconds[strategy] = time.perf_counter() - begin
         release = open_release(copy)
         begin = time.perf_counter()

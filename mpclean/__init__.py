@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mpclean.inspection.report import report
     from mpclean.pipeline.run import build
     from mpclean.release import Release, open_release
+    from mpclean.release.export import export
+    from mpclean.release.hub import pull, push
+    from mpclean.release.reader import verify
+    from mpclean.release.splitting import split
 
 __all__ = [
     "Release",
@@ -23,8 +27,13 @@ __all__ = [
     "build",
     "diff",
     "explain",
+    "export",
     "open_release",
+    "pull",
+    "push",
     "report",
+    "split",
+    "verify",
 ]
 
 _HOMES = {
@@ -37,6 +46,11 @@ _HOMES = {
     "explain": "mpclean.inspection.explain",
     "report": "mpclean.inspection.report",
     "open_release": "mpclean.release",
+    "export": "mpclean.release.export",
+    "pull": "mpclean.release.hub",
+    "push": "mpclean.release.hub",
+    "split": "mpclean.release.splitting",
+    "verify": "mpclean.release.reader",
 }
 
 

@@ -254,10 +254,10 @@ def export(release: str, target: str | None, **options: Any) -> None:
 @one_line_errors
 def split(release: str, strategy: str, **options: Any) -> None:
     """Split a release once more, beside the split that it was built with."""
-    from mpclean.release.splitting import add_split
+    from mpclean.release.splitting import split
     from mpclean.release.tables import render
 
-    counts = add_split(release, strategy, **options)
+    counts = split(release, strategy, **options)
     rows = [[name, *(f"{n:,}" for n in parts.values())] for name, parts in counts.items()]
     click.echo(render((["split", "train", "validation", "test"], rows)))
 

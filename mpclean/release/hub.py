@@ -184,6 +184,32 @@ def send(push: Push) -> str:
     return commit
 
 
+def push(path: str | Path, repo: str, private: bool = False) -> str:
+    """Send a release to the Hub, with its version as the tag; the command ``mpclean push``.
+
+    Parameters
+    ----------
+    path, repo, private
+        As for `plan_push`.
+
+    Returns
+    -------
+    The commit, hexadecimal; where the same content is published already, the one that the repository is at.
+
+    Raises
+    ------
+    UserError
+        As `plan_push` and `send`.
+
+    Examples
+    --------
+    >>> mpclean.push("releases/demo", "org/demo")  # doctest: +SKIP
+    '9f3c...'
+    """
+    plan = plan_push(path, repo, private)
+    return str(plan.head) if plan.published else send(plan)
+
+
 def pull(repo: str, revision: str = "main", out: str | Path | None = None, force: bool = False) -> Release:
     """Bring a release back from the Hub; the command ``mpclean pull``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,26 @@ class Release:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+
+    def __repr__(self) -> str:
+        """Say which release it is, in which version, and what is in it."""
+        return (
+            f"Release({self.manifest.name!r} {self.manifest.release_version}: "
+            f"{sum(self.manifest.splits.values()):,} crystals, splits {', '.join(self.splits)})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show parts and splits in a notebook."""
+        manifest = self.manifest
+        rows = [(self.splits[0], manifest.splits)]
+        rows += [(name, split.splits) for name, split in sorted(manifest.more_splits.items())]
+        head = "".join(f"<th>{part}</th>" for part in ("split", *PARTS))
+        body = "".join(
+            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{parts[part]:,}</td>' for part in PARTS)}</tr>"
+            for name, parts in rows
+        )
+        title = f"{escape(manifest.name)} {manifest.release_version}"
+        return f"<p>Release {title}</p><table><tr>{head}</tr>{body}</table>"
 
     @property
     def content_hash(self) -> str:
@@ -392,6 +413,31 @@ class Release:
                 f"{self.path}: {len(problems)} files differ from the manifest ({problems[0]}); build or "
                 "fetch the release again"
             )
+
+
+def verify(path: str | Path) -> list[str]:
+    """Compare a release with its manifest, its schema and its claims; the command ``mpclean verify``.
+
+    Parameters
+    ----------
+    path
+        Folder of the release.
+
+    Returns
+    -------
+    One line per problem, as for `Release.verify`; none if the release is intact.
+
+    Raises
+    ------
+    UserError
+        If it is no release, its manifest was changed, or its format is newer than this program.
+
+    Examples
+    --------
+    >>> mpclean.verify("releases/demo")  # doctest: +SKIP
+    []
+    """
+    return open_release(path).verify()
 
 
 def open_release(path: Release | str | Path) -> Release:

@@ -29,7 +29,7 @@ from mpclean.vocabulary.labels import own_names
 from mpclean.vocabulary.schema import PARTS, SPLIT
 
 
-def add_split(
+def split(
     path: str | Path,
     strategy: str,
     name: str | None = None,
@@ -38,7 +38,7 @@ def add_split(
     force: bool = False,
     **options: Any,
 ) -> dict[str, dict[str, int]]:
-    """Split a release once more; the command ``mpclean split``.
+    """Split a release once more, beside the split that it was built with; the command ``mpclean split``.
 
     The ids in string order, the strategy and its options decide the split. It becomes a file
     ``splits/NAME.parquet``, and a configuration NAME of ``datasets.load_dataset`` on rows of its own
@@ -71,6 +71,12 @@ def add_split(
     UserError
         If the release, the strategy, an option or the name does not serve; nothing is
         written then.
+
+    Examples
+    --------
+    >>> counts = mpclean.split("releases/demo", "formula", seed=1)  # doctest: +SKIP
+    >>> list(counts), list(counts["formula"])  # doctest: +SKIP
+    (['formula'], ['train', 'validation', 'test'])
     """
     with amended(path) as amendment:
         release = amendment.release

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import mpclean
 from ecn.cli import main
 from ecn.runs import checkpoint
 from mpclean import build, open_release
-from mpclean.release.splitting import add_split
 from mpclean.sources.demo import documents
 from mpclean.splits import STRATEGIES
 from mpclean.vocabulary.schema import PARTS
@@ -31,7 +31,7 @@ def built(tmp_path_factory):
     lines = [json.dumps(d | {"material_id": f"mp-{k}"}) for k, d in enumerate(islice(documents(), 60))]
     source.write_text("\n".join(lines))
     build(source=source, out=out, workers=1)
-    add_split(out, "k-fold", "fold", folds=3)
+    mpclean.split(out, "k-fold", "fold", folds=3)
     return out
 
 
@@ -92,7 +92,7 @@ def split_every_way(built, tmp_path_factory):
     lists.write_text("material_id,split\n" + "".join(f"{i},{PARTS[k % 3]}\n" for k, i in enumerate(ids)))
     given = {"leave-element-out": {"element": "O"}, "time": {"by": "id"}, "published": {"lists": lists}}
     for strategy in STRATEGIES:
-        add_split(path, strategy, f"by-{strategy}", workers=1, **given.get(strategy, {}))
+        mpclean.split(path, strategy, f"by-{strategy}", workers=1, **given.get(strategy, {}))
     return open_release(path)
 
 
@@ -112,7 +112,7 @@ def test_splits_of_every_strategy_are_trained_on(split_every_way, tmp_path, stra
 def test_a_replaced_split_is_said_to_be_another(folder, run):
     """The content hash does not cover it, and rows of its test may be those that were trained on."""
     before = open_release(folder).content_hash
-    add_split(folder, "k-fold", "fold", folds=3, seed=1, force=True)
+    mpclean.split(folder, "k-fold", "fold", folds=3, seed=1, force=True)
     assert open_release(folder).content_hash == before
     assert "is not the one that the run was trained on" in call("evaluate", run).stderr
 

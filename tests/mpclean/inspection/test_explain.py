@@ -12,7 +12,6 @@ import mpclean
 from mpclean import UserError
 from mpclean.cli import main
 from mpclean.inspection.explain import describe, explain
-from mpclean.release.splitting import add_split
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.schema import LEDGER
 
@@ -39,8 +38,8 @@ def release(rock_salt, write_lines, tmp_path_factory):
     built = mpclean.build(
         source=write_lines(folder / "docs.jsonl", documents), out=folder / "salts", workers=1
     )
-    add_split(built.path, "leave-element-out", element="Se", workers=1)
-    add_split(built.path, "learning-curve", workers=1)
+    mpclean.split(built.path, "leave-element-out", element="Se", workers=1)
+    mpclean.split(built.path, "learning-curve", workers=1)
     return mpclean.open_release(built.path)
 
 

@@ -8,7 +8,6 @@ import yaml
 
 import mpclean
 from mpclean.crystal.reading import read_structure
-from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import PARTS, TARGETS
 
 
@@ -118,7 +117,7 @@ def test_the_sources_space_group_counts(rock_salt, write_lines, tmp_path):
 def test_added_splits_are_told_with_their_counts(small_release, tmp_path):
     path = Path(shutil.copytree(small_release.path, tmp_path / "salts"))
     _, before = split_card(small_release)
-    add_split(path, "formula", "mine", fractions=(0.5, 0.3, 0.2), workers=1)
+    mpclean.split(path, "formula", "mine", fractions=(0.5, 0.3, 0.2), workers=1)
     release = mpclean.open_release(path)
     head, body = split_card(release)
     made = "strategy formula; fractions 0.5 / 0.3 / 0.2; seed 0; keeps apart: formula, key, structure"
@@ -129,7 +128,7 @@ def test_added_splits_are_told_with_their_counts(small_release, tmp_path):
     assert "added split" not in before
     (info,) = [info for info in head["dataset_info"] if info["config_name"] == "mine"]
     assert {part["name"]: part["num_examples"] for part in info["splits"]} == counts
-    add_split(path, "formula", "mine", fractions=(0.5, 0.3, 0.2), seed=1, workers=1, force=True)
+    mpclean.split(path, "formula", "mine", fractions=(0.5, 0.3, 0.2), seed=1, workers=1, force=True)
     head, _ = split_card(release)
     assert [i["description"] for i in head["dataset_info"] if i["config_name"] == "mine"] != [
         info["description"]

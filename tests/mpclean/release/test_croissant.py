@@ -10,7 +10,6 @@ import pytest
 
 import mpclean
 from mpclean.release.croissant import write_croissant
-from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import COLUMNS, PARTS
 
 mlcroissant = pytest.importorskip("mlcroissant")
@@ -138,9 +137,9 @@ def test_splits_without_rows(rock_salt, write_lines, tmp_path):
 def split_release(small_release, tmp_path_factory):
     """One with a split, folds, and parts of another split whose names are not in their order."""
     path = Path(shutil.copytree(small_release.path, tmp_path_factory.mktemp("split") / "salts"))
-    add_split(path, "formula", "by.formula_or-so", workers=1)
-    add_split(path, "k-fold", folds=3)
-    add_split(path, "learning-curve", of="by.formula_or-so")
+    mpclean.split(path, "formula", "by.formula_or-so", workers=1)
+    mpclean.split(path, "k-fold", folds=3)
+    mpclean.split(path, "learning-curve", of="by.formula_or-so")
     return mpclean.open_release(path)
 
 

@@ -10,7 +10,6 @@ import pytest
 
 import mpclean
 from mpclean.release import writer
-from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import TARGETS
 
 datasets = pytest.importorskip("datasets")
@@ -111,9 +110,9 @@ def test_added_splits_are_configurations(demo_release, load, tmp_path):
     """One split, folds that share files, and parts of one that leave records out."""
     path = Path(shutil.copytree(demo_release.path, tmp_path / "demo"))
     before = datasets.get_dataset_config_names(str(path))
-    add_split(path, "formula", workers=1)
-    add_split(path, "k-fold", "fold", folds=3)
-    add_split(path, "learning-curve", "less", of="formula")
+    mpclean.split(path, "formula", workers=1)
+    mpclean.split(path, "k-fold", "fold", folds=3)
+    mpclean.split(path, "learning-curve", "less", of="formula")
     release = mpclean.open_release(path)
     names = [*release.manifest.more_splits]
     assert datasets.get_dataset_config_names(str(path)) == [*before, *names]
@@ -139,7 +138,7 @@ def test_a_replaced_split_is_loaded_anew(small_release, load, tmp_path):
     described, lists = [], tmp_path / "lists.csv"
     for held_back in ("mp-2,train\nmp-6,test", "mp-6,train\nmp-2,test"):  # MgS and MgF
         lists.write_text(f"material_id,split\nmp-5,validation\n{held_back}\n")
-        add_split(path, "published", "mine", lists=lists, force=True)
+        mpclean.split(path, "published", "mine", lists=lists, force=True)
         entry = mpclean.open_release(path).manifest.more_splits["mine"]
         described.append({split: (p["num_examples"], p["num_bytes"]) for split, p in entry.rows.items()})
         assert ids(load(path, "mine", split="test")) == [held_back.splitlines()[1].split(",")[0]]
@@ -150,7 +149,7 @@ def test_a_replaced_split_is_loaded_anew(small_release, load, tmp_path):
 def test_a_number_of_rows_that_is_not_right_is_refused(small_release, load, tmp_path):
     """What a card says of an added split is checked as it is of any other."""
     path = Path(shutil.copytree(small_release.path, tmp_path / "salts"))
-    add_split(path, "formula", workers=1)
+    mpclean.split(path, "formula", workers=1)
     (shard,) = (path / "splits" / "formula").glob("test-*")
     pq.write_table(pq.read_table(shard).slice(1), shard)
     with pytest.raises(NonMatchingSplitsSizesError):

@@ -20,7 +20,6 @@ from mpclean.cli import main
 from mpclean.pipeline import plan as pipeline
 from mpclean.release import writer
 from mpclean.release.manifest import seal_values
-from mpclean.release.splitting import add_split
 from mpclean.release.update import amended
 from mpclean.sources.versions import UNNAMED
 
@@ -252,7 +251,7 @@ def test_what_was_added_to_a_published_version_needs_another(hub, client, copied
 
 
 def add_formula(path):
-    add_split(path, "formula", workers=1)
+    mpclean.split(path, "formula", workers=1)
 
 
 def add_report(path):

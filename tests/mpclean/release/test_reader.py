@@ -302,3 +302,16 @@ def test_crystals_come_as_they_are_read(copied):
     assert len([next(structures) for _ in range(18)]) == 18
     with pytest.raises(UserError, match=r"test-.*parquet: cannot be read"):
         next(structures)
+
+
+def test_a_release_says_what_it_is(small_release):
+    manifest = small_release.manifest
+    n = sum(manifest.splits.values())
+    assert repr(small_release) == f"Release({manifest.name!r} 1.0.0: {n:,} crystals, splits random)"
+    assert f"<td>{manifest.splits['train']:,}</td>" in small_release._repr_html_()
+    hostile = mpclean.Release(small_release.path, manifest.changed(name="<script>"))
+    assert "<script>" not in hostile._repr_html_()
+
+
+def test_verify_as_a_function(small_release):
+    assert mpclean.verify(small_release.path) == []

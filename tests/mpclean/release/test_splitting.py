@@ -11,7 +11,6 @@ import mpclean
 from mpclean import UserError
 from mpclean.cli import main
 from mpclean.inspection.audit import audit
-from mpclean.release.splitting import add_split
 from mpclean.splits import STRATEGIES
 from mpclean.vocabulary.schema import PARTS
 
@@ -34,7 +33,7 @@ def contents(folder):
 def test_several_live_side_by_side(release):
     before = contents(release.path)
     for strategy in ("formula", "chemical-system", "k-fold"):
-        add_split(release.path, strategy, workers=1)
+        mpclean.split(release.path, strategy, workers=1)
     opened = mpclean.open_release(release.path)
     assert opened.verify() == []
     assert opened.content_hash == release.content_hash
@@ -48,7 +47,7 @@ def test_several_live_side_by_side(release):
 
 
 def test_what_it_came_from_is_recorded(release):
-    counts = add_split(release.path, "formula", "mine", seed=3, fractions=(0.5, 0.3, 0.2), workers=1)
+    counts = mpclean.split(release.path, "formula", "mine", seed=3, fractions=(0.5, 0.3, 0.2), workers=1)
     (name, entry), *others = mpclean.open_release(release.path).manifest.more_splits.items()
     assert (name, others) == ("mine", [])
     assert len(entry.content_hash) == 64
@@ -72,7 +71,7 @@ def test_what_it_came_from_is_recorded(release):
 
 
 def test_rows_of_a_split(release):
-    counts = add_split(release.path, "formula", workers=1)["formula"]
+    counts = mpclean.split(release.path, "formula", workers=1)["formula"]
     opened = mpclean.open_release(release.path)
     table = opened.assigned("formula")
     for split in PARTS:
@@ -94,14 +93,14 @@ def test_own_split_by_its_name(release):
 def test_equal_input_gives_equal_bytes(release, tmp_path):
     shutil.copytree(release.path, tmp_path / "again")
     for folder in (release.path, tmp_path / "again"):
-        add_split(folder, "chemical-system", workers=1)
+        mpclean.split(folder, "chemical-system", workers=1)
     assert [*contents(release.path).values()] == [*contents(tmp_path / "again").values()]
 
 
 def test_learning_curve_keeps_what_its_split_keeps(release):
-    add_split(release.path, "formula", workers=1)
-    add_split(release.path, "learning-curve", of="formula", workers=1)
-    add_split(release.path, "learning-curve", "plain", workers=1)
+    mpclean.split(release.path, "formula", workers=1)
+    mpclean.split(release.path, "learning-curve", of="formula", workers=1)
+    mpclean.split(release.path, "learning-curve", "plain", workers=1)
     opened = mpclean.open_release(release.path)
     more = opened.manifest.more_splits
     assert more["learning-curve-0.25"].keeps_apart == ["formula", "key", "structure"]
@@ -112,7 +111,7 @@ def test_learning_curve_keeps_what_its_split_keeps(release):
 
 
 def test_folds_of_a_level_promise_it(release):
-    add_split(release.path, "k-fold", "cv", folds=3, group="chemical-system", workers=1)
+    mpclean.split(release.path, "k-fold", "cv", folds=3, group="chemical-system", workers=1)
     more = mpclean.open_release(release.path).manifest.more_splits
     assert {name: entry.keeps_apart for name, entry in more.items()} == {
         f"cv-{k}": ["chemical-system", "formula", "key", "structure"] for k in (1, 2, 3)
@@ -123,7 +122,7 @@ def test_folds_of_a_level_promise_it(release):
 
 
 def test_prototypes_stay_together(release):
-    add_split(release.path, "prototype", fractions=(0.6, 0.2, 0.2), workers=1)
+    mpclean.split(release.path, "prototype", fractions=(0.6, 0.2, 0.2), workers=1)
     opened = mpclean.open_release(release.path)
     assert opened.manifest.more_splits["prototype"].keeps_apart == ["prototype"]
     assert opened.verify() == []
@@ -152,7 +151,7 @@ def test_prototypes_stay_together(release):
 def test_mistakes_change_nothing(release, strategy, options, says):
     before = contents(release.path.parent)
     with pytest.raises(UserError, match=says.replace(".", r"\.")) as caught:
-        add_split(release.path, strategy, workers=1, **options)
+        mpclean.split(release.path, strategy, workers=1, **options)
     assert "\n" not in str(caught.value)
     assert contents(release.path.parent) == before
 
@@ -180,19 +179,19 @@ def test_parts_that_would_be_empty(rock_salt, write_lines, tmp_path, strategy, o
     )
     before = contents(release.path)
     with pytest.raises(UserError, match=f"--strategy {strategy}: .*{part}") as caught:
-        add_split(release.path, strategy, workers=1, **options)
+        mpclean.split(release.path, strategy, workers=1, **options)
     assert "\n" not in str(caught.value)
     assert contents(release.path) == before
-    add_split(release.path, "k-fold", folds=3, workers=1)
+    mpclean.split(release.path, "k-fold", folds=3, workers=1)
 
 
 def test_a_name_is_taken_once(release):
-    add_split(release.path, "formula", "mine", workers=1)
+    mpclean.split(release.path, "formula", "mine", workers=1)
     before = contents(release.path)
     with pytest.raises(UserError, match="has a split 'mine' already; give another --name, or replace"):
-        add_split(release.path, "formula", "mine", seed=1, workers=1)
+        mpclean.split(release.path, "formula", "mine", seed=1, workers=1)
     assert contents(release.path) == before
-    add_split(release.path, "formula", "mine", seed=1, workers=1, force=True)
+    mpclean.split(release.path, "formula", "mine", seed=1, workers=1, force=True)
     assert contents(release.path) != before
     assert mpclean.open_release(release.path).verify() == []
 
@@ -200,8 +199,8 @@ def test_a_name_is_taken_once(release):
 def test_what_was_made_together_is_replaced_together(release):
     """Five folds by three, whose files and tables go; but not what another split is a part of."""
     before = contents(release.path)
-    add_split(release.path, "k-fold", "fold", folds=5)
-    add_split(release.path, "k-fold", "fold", folds=3, force=True)
+    mpclean.split(release.path, "k-fold", "fold", folds=5)
+    mpclean.split(release.path, "k-fold", "fold", folds=3, force=True)
     opened = mpclean.open_release(release.path)
     assert opened.splits == ["random", "fold-1", "fold-2", "fold-3"]
     assert opened.verify() == []
@@ -215,10 +214,10 @@ def test_what_was_made_together_is_replaced_together(release):
         )),
     }  # fmt: skip
     with pytest.raises(UserError, match="has a split 'fold-2'; give another --name"):
-        add_split(release.path, "random", "fold-2", seed=1, force=True)
-    add_split(release.path, "learning-curve", "less", of="fold-1")
+        mpclean.split(release.path, "random", "fold-2", seed=1, force=True)
+    mpclean.split(release.path, "learning-curve", "less", of="fold-1")
     with pytest.raises(UserError, match=r"'less-0\.125' is a part of 'fold'; give another --name"):
-        add_split(release.path, "k-fold", "fold", force=True)
+        mpclean.split(release.path, "k-fold", "fold", force=True)
 
 
 def test_published_lists_that_are_given_later(release, tmp_path):
@@ -227,7 +226,7 @@ def test_published_lists_that_are_given_later(release, tmp_path):
     lists = tmp_path / "lists.csv"
     lines = [f"{i},{('train', 'validation', 'test')[k % 3]}" for k, i in enumerate(ids[:30])]
     lists.write_text("\n".join(["material_id,split", *lines, "demo-no,train", ""]))
-    counts = add_split(release.path, "published", lists=lists)
+    counts = mpclean.split(release.path, "published", lists=lists)
     assert counts == {"published": {"train": 10, "validation": 10, "test": 10}}
     opened = mpclean.open_release(release.path)
     assert opened.manifest.more_splits["published"].parameters == {"lists": "given", "ids": 31}
@@ -238,12 +237,12 @@ def test_published_lists_that_are_given_later(release, tmp_path):
     with pytest.raises(
         UserError, match="no record is among the 1 ids of the lists; give others with --lists"
     ):
-        add_split(release.path, "published", "other", lists=lists)
+        mpclean.split(release.path, "published", "other", lists=lists)
 
 
 def test_published_lists_of_the_version(published_salts, snapshot, tmp_path):
     release = mpclean.build(version="2021.05", source=snapshot, split="random", out=tmp_path / "r", workers=1)
-    counts = add_split(release.path, "published")
+    counts = mpclean.split(release.path, "published")
     assert counts == {"published": {"train": 14, "validation": 2, "test": 2}}
     entry = mpclean.open_release(release.path).manifest.more_splits["published"]
     assert entry.parameters["lists"].startswith("oumarkaba/equivariant_crystal_networks at 3ad0988")
@@ -251,7 +250,7 @@ def test_published_lists_of_the_version(published_salts, snapshot, tmp_path):
 
 def test_no_release(tmp_path):
     with pytest.raises(UserError, match="no such release"):
-        add_split(tmp_path / "deep" / "nothing", "formula")
+        mpclean.split(tmp_path / "deep" / "nothing", "formula")
     assert list(tmp_path.iterdir()) == []
 
 

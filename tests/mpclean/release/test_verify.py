@@ -10,7 +10,6 @@ import mpclean
 from mpclean.cli import main
 from mpclean.release.manifest import seal_values
 from mpclean.release.seal import describe_files
-from mpclean.release.splitting import add_split
 
 TRAIN = "data/train-00000-of-00001.parquet"
 TEST = "data/test-00000-of-00001.parquet"
@@ -163,7 +162,7 @@ def test_columns_of_the_manifest(copied):
 
 
 def test_added_splits(copied):
-    add_split(copied.path, "formula", workers=1)
+    mpclean.split(copied.path, "formula", workers=1)
     release = mpclean.open_release(copied.path)
     assert release.verify() == []
     (train,) = release.manifest.more_splits["formula"].rows["train"].files

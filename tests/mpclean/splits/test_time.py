@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import mpclean
 from mpclean import UserError
-from mpclean.release.splitting import add_split
 from mpclean.splits import STRATEGIES
 from mpclean.vocabulary.schema import PARTS
 
@@ -65,8 +64,8 @@ def dated(rock_salt, write_lines, tmp_path):
 
 def test_a_release_keeps_dates_and_is_split_by_them(dated):
     assert dated.table(columns=["date"])["date"].null_count == 1
-    assert add_split(dated.path, "time") == {"time": {"train": 15, "validation": 2, "test": 2}}
-    add_split(dated.path, "time", "by-id", by="id")
+    assert mpclean.split(dated.path, "time") == {"time": {"train": 15, "validation": 2, "test": 2}}
+    mpclean.split(dated.path, "time", "by-id", by="id")
     release = mpclean.open_release(dated.path)
     more = release.manifest.more_splits
     assert more["time"].parameters == {"by": "date", "fractions": [0.8, 0.1, 0.1]}
@@ -79,10 +78,10 @@ def test_a_release_keeps_dates_and_is_split_by_them(dated):
 
 def test_without_dates_the_ids_decide(small_release, copied_salts):
     assert "date" not in small_release.manifest.columns
-    add_split(copied_salts, "time")
+    mpclean.split(copied_salts, "time")
     assert mpclean.open_release(copied_salts).manifest.more_splits["time"].parameters["by"] == "id"
 
 
 def test_unknown_order(copied_salts):
     with pytest.raises(UserError, match="--by size: records are ordered by date or id"):
-        add_split(copied_salts, "time", by="size")
+        mpclean.split(copied_salts, "time", by="size")

@@ -13,7 +13,6 @@ import mpclean
 from mpclean.cli import main
 from mpclean.crystal.similarity.levels import LEVELS, level_keys
 from mpclean.inspection.audit import audit
-from mpclean.release.splitting import add_split
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def release(demo_release, tmp_path_factory):
     folder = tmp_path_factory.mktemp("audited") / "demo"
     shutil.copytree(demo_release.path, folder)
     for strategy in ("formula", "prototype", "chemical-system"):
-        add_split(folder, strategy, workers=1, fractions=(0.6, 0.2, 0.2))
+        mpclean.split(folder, strategy, workers=1, fractions=(0.6, 0.2, 0.2))
     return mpclean.open_release(folder)
 
 

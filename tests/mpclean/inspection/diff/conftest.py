@@ -12,7 +12,6 @@ import mpclean
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import LEDGER, MANIFEST, shard, split_table
 from mpclean.release.manifest import seal_values
-from mpclean.release.splitting import add_split
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
 from mpclean.vocabulary.schema import PARTS, SPLIT
 
@@ -88,5 +87,5 @@ def split_release(rock_salt, write_lines, tmp_path_factory):
     release = mpclean.build(
         source=write_lines(folder / "docs.jsonl", documents), out=folder / "salts", workers=1
     )
-    add_split(release.path, "leave-element-out", element="O", workers=1)
+    mpclean.split(release.path, "leave-element-out", element="O", workers=1)
     return mpclean.open_release(release.path)

@@ -11,7 +11,6 @@ from mpclean.inspection.report import report
 from mpclean.release.layout import LEDGER, MANIFEST
 from mpclean.release.manifest import seal_values
 from mpclean.release.seal import describe_files
-from mpclean.release.splitting import add_split
 from mpclean.sources import demo
 
 #: What somebody might hope that a page runs.
@@ -42,7 +41,7 @@ def reported(unreported, tmp_path_factory):
     """The same with a second split and its report; not to be changed."""
     folder = tmp_path_factory.mktemp("reported") / "demo"
     shutil.copytree(unreported.path, folder)
-    add_split(folder, "formula", workers=1)
+    mpclean.split(folder, "formula", workers=1)
     report(folder, workers=1)
     return mpclean.open_release(folder)
 

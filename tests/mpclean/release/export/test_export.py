@@ -11,7 +11,6 @@ import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.release.export import FORMATS, Exported, export
-from mpclean.release.splitting import add_split
 
 
 def arguments(name, tmp_path):
@@ -96,7 +95,7 @@ def test_without_ase(small_release, tmp_path, name, monkeypatch):
 
 def test_another_split(small_release, tmp_path):
     release = mpclean.open_release(shutil.copytree(small_release.path, tmp_path / "salts"))
-    add_split(release.path, "chemical-system", workers=1)
+    mpclean.split(release.path, "chemical-system", workers=1)
     release = mpclean.open_release(release.path)
     done = export(release, "jsonl", tmp_path / "a.jsonl", "test", split="chemical-system")
     ids = [json.loads(line)["material_id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()]
