@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from mpclean.crystal.formula import formula
 from mpclean.crystal.reading import parse, read_structure
-from mpclean.crystal.reading.bookkeeping import require_composition
+from mpclean.crystal.reading.bookkeeping import require_atoms, require_composition, require_volume
 from mpclean.crystal.reading.documents import OPTIMADE
 from mpclean.errors import RecordError
 from mpclean.vocabulary.ids import normalise_id
@@ -172,6 +172,9 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     if document.get("@class") == "ComputedStructureEntry" and isinstance(document.get("composition"), dict):
         # The energy of an entry is that of its composition, which may have been normalised without it.
         require_composition(crystal, document["composition"])
+    for key, require in (("nsites", require_atoms), ("volume", require_volume)):
+        if isinstance(stated := document.get(key), int | float) and not isinstance(stated, bool):
+            require(crystal, stated)
     row["formula"] = formula(crystal.atomic_numbers)
     row["lattice"] = crystal.lattice.ravel()
     row["atomic_numbers"] = crystal.atomic_numbers

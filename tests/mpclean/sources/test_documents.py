@@ -266,6 +266,8 @@ def test_numbers_as_text(document, energy):
         ({"symmetry": {"number": 231}}, "space group out of range", "spacegroup_number = 231"),
         ({"symmetry": {"number": 2.5}}, "space group out of range", "spacegroup_number = 2.5"),
         ({"symmetry": {"number": "P1"}}, "label is not a number", "spacegroup_number = 'P1'"),
+        ({"nsites": 3}, "file disagrees with its crystal", "it says 3 atoms, its sites are 2"),
+        ({"volume": 1.5}, "file disagrees with its crystal", "it says a volume of 1.5 A^3"),
         ({"structure": None}, "no structure", ""),
         ({"structure": ""}, "no structure", ""),
         ({"structure": 5}, "structure is malformed", "a int where a structure was expected"),
