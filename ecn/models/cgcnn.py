@@ -143,6 +143,7 @@ class AtomNorm(nn.Module):
         variance = (share * (x - mean).square()).sum(0)
         with torch.no_grad():
             for running, now in (("running_mean", mean), ("running_var", variance * n / (n - 1))):
-                norm.get_buffer(running).lerp_(now, _MOMENTUM)
+                buffer = norm.get_buffer(running)  # in single precision, also where `now` is in half
+                buffer.lerp_(now.to(buffer.dtype), _MOMENTUM)
             norm.get_buffer("num_batches_tracked").add_(1)
         return (x - mean) * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias
