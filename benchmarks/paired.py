@@ -218,7 +218,8 @@ def main() -> None:
         rows,
         "CPU time of a training step (batch, forward, backward, AdamW) on one core, float32, batches of "
         f"{BATCH} of the same {BATCH * STEPS} crystals, both commits in turn; the median of "
-        f"{options.rounds} paired ratios, and their range. Bonds are those that the networks go through. "
+        f"{options.rounds} paired ratios, and their range. Bonds then are those of the "
+        "crystals, of which that code may merge parallel ones in every step; now, those gone through. "
         "What is done once for a data set is not in it: "
         + ", ".join(
             f"{case} {1000 * found['now']['prepared'] / found['now']['crystals']:.2f} ms per crystal"

@@ -12,6 +12,7 @@ from ecn.data.batch import CrystalBatch
 from ecn.data.reduction import reduce_crystals
 from ecn.data.tensors import CrystalTensors
 from ecn.models.features import longest_bond, smooth_step
+from mpclean.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,19 @@ class CrystalModel(nn.Module):
         Returns
         -------
         Crystals for which the model has the same outputs, faster.
+
+        Raises
+        ------
+        UserError
+            If messages are to fade with the faces of bonds, and the crystals do not state their areas.
         """
         if crystals.edge_label is not None:
             return crystals
+        if getattr(self.config, "fade_area", None) is not None and crystals.edge_area.isinf().any():
+            raise UserError(
+                "fade_area: the release does not state the areas of faces (format 1, or bonds of a radius); "
+                "build it again, or leave fade_area null"
+            )
         given, ours = crystals.atom_start.device, next(self.parameters()).device
         on_ours = crystals.to(ours)
         if self.labels(on_ours.batch(torch.zeros(1, dtype=torch.int64, device=ours))) is None:

@@ -14,6 +14,7 @@ from ecn.testing import equivalent_cells, random_batch
 from mpclean.crystal.bonding import bond_graph
 from mpclean.crystal.cells import PrimitiveCell
 from mpclean.crystal.crystal import Crystal
+from mpclean.errors import UserError
 
 #: Every network that sees no positions, on one cell and on eight.
 NETWORKS = [
@@ -175,6 +176,14 @@ def test_bonds_that_have_faded_are_left_away():
     torch.testing.assert_close(
         model.edge_weights(batch._replace(edge_area=batch.edge_area + 0.3)), batch.edge_weight
     )
+
+
+def test_fading_needs_areas(tensors):
+    values = {f.name: getattr(tensors, f.name) for f in fields(tensors)}
+    unknown = CrystalTensors(**{**values, "edge_area": torch.full_like(tensors.edge_area, torch.inf)})
+    with pytest.raises(UserError, match="does not state the areas of faces"):
+        make("schnet", {"fade_area": 0.3}).prepare(unknown)
+    assert len(make("schnet", {"fade_length": 0.3}).prepare(unknown)) == len(tensors)
 
 
 def test_the_norm_of_counted_atoms_is_the_batch_norm_of_all():
