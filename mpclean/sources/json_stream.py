@@ -19,8 +19,11 @@ _CHUNK = 1 << 20
 # Whole strings, so that brackets in them are not seen; then brackets; then a string that is cut.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\r\n]*")
+#: Longest number or word, in bytes.
+_LONGEST_SCALAR = 4096
+
 _TOO_LARGE = f"a document is larger than {MAX_DOCUMENT >> 20} MiB, more than a crystal has to say"
-_SCALAR = re.compile(rb"[^ \t\r\n,:\[\]{}\"]+")
+_SCALAR = re.compile(rb"[^ \t\r\n,:\[\]{}\"]{1,5000}")
 
 
 def json_documents(raw: IO[bytes]) -> Iterator[bytes]:
@@ -139,6 +142,8 @@ class _Stream:
             found = _SCALAR.match(self._text, self._pos)
             if found is None:
                 raise ValueError(f"{self.peek()!r} where a value is expected")
+            if found.end() - found.start() > _LONGEST_SCALAR:
+                raise BoundError(f"a number or word of more than {_LONGEST_SCALAR:,} bytes")
             if found.end() < len(self._text) or not self._fill():
                 return found.end() - found.start()
 

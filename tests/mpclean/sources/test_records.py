@@ -306,6 +306,7 @@ BOMBS = {
     "line.jsonl": (b'{"a": "' + b"x" * 3000 + b'"}', "line 1 is longer"),
     "zeros.jsonl.gz": (gzip.compress(bytes(5000)), "line 1 is longer"),
     "zeros.json.gz": (gzip.compress(bytes(5000)), "a document is larger"),
+    "digits.json": (b"1" * 4500, "a document is larger|a number or word"),
     "deep.json": (b"[" * 5000, "a document is larger"),
     "string.json": (b'["' + b"x" * 5000, "a document is larger"),
     "object.json": (json.dumps({f"k{n}": n for n in range(1000)}).encode(), "a document is larger"),

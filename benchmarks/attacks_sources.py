@@ -1,0 +1,146 @@
+"""Files that unpack, or cost, far more than they are: each is refused or read within 10 s and 1 GiB.
+
+Run from the root of a checkout, a row of the table for each file::
+
+    python benchmarks/attacks_sources.py FOLDER
+
+FOLDER is for the files (a few MB; one of 1 GiB is sparse) and may be deleted afterwards.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+#: What reading one of the files may cost.
+SECONDS, BYTES = 10.0, 1 << 30
+
+_PIECE = bytes(1 << 24)
+_PIECES = 128  # 2 GiB
+
+# What a child does with a file: what a build does with it before a crystal is looked at.
+_READ = """
+import sys, time
+from pathlib import Path
+from mpclean.errors import UserError
+from mpclean.sources import open_source, recognise
+from mpclean.sources.documents import read_documents
+from mpclean.sources.label_tables import open_labels
+path = Path(sys.argv[1])
+began = time.perf_counter()
+try:
+    if path.name.startswith("labels"):
+        print("read", open_labels(path).values.num_rows, "rows")
+    else:
+        rows = sum(read_documents(batch).num_rows for batch in open_source(recognise(path), path).batches())
+        print("read", rows, "documents")
+except UserError as error:
+    print("refused:", str(error).replace(str(path.parent), "")[1:])
+print(time.perf_counter() - began)
+"""
+
+
+def zeros(pack: Callable[[Path], object]) -> Callable[[Path], None]:
+    """Make a packed file of 2 GiB of zeros."""
+
+    def make(path: Path) -> None:
+        with pack(path) as file:  # type: ignore[attr-defined]
+            for _ in range(_PIECES):
+                file.write(_PIECE)
+
+    return make
+
+
+def _gzip(path: Path) -> object:
+    return gzip.open(path, "wb", compresslevel=1)
+
+
+def _xz(path: Path) -> object:
+    return lzma.open(path, "wb", preset=0)
+
+
+def _zstd(path: Path) -> object:
+    return pa.CompressedOutputStream(str(path), "zstd")
+
+
+def text(content: str) -> Callable[[Path], None]:
+    """Make a file of a text."""
+    return lambda path: Path.write_text(path, content) and None
+
+
+def sparse(path: Path) -> None:
+    """Make a file of one line of 1 GiB that takes no place on disk."""
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+
+
+def parquet(table: Callable[[], pa.Table]) -> Callable[[Path], None]:
+    """Make a table that is packed to next to nothing."""
+    return lambda path: pq.write_table(table(), path, compression="zstd")
+
+
+def _long_list() -> pa.Table:
+    items = pa.array(memoryview(bytes(10**8)).cast("b"), pa.int8())
+    return pa.table({"a": pa.ListArray.from_arrays(pa.array([0, 10**8], pa.int32()), items)})
+
+
+#: The files by name.
+ATTACKS: dict[str, Callable[[Path], None]] = {
+    "zeros.jsonl.gz": zeros(_gzip),
+    "zeros.json.gz": zeros(_gzip),
+    "zeros.yaml.gz": zeros(_gzip),
+    "zeros.jsonl.xz": zeros(_xz),
+    "zeros.jsonl.zst": zeros(_zstd),
+    "labels.csv.gz": zeros(_gzip),
+    "line.jsonl": sparse,
+    "aliases.yaml": text(
+        "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30))])
+    ),
+    "values.yaml": text("- 1\n" * 2_000_000),
+    "list.parquet": parquet(_long_list),
+    "text.parquet": parquet(lambda: pa.table({"a": ["x" * (400 << 20)]})),
+    "null.json": text("[" + "null," * 100_000 + "{}]"),
+    "deep.json": text("[" * 50_000_000),
+    "objects.jsonl": text('{"a": [' + "{}," * 5_000_000 + "{}]}"),
+    "digits.jsonl": text('{"material_id": "a", "efermi": ' + "1" * 10_000_000 + "}"),
+}
+
+
+def attack(path: Path) -> tuple[str, float, int]:
+    """Read a file in a process of its own: what came of it, the seconds, and the memory in bytes."""
+    child = [sys.executable, "-c", _READ, str(path)]
+    before = time.perf_counter()
+    done = subprocess.run(child, capture_output=True, text=True, timeout=600, check=False)
+    lines = done.stdout.splitlines()
+    if done.returncode or len(lines) != 2:
+        return f"ends in {done.stderr.strip().splitlines()[-1:]}", time.perf_counter() - before, 0
+    # The most of all children so far, so the files are read from the cheapest guess up; Linux counts in KiB.
+    return lines[0], float(lines[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+
+
+def main(folder: Path) -> int:
+    """Make and read all files; 0 if all are within the limits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    print("| file | bytes | seconds | largest process so far, MiB | what came of it |\n|---|---|---|---|---|")
+    within = True
+    for name, make in ATTACKS.items():
+        path = folder / name
+        if not path.exists():
+            make(path)
+        said, seconds, memory = attack(path)
+        within &= seconds <= SECONDS and memory <= BYTES and not said.startswith("ends")
+        print(f"| {name} | {path.stat().st_size:,} | {seconds:.2f} | {memory >> 20:,} | {said} |", flush=True)
+    return 0 if within else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))
