@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -500,12 +501,11 @@ def benchmark(
 @main.command()
 def references() -> None:
     """List the reference models that ship, with their measured errors."""
-    from tabulate import tabulate
-
     from ecn.reference import references
     from ecn.runs.card import shown
     from ecn.runs.checkpoint import load_config
     from ecn.runs.export import EVALUATION
+    from mpclean.release.tables import render
 
     rows = []
     for name, folder in references().items():
@@ -515,7 +515,7 @@ def references() -> None:
             found = f"{metric} {value:.4f}" + ("" if error is None else f" +- {error:.4f}") + f" {unit}"
             data = f"{config.release['name']}, {measured['split']}"
             rows.append([name, measured["target"], config.model, data, found.rstrip()])
-    click.echo(tabulate(rows, ["name", "target", "model", "measured on", "error"]))
+    click.echo(render((["name", "target", "model", "measured on", "error"], rows)))
 
 
 @main.command()
@@ -542,7 +542,11 @@ def models() -> None:
     """List the models with their options."""
     from ecn.models import describe, known
 
-    click.echo("\n\n".join(map(describe, known())))
+    lines = "\n\n".join(map(describe, known())).splitlines()
+    width = get_terminal_size((80, 24)).columns
+    for line in lines:
+        # Lines that fit stay as they are, with the indentation of options.
+        click.echo(line if len(line) <= width else click.wrap_text(line, width, "", "    "))
 
 
 @main.command()
@@ -552,7 +556,12 @@ def presets(name: str | None) -> None:
     if name is not None:
         click.echo(to_yaml(PRESETS[name]), nl=False)
         return
+    from mpclean.release.tables import render
+
+    settings = [training_settings(preset) for preset in PRESETS.values()]
+    rows = [[name, *(str(preset[name]) for preset in settings)] for name in settings[0]]
+    click.echo(render((["setting", *PRESETS], rows)))
     for name, preset in PRESETS.items():
-        click.echo(f"{name}: " + ", ".join(f"{k} {v}" for k, v in training_settings(preset).items()))
         for model, options in preset.options.items():
-            click.echo(f"  {model}: " + ", ".join(f"{k} {v}" for k, v in options.items()))
+            line = f"{name}, {model}: " + ", ".join(f"{k} {v}" for k, v in options.items())
+            click.echo("\n" + click.wrap_text(line, get_terminal_size((80, 24)).columns, "", "  "))

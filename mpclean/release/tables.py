@@ -36,6 +36,7 @@ _WORDS = (
         "difference",
         "such as",
     ),
+    *("name", "model", "measured on", "error", "setting"),
     *("version", "release", "sources", "what is published", "title", "published count", "file", "sha256"),
 )
 

@@ -273,7 +273,9 @@ def test_models_and_presets_are_listed():
         assert f"\n{name}: " in f"\n{listed}"
     assert "  elements = one_hot  (one of one_hot, group_period)" in listed
     listed = call("presets").stdout
-    assert all(f"\n{name}: " in f"\n{listed}" for name in PRESETS)
+    assert listed.split()[: 1 + len(PRESETS)] == ["setting", *PRESETS]
+    for line in (*listed.splitlines(), *call("models").stdout.splitlines()):
+        assert len(line) <= 80
 
 
 def test_a_preset_is_a_file_and_back(release, tmp_path):
