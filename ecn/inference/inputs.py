@@ -26,6 +26,7 @@ from mpclean.release.atomic import PARTIAL
 from mpclean.release.layout import MANIFEST
 from mpclean.sources import open_source, recognise
 from mpclean.sources.records import first_document
+from mpclean.vocabulary.text import spreadsheet
 
 #: Predictions with the input that they are for, and the place of the crystal there, from 0.
 ROWS = pa.schema([("file", pa.string()), ("index", pa.int64()), *PREDICTIONS])
@@ -220,7 +221,8 @@ def _csv(file: IO[str]) -> Iterator[Callable[[pa.Table], None]]:
         if not begun:
             table.writeheader()
         begun = True
-        table.writerows(_plain(rows))
+        for row in _plain(rows):
+            table.writerow({k: spreadsheet(v) if isinstance(v, str) else v for k, v in row.items()})
 
     yield write
 

@@ -24,6 +24,7 @@ from mpclean.release.tables import (
 )
 from mpclean.vocabulary.labels import column_of, own_names
 from mpclean.vocabulary.schema import PARTS
+from mpclean.vocabulary.text import markdown
 
 
 def write_card(manifest: Manifest) -> str:
@@ -176,7 +177,8 @@ Each of these is a configuration too, with all columns, on files of its own unde
 
 def _body(manifest: Manifest) -> str:
     upstream = manifest.upstream
-    stated = ", ".join(upstream.stated_versions) or "none"
+    claimed = markdown(upstream.claimed_version or "none")
+    stated = markdown(", ".join(upstream.stated_versions)) or "none"
     drift = f" {sentence}" if (sentence := coverage(manifest)) else ""
     parameters = manifest.parameters
     if parameters.bonds == "voronoi":
@@ -193,11 +195,11 @@ def _body(manifest: Manifest) -> str:
     used = [name for name, *_ in _configurations(manifest)]
     configs = ", ".join(f"`{name}`" for name in used)
     shown = "insulators" if "insulators" in used else used[0]
-    return f"""# {manifest.name} {manifest.release_version}
+    return f"""# {markdown(manifest.name)} {manifest.release_version}
 
-{_SYNTHETIC if upstream.synthetic else ""}{upstream.title}.
+{_SYNTHETIC if upstream.synthetic else ""}{markdown(upstream.title)}.
 
-- Upstream version: claimed {upstream.claimed_version or "none"}, stated by the source {stated}.{drift}
+- Upstream version: claimed {claimed}, stated by the source {stated}.{drift}
 - Source: {upstream.source}, sha256 `{upstream.sha256}`.
 - Content hash: `{manifest.content_hash}` (over the rows of data, splits and ledger).
 - Configurations: {configs}.
@@ -242,7 +244,7 @@ All arrays describe the canonical primitive cell (found at {parameters.cell_tole
 
 ## Licence and citation
 
-{_licence(upstream.licence)} Cite: {upstream.citation}.
+{_licence(markdown(upstream.licence))} Cite: {markdown(upstream.citation)}.
 """
 
 

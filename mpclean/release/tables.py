@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
@@ -15,10 +16,13 @@ from tabulate import tabulate
 from mpclean.release.manifest import AddedSplit, Manifest
 from mpclean.vocabulary.labels import column_of, own_names
 from mpclean.vocabulary.schema import PARTS, SOURCE_LABELS, TARGETS
-from mpclean.vocabulary.text import printable
+from mpclean.vocabulary.text import markdown, printable
 
 #: Heads of columns, and rows with a cell for each.
 Table = tuple[list[str], list[list[Any]]]
+
+#: A name as code of Markdown.
+_CODE = re.compile("`[A-Za-z0-9._-]+`")
 
 # Heads of columns that hold words; all others hold numbers.
 _WORDS = (
@@ -307,6 +311,8 @@ def render(table: Table, style: str = "simple", width: int | None = None) -> str
     head, rows = table
     align = ["left" if name in _WORDS else "right" for name in head]
     shown = [[printable(cell) if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
+    if style == "github":  # names of columns and splits, which are checked, stand there as code
+        shown = [[cell if _CODE.fullmatch(cell) else markdown(cell) for cell in row] for row in shown]
     if style == "simple":
         head, shown = _folded(head, shown, width or get_terminal_size((80, 24)).columns)
     return tabulate(

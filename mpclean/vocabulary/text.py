@@ -1,6 +1,13 @@
-"""Words of sources and of strangers on a terminal, which is to show them and never to obey them."""
+"""Words of sources and of strangers, one function for each medium: they are shown and never obeyed.
+
+HTML has `html.escape`, and YAML and JSON have their own writers.
+"""
 
 from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*\[\]|!])")
 
 
 def printable(text: str) -> str:
@@ -10,3 +17,22 @@ def printable(text: str) -> str:
     writing become the replacement character.
     """
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def markdown(text: str) -> str:
+    """Write a text as words of a line or a cell of a table in Markdown.
+
+    What would begin a link, a picture, code or another cell is escaped, and what would begin HTML is an
+    entity: the Hub shows the card of a data set as a page.
+    """
+    escaped = _MARKDOWN.sub(r"\\\1", printable(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def spreadsheet(text: str) -> str:
+    """Write a text as a cell of a CSV that no spreadsheet takes for a formula.
+
+    An apostrophe goes before ``=``, ``+``, ``-``, ``@`` and white space that a formula may follow
+    (OWASP, "CSV Injection").
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -1,10 +1,14 @@
 """Words of strangers on a terminal."""
 
+import re
+
+import pytest
 from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.vocabulary.text import printable
+from mpclean.release.tables import render
+from mpclean.vocabulary.text import markdown, printable, spreadsheet
 
 #: A screen that is cleared, a line of its own, and text from right to left.
 HOSTILE = "x\x1b[2J\r\nmp-1: kept\x9b31m\u202e"
@@ -36,3 +40,23 @@ def test_commands_show_ids_and_words_as_they_are(rock_salt, write_lines, tmp_pat
         assert all(line.isprintable() for line in lines), arguments
         assert not any(line.startswith("mp-1: kept") for line in lines)
         assert any("x�[2J��mp-1: kept" in line for line in lines), arguments
+
+
+NASTY = (
+    "=cmd|'/c calc'!A1", "+1", "-1", "@SUM(A1)", "\t=1", "<script>alert(1)</script>", "a|b", "`code`",
+    "[link](javascript:alert(1))", "![](http://x/y.png)", "---\nlicense: mit", "a\nb", "\x1b[31mred",
+    "\u202eabc", "&lt;", "\\|", "**bold**", "\x07", "a\rb", "\u2028", "\x9b31m", "{{ x }}", "%s", "| a | b |",
+    "<img src=x onerror=y>", "</td></table>", "`|`", "\x00", "&#60;", "<!--",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nasty_strings_in_every_medium(text):
+    shown = markdown(text)
+    assert shown.isprintable() or not shown
+    assert not set(re.sub(r"\\.", "", shown)) & set("<>|`[]*")  # what is left when escapes are gone
+    assert not spreadsheet(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert printable(text).isprintable()
+    table = render((["stage", "left"], [[text, "1"]]), "github")
+    assert len(table.splitlines()) == 3
+    assert re.sub(r"\\.", "", table.splitlines()[-1]).count("|") == 3  # two cells, whatever is in them
