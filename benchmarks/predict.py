@@ -17,7 +17,7 @@ from pathlib import Path
 from common import data_folder, save
 
 #: Structures that are predicted; the first of the file with at most so many sites.
-STRUCTURES, MOST_SITES = 60, 40
+STRUCTURES, MOST_SITES = 30, 40
 
 ONE_BY_ONE = """
 import json, sys, time, warnings
