@@ -74,7 +74,7 @@ def test_errors_of_other_weights_are_refused(exported, tmp_path):
     copy = shutil.copytree(exported, tmp_path / "copy")
     content = json.loads((copy / "evaluation.json").read_text())
     (copy / "evaluation.json").write_text(json.dumps(content | {"checkpoint_hash": "0"}))
-    with pytest.raises(UserError, match="speaks of other weights"):
+    with pytest.raises(UserError, match="belongs to other weights"):
         export(copy, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
