@@ -42,10 +42,11 @@ print(json.dumps([seconds, values]))
 
 def measure(checkout: Path) -> tuple[list[float], list[float]]:
     """CPU seconds and predictions, one of each for every structure."""
-    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    records = str(data_folder() / "mp_records.parquet")
+    environment = os.environ | {"PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"}
+    records = str((data_folder() / "mp_records.parquet").resolve())
     command = [sys.executable, "-c", ONE_BY_ONE, records, str(STRUCTURES), str(MOST_SITES)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    # Python looks in the working directory first: it must be the checkout, or both would be this one.
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
     seconds, values = json.loads(done.stdout.splitlines()[-1])
     return seconds, values
 
