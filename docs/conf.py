@@ -16,10 +16,12 @@ from tabulate import tabulate
 HERE = Path(__file__).parent
 GENERATED = HERE / "generated"
 CONTENTS = (  # every page, in the order in which one reads them
+    "my_crystals",
     "tutorial",
     "sources",
     "rules",
     "splits",
+    "looking",
     "data_set",
     "models",
     "reduction",

@@ -83,11 +83,12 @@ def test_audit(shown):
     printed = [ast.literal_eval(line) for line in texts["Audit"].splitlines() if line.startswith("{")]
     assert printed == [{"formula": counts}, counts]
     leaks = re.findall(
-        r"^(random|formula) +reduced formula +(?:yes +)?(\d+) .* (\d+) \(", texts["Audit"], re.MULTILINE
+        r"^ *(random|formula) +(validation|test) +\d+ +(\d+) +(True|False)$", texts["Audit"], re.MULTILINE
     )
-    assert [split for split, *_ in leaks] == ["random", "formula"]
-    assert leaks[1][1:] == ("0", "0")
-    assert leaks[0][1:] != ("0", "0")
+    leaking = {(split, part): int(number) for split, part, number, _ in leaks}
+    assert leaking["formula", "test"] == leaking["formula", "validation"] == 0
+    assert leaking["random", "test"] > 0
+    assert {promised for split, *_, promised in leaks if split == "formula"} == {"True"}
     assert "promises broken: 0" in texts["Audit"]
 
 
