@@ -14,8 +14,15 @@ from mpclean.crystal.cells import primitive_cell
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.formula import formula
 from mpclean.sources import demo
-from mpclean.sources.demo import COUNTS, DEFECTS, PROTOTYPES, decorate, labels, open_demo, recell
+from mpclean.sources.demo import open_demo, source
+from mpclean.sources.demo.defects import DEFECTS
+from mpclean.sources.demo.distortions import OTHER_CELLS, rattled, recell
+from mpclean.sources.demo.geometry import decorate
+from mpclean.sources.demo.labels import _unpaired, labels
+from mpclean.sources.demo.prototypes import PROTOTYPES
+from mpclean.sources.demo.recipes import COUNTS, DECORATED, DERIVED, _decorated, decorations
 from mpclean.sources.documents import read_documents
+from mpclean.vocabulary.elements import ATOMIC_NUMBERS
 
 # Dimensionality of the bonds of a case.
 DIMENSIONALITY = {"layers": 2, "chains": 1, "molecules": 0, "disconnected": 3}
@@ -53,7 +60,7 @@ def crystals(documents):
     for document in documents:
         if document["case"] in cases:
             sites = document["structure"]["sites"]
-            numbers = [demo.ATOMIC_NUMBERS[site["species"][0]["element"]] for site in sites]
+            numbers = [ATOMIC_NUMBERS[site["species"][0]["element"]] for site in sites]
             lattice = np.array(document["structure"]["lattice"]["matrix"])
             crystal = Crystal(
                 lattice, np.array(numbers, dtype=np.uint8), np.array([site["abc"] for site in sites])
@@ -70,7 +77,7 @@ def connectivity(crystal):
 
 
 def first_decoration(prototype, seed=0):
-    return decorate(*demo._decorations(prototype, np.random.default_rng(seed))[0])
+    return decorate(*decorations(prototype, np.random.default_rng(seed))[0])
 
 
 def test_two_readings_are_the_same_bytes(documents):
@@ -89,7 +96,7 @@ def test_docstring_states_the_counts():
     low = ("layers", "chains", "molecules")
     assert int(table.pop("layers, chains, molecules")) == sum(COUNTS[case] for case in low)
     assert {case: int(count) for case, count in table.items()} == {
-        case: count for case, count in (demo.DECORATED | demo.DERIVED).items() if case not in low
+        case: count for case, count in (DECORATED | DERIVED).items() if case not in low
     }
 
 
@@ -112,7 +119,7 @@ def test_ids_repeat_only_where_the_case_says_so(documents):
 def test_identity_depends_on_the_recipe(monkeypatch):
     before = open_demo().identity.sha256
     assert open_demo().identity.sha256 == before
-    monkeypatch.setattr(demo, "SEED", demo.SEED + 1)
+    monkeypatch.setattr(source, "SEED", source.SEED + 1)
     assert open_demo().identity.sha256 != before
 
 
@@ -168,9 +175,9 @@ def test_other_cells_are_not_primitive_or_in_another_basis(crystals):
     assert max(primitive for _, primitive in sizes) <= 50
 
 
-@pytest.mark.parametrize("basis", demo._OTHER_CELLS)
+@pytest.mark.parametrize("basis", OTHER_CELLS)
 def test_recell_keeps_the_crystal_and_its_labels(basis):
-    crystal = demo._rattled(first_decoration(PROTOTYPES[10]), np.random.default_rng(0))
+    crystal = rattled(first_decoration(PROTOTYPES[10]), np.random.default_rng(0))
     again = recell(crystal, basis, origin=np.array([0.1, 0.2, 0.3]))
     factor = round(abs(np.linalg.det(basis)))
     assert len(again) == factor * len(crystal)
@@ -217,8 +224,8 @@ def test_unpaired_electrons():
         "O": 0,
         "Nb": 0,
     }
-    numbers = np.array([demo.ATOMIC_NUMBERS[symbol] for symbol in symbols], dtype=np.uint8)
-    assert demo._unpaired(numbers).tolist() == list(symbols.values())
+    numbers = np.array([ATOMIC_NUMBERS[symbol] for symbol in symbols], dtype=np.uint8)
+    assert _unpaired(numbers).tolist() == list(symbols.values())
 
 
 def test_labels_are_of_all_kinds(documents):
@@ -242,4 +249,4 @@ def test_every_document_is_read_or_has_its_reason(documents):
 
 def test_more_decorations_than_there_are_is_an_error():
     with pytest.raises(AssertionError, match="'chains' have only 27"):
-        list(demo._decorated(np.random.default_rng(0), "chains", 28))
+        list(_decorated(np.random.default_rng(0), "chains", 28))
