@@ -28,6 +28,7 @@ from typing import Any
 from common import COMMIT, RESULTS, hardware, save
 
 from mpclean import open_release
+from mpclean.release.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def main() -> None:
 
     def of(name: str) -> dict[str, Any]:
         words = ["--target", options.target, "--time-limit", f"{options.minutes:g}"]
-        key = (manifest["content_hash"], *words, *study.base, *study.changes[name])
+        key = (manifest.content_hash, *words, *study.base, *study.changes[name])
         found = made.get(key) or fit(options.release, key)
         print(name, found, file=sys.stderr)
         return found
@@ -161,7 +162,7 @@ def _each(name: str, found: dict[str, dict[str, Any]]) -> str:
     return "; ".join(dict.fromkeys(run[name] for run in found.values()))
 
 
-def _save(target: str, minutes: float, manifest: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
+def _save(target: str, minutes: float, manifest: Manifest, found: dict[str, dict[str, Any]]) -> None:
     base = min(next(iter(found.values()))["scores"])
     rows = [
         [
@@ -174,14 +175,14 @@ def _save(target: str, minutes: float, manifest: dict[str, Any], found: dict[str
     ]
     save(
         f"ablation_{target}",
-        f"What a setting is worth: {target} on {manifest['name']}",
+        f"What a setting is worth: {target} on {manifest.name}",
         ["changed", "validation score", "beside none", "epochs"],
         rows,
         f"Beside {STUDIES[target].begins_with}; {minutes:g} minutes of one core for every run, over "
-        f"{manifest['splits']['train']:,} crystals, the learning rate falling to zero by their end (but for "
+        f"{manifest.splits['train']:,} crystals, the learning rate falling to zero by their end (but for "
         "plateaus, `paper` among them); one seed, so what differs by less than another seed does is nothing. "
         "The score is an MAE in the unit of the target. "
-        f"Release {manifest['name']}, content hash `{manifest['content_hash'][:16]}`. No test row was read. "
+        f"Release {manifest.name}, content hash `{manifest.content_hash[:16]}`. No test row was read. "
         f"Trained at {_each('commit', found)} on {_each('hardware', found)}.",
         runs=found,
     )

@@ -148,8 +148,8 @@ def whole_builds(workers: list[int], limit: int | None) -> None:
             command += ["--limit", str(limit)] if limit else []
             run = timed(command)
             manifest = open_release(out).manifest
-            stages = {stage["name"]: stage["kept"] for stage in manifest["stages"]}
-            hashes.append(manifest["content_hash"])
+            stages = {stage.name: stage.kept for stage in manifest.stages}
+            hashes.append(manifest.content_hash)
             rows.append(
                 [
                     count,

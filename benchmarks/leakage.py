@@ -17,7 +17,6 @@ import mpclean
 from mpclean import open_release
 from mpclean.crystal.similarity.levels import LEVELS
 from mpclean.inspection.audit import audit
-from mpclean.inspection.audit.labels import CHECKS
 from mpclean.vocabulary.schema import PARTS
 
 #: Beside the split that the release was built with.
@@ -58,7 +57,7 @@ def main() -> None:
         ]
         for name in (own, *STRATEGIES)
     ]
-    suspects = ", ".join(f"{len(found.labels[check.name]):,} of {check.title}" for check in CHECKS)
+    suspects = ", ".join(f"{len(check.material_ids):,} of {check.title}" for check in found.labels)
     save(
         "leakage",
         f"Leakage of the splits of {source.name}",

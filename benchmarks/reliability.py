@@ -270,11 +270,20 @@ def two_builds(folder: Path, n: int, seed: int) -> list[Check]:
     ]
 
 
+#: Workers that die, here and on a Dask cluster, builds that go on, hostile records, and what is trusted.
+TESTS = (
+    "tests/mpclean/pipeline/test_executor.py",
+    "tests/mpclean/test_cluster.py",
+    "tests/mpclean/pipeline/test_resume.py",
+    "tests/mpclean/test_hostile.py",
+    "tests/mpclean/test_trust.py",
+)
+
+
 def tests(folder: Path, n: int, seed: int) -> list[Check]:
     """What is shown by tests: workers that die, here and on a Dask cluster, and what is trusted."""
     checks = []
-    for name in ("engine", "cluster", "unfinished", "hostile", "trust"):
-        path = f"tests/mpclean/test_{name}.py"
+    for path in TESTS:
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path]
         run = subprocess.run(words, cwd=HERE.parent, capture_output=True, text=True, check=False)
         checks.append(

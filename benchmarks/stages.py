@@ -2,8 +2,10 @@
 
 Each is measured in a process of its own, one after the other, on the same random records::
 
-    git worktree add ../before 91ff5fd
+    git worktree add ../before COMMIT
     python benchmarks/stages.py ../before
+
+The older one must have the functions of STAGES under these names, as commits from 6f998ad on do.
 """
 
 from __future__ import annotations
