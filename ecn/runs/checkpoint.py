@@ -19,12 +19,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ecn.models import settings
 from mpclean.errors import UserError
@@ -184,6 +185,8 @@ def load(run: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            _require_sizes(run / CONFIG, config, shapes)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         model = build(config.model, config.model_options)
         model.load_state_dict(weights)
@@ -194,6 +197,57 @@ def load(run: Path) -> Checkpoint:
     if digest != digest_of(weights):
         raise UserError(f"{path}: damaged, its digest does not match; train again or restore it")
     return Checkpoint(run, config, goal, model.eval(), epoch, digest)
+
+
+def _require_sizes(path: Path, config: RunConfig, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Hold the sizes in a configuration against the weights, before anything of those sizes is allocated.
+
+    Parameters
+    ----------
+    path
+        The file of the configuration, for messages.
+    config
+        What it says.
+    shapes
+        Of the stored weights by name, from the header of their file.
+
+    Raises
+    ------
+    UserError
+        If a model of these sizes has other weights.
+    """
+    import torch
+
+    from ecn.models import MODELS, build
+
+    # Every layer has a weight, and making layers takes time even where they take no memory.
+    layers = config.model_options.get("n_layers", 0)
+    if isinstance(layers, int) and layers > len(shapes):
+        raise UserError(f"{path}: damaged, n_layers = {layers}, but {WEIGHTS} holds {len(shapes)} tensors")
+    try:
+        with torch.device("meta"):  # tensors that have a shape and no memory
+            expected = {
+                name: tuple(tensor.shape)
+                for name, tensor in build(config.model, config.model_options).state_dict().items()
+            }
+    except (RuntimeError, OverflowError, TypeError):
+        # Layers of other packages may compute as they are made, which needs memory. Sizes of our own models
+        # that do are sides of some weight; `load_state_dict` compares the rest.
+        largest = max((side for shape in shapes.values() for side in shape), default=0)
+        for name, size in config.model_options.items():
+            if config.model in MODELS and type(size) is int and size > max(largest, len(shapes)):
+                raise UserError(
+                    f"{path}: damaged, {name} = {size}, but no side of the weights in {WEIGHTS} is longer "
+                    f"than {largest}"
+                ) from None
+        return
+    for name in sorted(expected.keys() | shapes.keys()):
+        if expected.get(name) != shapes.get(name):
+            found, wanted = (list(kind[name]) if name in kind else "absent" for kind in (shapes, expected))
+            raise UserError(
+                f"{path.with_name(WEIGHTS)}: not weights of a {config.model!r} model with the sizes of "
+                f"{CONFIG} ({name} is {found} there and would be {wanted}); restore both files or train again"
+            )
 
 
 def load_goal(run: Path, config: RunConfig) -> Goal:
@@ -231,8 +285,8 @@ def load_config(run: Path) -> RunConfig:
     try:
         content = json.loads(path.read_text())
         found = content["format_version"]
-        if not isinstance(found, int) or found < 1:
-            raise ValueError(found)
+        if type(found) is not int or found < 1:  # True is an int, too
+            raise UserError(f"damaged, format version {found!r:.40} is no positive integer")
         for version in range(found, FORMAT_VERSION):
             content = {**_UPDATES[version](content), "format_version": version + 1}
     except UserError as error:
@@ -244,18 +298,59 @@ def load_config(run: Path) -> RunConfig:
     expected = {f.name for f in fields(RunConfig)}
     if set(content) != expected:
         raise UserError(f"{path}: damaged, entries {sorted(set(content) ^ expected)} are missing or unknown")
-    for name, entries in _ENTRIES.items():
+    for name, kind in _ENTRIES.items():
+        entries = {f.name for f in fields(kind)}
         if not isinstance(content[name], dict) or not entries <= content[name].keys():
             raise UserError(f"{path}: damaged, {name} lacks some of the entries {', '.join(sorted(entries))}")
+        known = {entry: content[name][entry] for entry in entries}
+        settings.check(f"{path}: damaged, {name}", kind, known)
     settings.check(f"{path}: damaged, a run", RunConfig, content, may_be_zero=["seed"])
+    _require_sensible(path, content)
     return RunConfig(**content)
 
 
-#: Entries that a part of a configuration has at least.
-_ENTRIES = {
-    "release": {"path", "name", "version", "content_hash", "synthetic", "split", "split_sha256"},
-    "featuriser": {"bonds", "min_area", "cutoff", "rules"},
-}
+def _require_sensible(path: Path, content: dict[str, Any]) -> None:
+    """Refuse values of the right type that no training wrote."""
+    featuriser = content["featuriser"]
+    for name in ("min_area", "cutoff"):
+        if not 0 <= featuriser[name] < math.inf:  # JSON of Python has NaN and Infinity
+            raise UserError(
+                f"{path}: damaged, featuriser: {name} = {featuriser[name]!r} is not a length or an area"
+            )
+    if not all(isinstance(rule, str) for rule in featuriser["rules"]):
+        raise UserError(f"{path}: damaged, featuriser: rules = {featuriser['rules']!r:.80} are not names")
+    if content["fold"] is not None:
+        fold = content["fold"]
+        if len(fold) != 2 or any(type(n) is not int for n in fold) or not 1 <= fold[0] <= fold[1]:
+            raise UserError(f"{path}: damaged, fold = {fold!r:.80} is not which of how many, such as [1, 5]")
+
+
+@dataclass(frozen=True)
+class _ReleaseEntries:
+    """Entries that `RunConfig.release` has at least."""
+
+    path: str
+    name: str
+    version: str
+    content_hash: str
+    synthetic: bool
+    split: str | None
+    split_sha256: str | None
+
+
+@dataclass(frozen=True)
+class _FeaturiserEntries:
+    """Entries that `RunConfig.featuriser` has at least."""
+
+    # A kind that is not known must never be taken for another: its predictions would mean nothing.
+    bonds: Literal["voronoi", "radius"]
+    min_area: float
+    cutoff: float
+    rules: list[str]
+
+
+#: Parts of a configuration, as types of the entries that they have at least.
+_ENTRIES: dict[str, type] = {"release": _ReleaseEntries, "featuriser": _FeaturiserEntries}
 
 
 def _from_1(content: dict[str, Any]) -> dict[str, Any]:

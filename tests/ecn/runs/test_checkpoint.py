@@ -98,8 +98,8 @@ def _edit(**changes):
         (lambda run: (run / checkpoint.CONFIG).write_text("[]"), "config.json: damaged"),
         (_edit(format_version=99), "format version 99, but this ecn reads 3"),
         (_edit(surprise=1), r"entries \['surprise'\]"),
-        (_edit(format_version="two"), "damaged, or not written by `ecn fit`"),
-        (_edit(format_version=0), "damaged, or not written by `ecn fit`"),
+        (_edit(format_version="two"), "format version 'two' is no positive integer"),
+        (_edit(format_version=0), "format version 0 is no positive integer"),
         (_edit(n_train="many"), "n_train = 'many' is not of type int"),
         (_edit(targets="energy"), "targets = 'energy' is not of type"),
         (_edit(release={}), "release lacks some of the entries content_hash, name"),
@@ -118,6 +118,75 @@ def test_damage_is_named(copied, damage, message):
     with pytest.raises(UserError, match=message) as error:
         load(copied)
     assert "\n" not in str(error.value)
+
+
+def _inside(part, **changes):
+    def edit(run):
+        content = json.loads((run / checkpoint.CONFIG).read_text())[part]
+        _edit(**{part: content | changes})(run)
+
+    return edit
+
+
+def _without(name):
+    def edit(run):
+        content = json.loads((run / checkpoint.CONFIG).read_text())
+        del content[name]
+        (run / checkpoint.CONFIG).write_text(json.dumps(content))
+
+    return edit
+
+
+CRAFTED = {
+    "bonds unknown": (_inside("featuriser", bonds="crystalnn"), "bonds = 'crystalnn' is not one of voronoi"),
+    "bonds in capitals": (_inside("featuriser", bonds="Voronoi"), "bonds = 'Voronoi' is not one of voronoi"),
+    "bonds null": (_inside("featuriser", bonds=None), "bonds = None is not one of voronoi"),
+    "bonds a list": (_inside("featuriser", bonds=["voronoi"]), "is not one of voronoi, radius"),
+    "area a word": (_inside("featuriser", min_area="small"), "min_area = 'small' is not of type float"),
+    "area negative": (_inside("featuriser", min_area=-1.0), "min_area = -1.0 is not a length or an area"),
+    "cutoff not a number": (_inside("featuriser", cutoff=float("nan")), "cutoff = nan is not a length"),
+    "cutoff infinite": (_inside("featuriser", cutoff=float("inf")), "cutoff = inf is not a length"),
+    "rules a word": (_inside("featuriser", rules="record"), "rules = 'record' is not of type list"),
+    "rules of numbers": (_inside("featuriser", rules=[1, 2]), "rules = .1, 2. are not names"),
+    "synthetic a word": (_inside("release", synthetic="no"), "synthetic = 'no' is not of type bool"),
+    "path a number": (_inside("release", path=7), "path = 7 is not of type str"),
+    "name null": (_inside("release", name=None), "name = None is not of type str"),
+    "split a list": (_inside("release", split=["random"]), "is not of type str or null"),
+    "version true": (_edit(format_version=True), "format version True is no positive integer"),
+    "version a fraction": (_edit(format_version=2.5), "format version 2.5 is no positive integer"),
+    "version negative": (_edit(format_version=-3), "format version -3 is no positive integer"),
+    "version null": (_edit(format_version=None), "format version None is no positive integer"),
+    "version missing": (_without("format_version"), "config.json: damaged"),
+    "seed missing": (_without("seed"), "entries .'seed'. are missing"),
+    "model missing": (_without("model"), "entries .'model'. are missing"),
+    "seed negative": (_edit(seed=-1), "seed = -1 is less than 0"),
+    "fold of three": (_edit(fold=[1, 2, 3]), "fold = .1, 2, 3. is not which of how many"),
+    "fold beyond": (_edit(fold=[6, 5]), "fold = .6, 5. is not which of how many"),
+    "width huge": (_inside("model_options", width=10**6), "model.safetensors: not weights of a 'ecn' model"),
+    "width overflowing": (_inside("model_options", width=2**62), r"config.json: damaged, width = 4611686018"),
+    "width negative": (_inside("model_options", width=-4), "width = -4 is less than 1"),
+    "width a word": (_inside("model_options", width="wide"), "width = 'wide' is not of type int"),
+    "layers without end": (_inside("model_options", n_layers=10**9), "n_layers = 1000000000, but"),
+    "outputs huge": (_inside("model_options", n_outputs=10**9), "model.safetensors: not weights of"),
+    "option unknown": (_inside("model_options", colour=1), "colour"),
+    "weights of another model": (_edit(model="cgcnn", model_options={}), "not weights of a 'cgcnn' model"),
+    "sizes of a model that computes as it is made": (
+        _edit(model="schnet", model_options={"width": 10**9}),
+        "damaged, width = 1000000000, but no side of the weights",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_crafted_runs_are_refused_in_one_line_before_anything_is_allocated(copied, name, monkeypatch):
+    craft, message = CRAFTED[name]
+    craft(copied)
+    # No weight of the model gets memory: those of the file are not even read.
+    monkeypatch.setattr("torch.nn.Module.load_state_dict", lambda *_: pytest.fail("weights were made"))
+    with pytest.raises(UserError, match=message) as error:
+        checkpoint.load(copied)
+    assert "\n" not in str(error.value)
+    assert str(copied) in str(error.value) or "model" in str(error.value)
 
 
 def test_a_folder_of_something_else_is_no_run(tmp_path):
