@@ -18,10 +18,9 @@ from dataclasses import fields
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ecn.data.batch import CrystalBatch
-from ecn.data.tensors import CrystalTensors
+from ecn.data.tensors import CrystalTensors, starts
 from ecn.symmetry.partition import Quotient, coarsest_partition, equal_lengths, quotient
 
 #: Bonds and nodes that are partitioned together: sorting is fastest where it stays in the caches.
@@ -86,13 +85,13 @@ def _as_tensors(
         torch.bincount(of, minlength=batch.n_crystals)
         for of in (node_crystal, batch.crystal[batch.atom_node], batch.crystal[batch.edge_target[edge]])
     )
-    node_start = _starts(nodes)
+    node_start = starts(nodes)
     source, target = torch.from_numpy(found.source), torch.from_numpy(found.target)
     node_class = torch.from_numpy(found.node_class)[batch.atom_node]
     return CrystalTensors(
-        atom_start=_starts(atoms),
+        atom_start=starts(atoms),
         node_start=node_start,
-        edge_start=_starts(edges),
+        edge_start=starts(edges),
         atom_node=(node_class - node_start[batch.crystal[batch.atom_node]]).short(),
         atomic_numbers=batch.atomic_numbers[first].to(torch.uint8),
         node_size=torch.from_numpy(found.size).short(),
@@ -117,14 +116,10 @@ def _joined(parts: list[CrystalTensors]) -> CrystalTensors:
     for name in (f.name for f in fields(CrystalTensors)):
         tensors = [getattr(part, name) for part in parts]
         if name.endswith("_start"):
-            joined[name] = _starts(torch.cat([tensor.diff() for tensor in tensors]))
+            joined[name] = starts(torch.cat([tensor.diff() for tensor in tensors]))
         else:
             joined[name] = torch.cat(tensors)
     return CrystalTensors(**joined)
-
-
-def _starts(lengths: Tensor) -> Tensor:
-    return torch.cat([lengths.new_zeros(1), torch.cumsum(lengths, 0)])
 
 
 def _codes(*columns: NDArray[np.integer]) -> NDArray[np.int64]:

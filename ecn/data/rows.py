@@ -18,9 +18,7 @@ from ecn.data.batch import CrystalBatch
 from ecn.data.tensors import (
     CRYSTAL_COLUMNS,
     CrystalTensors,
-    any_per_row,
     crystal_tensors,
-    list_lengths,
     moved,
     ranges,
     refuse_rows,
@@ -28,6 +26,7 @@ from ecn.data.tensors import (
 from ecn.targets.tasks import Task, targets_of
 from mpclean.errors import UserError
 from mpclean.release.layout import split_table
+from mpclean.vocabulary import lists
 
 if TYPE_CHECKING:
     from mpclean.release import Release
@@ -302,7 +301,7 @@ def _labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.f
 def _site_labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.float64]:
     """Read the labels of the atoms of rows, (n, 1)."""
     column = table.column(tasks[0].column)
-    values = pc.list_flatten(column).to_numpy()
-    bad = any_per_row(~np.isfinite(values), list_lengths(column))
+    values = lists.flat(column)
+    bad = lists.any_in_row(~np.isfinite(values), lists.lengths(column))
     refuse_rows(bad, table, f"{origin}: {tasks[0].column} is no finite number")
     return values.astype(np.float64)[:, None]

@@ -21,6 +21,7 @@ from ecn.data.batch import CrystalBatch
 from ecn.models.features import N_ELEMENTS
 from mpclean.crystal.bravais import BRAVAIS_TYPES
 from mpclean.errors import UserError
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.checks import require
 from mpclean.vocabulary.schema import schema
 
@@ -199,15 +200,15 @@ def crystal_tensors(table: pa.Table, origin: str) -> CrystalTensors:
     """
     names = ["material_id", *CRYSTAL_COLUMNS]
     require(table.select(names), schema(*names), origin)
-    flat = {name: pc.list_flatten(table.column(name)).to_numpy() for name in _LIST_COLUMNS}
-    n_atoms, n_edges = (list_lengths(table.column(name)) for name in ("atomic_numbers", "edge_source"))
+    flat = {name: lists.flat(table.column(name)) for name in _LIST_COLUMNS}
+    n_atoms, n_edges = (lists.lengths(table.column(name)) for name in ("atomic_numbers", "edge_source"))
     beyond = flat["atomic_numbers"] > N_ELEMENTS
-    refuse_rows(any_per_row(beyond, n_atoms), table, f"{origin}: an element outside H to Lr")
+    refuse_rows(lists.any_in_row(beyond, n_atoms), table, f"{origin}: an element outside H to Lr")
     bravais = pc.index_in(table.column("bravais_lattice"), value_set=pa.array(BRAVAIS_TYPES))
     hubbard = pc.fill_null(table.column("is_hubbard").cast(pa.int8()), -1)
     return _as_read(
-        atom_start=_starts(n_atoms),
-        edge_start=_starts(n_edges),
+        atom_start=starts(torch.from_numpy(n_atoms)),
+        edge_start=starts(torch.from_numpy(n_edges)),
         atomic_numbers=torch.from_numpy(flat["atomic_numbers"].astype(np.uint8)),
         edge_source=torch.from_numpy(flat["edge_source"].astype(np.int16)),
         edge_target=torch.from_numpy(flat["edge_target"].astype(np.int16)),
@@ -231,16 +232,13 @@ def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTen
     """
     crystals, graphs = [cell.crystal for cell, _ in cells], [graph for _, graph in cells]
 
-    def starts(parts: list[Any]) -> Tensor:
-        return torch.from_numpy(np.cumsum([0, *map(len, parts)], dtype=np.int64))
-
     def joined(parts: list[Any], dtype: Any) -> Tensor:
         return torch.from_numpy(np.concatenate(parts).astype(dtype))
 
     types = [BRAVAIS_TYPES.index(cell.bravais_lattice) for cell, _ in cells]
     return _as_read(
-        atom_start=starts([c.atomic_numbers for c in crystals]),
-        edge_start=starts([g.source for g in graphs]),
+        atom_start=starts(torch.tensor([len(c) for c in crystals])),
+        edge_start=starts(torch.tensor([len(g.source) for g in graphs])),
         atomic_numbers=joined([c.atomic_numbers for c in crystals], np.uint8),
         edge_source=joined([g.source for g in graphs], np.int16),
         edge_target=joined([g.target for g in graphs], np.int16),
@@ -259,7 +257,7 @@ def cell_tensors(cells: Sequence[tuple[PrimitiveCell, BondGraph]]) -> CrystalTen
 def _areas(column: pa.ChunkedArray, n_edges: NDArray[np.int64]) -> Tensor:
     """Read the areas of faces; infinite in rows that have none, of a radius or of an older release."""
     areas = np.full(int(n_edges.sum()), np.inf, dtype=np.float32)
-    areas[np.repeat(column.is_valid().to_numpy(), n_edges)] = pc.list_flatten(column).to_numpy()
+    areas[np.repeat(column.is_valid().to_numpy(), n_edges)] = lists.flat(column)
     return torch.from_numpy(areas)
 
 
@@ -290,19 +288,9 @@ def ranges(start: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     return torch.arange(len(owner), device=index.device) + (start[index] - first)[owner], owner
 
 
-def list_lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Measure the length of every list of a column."""
-    return pc.list_value_length(column).to_numpy().astype(np.int64)
-
-
-def _starts(lengths: NDArray[np.int64]) -> Tensor:
-    return torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-
-def any_per_row(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell for every row of lists whether any of its flags, (sum of lengths,), is set."""
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    return np.bincount(rows[flags], minlength=len(lengths)) > 0
+def starts(lengths: Tensor) -> Tensor:
+    """Find where each of consecutive parts begins, and where the last one ends: (K + 1,)."""
+    return torch.cat([lengths.new_zeros(1), torch.cumsum(lengths, 0)])
 
 
 def refuse_rows(bad: NDArray[np.bool_], table: pa.Table, problem: str) -> None:

@@ -25,6 +25,7 @@ from ecn.targets.metrics import Metrics
 from ecn.targets.tasks import Task
 from mpclean.errors import UserError
 from mpclean.release.atomic import replace_file
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
 
 if TYPE_CHECKING:
@@ -182,8 +183,8 @@ class Evaluation:
         error = np.abs(self.compared["error"].to_numpy())
         size = np.searchsorted(list(SIZES.values()), self.compared["nsites"].to_numpy(), side="right") - 1
         system = pc.index_in(self.compared["crystal_system"], value_set=pa.array(list(CRYSTAL_SYSTEMS)))
-        row = pc.list_parent_indices(self.atomic_numbers).to_numpy()
-        element = self.atomic_numbers.flatten().to_numpy()
+        row = lists.owners(lists.lengths(self.atomic_numbers))
+        element = lists.flat(self.atomic_numbers)
         pairs = np.unique(np.stack([row, element.astype(np.int64)]), axis=1)
         if self.task.per_site:  # the atom itself, rather than all atoms of its crystal
             own = pc.index_in(self.compared["element"], value_set=pa.array(SYMBOLS)).to_numpy()

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ecn.targets.tasks import Task
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
 
 #: Columns that cannot be negative: a smaller number is reported as zero, with a warning.
@@ -83,8 +83,7 @@ def crystal_warnings(rows: pa.Table, coverage: dict[str, Any] | None) -> list[st
 
 def _flat(rows: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Give the values of a list column, and the row of each."""
-    column = rows[name].combine_chunks()
-    return pc.list_parent_indices(column).to_numpy(), column.flatten().to_numpy()
+    return lists.owners(lists.lengths(rows[name])), lists.flat(rows[name])
 
 
 def _bond_ranges(rows: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

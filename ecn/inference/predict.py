@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
@@ -35,6 +34,7 @@ from mpclean.pipeline.single import ExamineTask, examine, examine_tasks, judge_r
 from mpclean.pipeline.steps import Bonds
 from mpclean.release.reader import Release
 from mpclean.rules.choice import remade
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.schema import RELEASE
 
@@ -270,7 +270,7 @@ class Predictor:
 
     def _table(self, rows: pa.Table, verdicts: pa.Table, doubts: list[str]) -> pa.Table:
         known, tasks = self._known(rows), self.goal.tasks
-        atoms = pc.list_value_length(rows["atomic_numbers"]).fill_null(0).to_numpy()
+        atoms = lists.lengths(rows["atomic_numbers"])
         # The crystal of every row of the result: it has one for each target, or for each atom.
         counts = np.where(known, atoms, 1) if self.goal.per_site else np.full(len(rows), len(tasks))
         crystal = np.repeat(np.arange(len(rows)), counts)
@@ -281,7 +281,7 @@ class Predictor:
             with_graphs = rows.filter(pa.array(known))
             numbers[:, has_number] = self._values(with_graphs)
             if self.goal.per_site:
-                atomic_number[has_number] = pc.list_flatten(with_graphs["atomic_numbers"]).to_numpy()
+                atomic_number[has_number] = lists.flat(with_graphs["atomic_numbers"])
         site = np.arange(len(crystal)) - np.searchsorted(crystal, crystal)
         values, beyond = limit_values(numbers.mean(axis=0), tasks, self.coverage)
         several = len(self.members) > 1
@@ -336,10 +336,8 @@ class Predictor:
     def _known(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Whether a row has a graph, and no element that the models do not know; (K,)."""
         known = rows["edge_source"].is_valid().to_numpy().copy()
-        numbers = rows["atomic_numbers"].combine_chunks()
-        beyond = pc.greater(numbers.flatten(), N_ELEMENTS).to_numpy(zero_copy_only=False)
-        known[pc.list_parent_indices(numbers).to_numpy()[beyond]] = False
-        return known
+        numbers = rows["atomic_numbers"]
+        return known & ~lists.any_in_row(lists.flat(numbers) > N_ELEMENTS, lists.lengths(numbers))
 
     def _values(self, rows: pa.Table) -> NDArray[np.float64]:
         """Values of every member for rows with graphs, (members, K * targets) or (members, atoms).

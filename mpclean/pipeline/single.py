@@ -23,6 +23,7 @@ from mpclean.pipeline.steps import Bonds, BondTask, bond, crystals_of, prepare_r
 from mpclean.rules import Rule
 from mpclean.sources.base import BATCH_SIZE
 from mpclean.sources.documents import read_documents
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.schema import BONDED, LEDGER, RECORD
 
 #: Of a verdict: the rule that a crystal would leave by, why, and what was found; null where it would stay.
@@ -166,12 +167,8 @@ def judge_release(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
         As for `judge`.
     """
     n_atoms = rows["nsites"].to_numpy().astype(np.int64)
-    flat = {
-        name: np.concatenate([chunk.flatten().to_numpy() for chunk in rows[name].chunks] or [np.empty(0)])
-        for name in ("edge_source", "edge_target", "edge_image")
-    }
-    n_edges = pc.list_value_length(rows["edge_source"]).to_numpy()
-    first = np.repeat(np.cumsum(n_atoms) - n_atoms, n_edges)
+    flat = {name: lists.flat(rows[name]) for name in ("edge_source", "edge_target", "edge_image")}
+    first = np.repeat(lists.begins(n_atoms), lists.lengths(rows["edge_source"]))
     found = topology(
         n_atoms,
         flat["edge_source"].astype(np.int64) + first,

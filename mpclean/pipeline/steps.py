@@ -40,6 +40,7 @@ from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.formula import formula, reduced_formula
 from mpclean.crystal.similarity.matching import first_equals
 from mpclean.sources.documents import read_documents
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.schema import BONDED, COLUMNS, MATCHES, PREPARED
 
 _CELL = ("lattice", "atomic_numbers", "frac_coords", "magnetic_moments")
@@ -117,7 +118,7 @@ class MatchTask:
 
     def groups(self) -> list[MatchTask]:
         """Return the same work as tasks of one group each."""
-        begins = np.cumsum(self.sizes) - self.sizes
+        begins = lists.begins(self.sizes)
         return [
             MatchTask(self.prepared.slice(begin, size), np.array([size]))
             for begin, size in zip(begins.tolist(), self.sizes.tolist(), strict=True)
@@ -286,7 +287,7 @@ def bond(task: BondTask) -> pa.RecordBatch:
     rows = prepared.filter(good)
     n_atoms = np.array([len(cell) for cell in cells], dtype=np.int64)
     n_edges = np.array([len(graph.source) for graph in graphs], dtype=np.int64)
-    first_atom = np.repeat(np.cumsum(n_atoms) - n_atoms, n_edges)
+    first_atom = np.repeat(lists.begins(n_atoms), n_edges)
     source = _concatenate([graph.source for graph in graphs], (0,))
     target = _concatenate([graph.target for graph in graphs], (0,))
     image = _concatenate([graph.image for graph in graphs], (0, 3))
@@ -332,7 +333,7 @@ def lost_crystal(task: BondTask, reason: str) -> pa.RecordBatch:
 
 def crystals_of(batch: pa.RecordBatch) -> list[Crystal]:
     """Read the crystals of a batch, whose cell is not null in any row."""
-    lattice, atomic_numbers, frac_coords, moments = (_split(batch[name]) for name in _CELL)
+    lattice, atomic_numbers, frac_coords, moments = (lists.rows(batch[name]) for name in _CELL)
     known = batch["magnetic_moments"].is_valid().to_pylist()
     return [
         Crystal(cell.reshape(3, 3), numbers, coords.reshape(-1, 3), moment if has_moments else None)
@@ -340,13 +341,6 @@ def crystals_of(batch: pa.RecordBatch) -> list[Crystal]:
             lattice, atomic_numbers, frac_coords, moments, known, strict=True
         )
     ]
-
-
-def _split(column: pa.ListArray) -> list[NDArray]:
-    """Return a list column as one array a row, views of one buffer; empty where null."""
-    values = column.flatten().to_numpy(zero_copy_only=False)
-    lengths = column.value_lengths().fill_null(0).to_numpy()
-    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
 
 def _lists(name: str, rows: list[NDArray | None]) -> pa.Array:

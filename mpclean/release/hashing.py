@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mpclean.vocabulary import lists
+
 #: Rows that are hashed at a time; they stand in memory once more, strings as Python's.
 _ROWS = 65_536
 
@@ -52,8 +54,7 @@ def _update(digest: hashlib._Hash, column: pa.Array) -> None:
     # the stream does not depend on where chunks begin.
     valid = column.is_valid().to_numpy(zero_copy_only=False).astype("u1")
     if pa.types.is_list(column.type):
-        lengths = column.value_lengths().fill_null(0).to_numpy().astype("<i4")
-        digest.update(_framed(valid, lengths, column.flatten().to_numpy(zero_copy_only=False)))
+        digest.update(_framed(valid, lists.lengths(column).astype("<i4"), lists.flat(column)))
     elif pa.types.is_string(column.type):
         texts = pc.fill_null(column, "").cast(pa.binary())
         lengths = pc.binary_length(texts).to_numpy().astype("<i4")

@@ -24,6 +24,7 @@ from mpclean.release.configurations import Counts, count
 from mpclean.release.hashing import ContentDigest
 from mpclean.release.layout import LEDGER
 from mpclean.release.tables import target_statistics
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.labels import own_names
 from mpclean.vocabulary.schema import LEDGER as LEDGER_SCHEMA
@@ -122,9 +123,9 @@ def _wrong_numbers(manifest: Manifest, kept: pa.Table, ledger: pa.Table, counts:
 def _contradictions(rows: pa.Table) -> dict[str, NDArray[np.bool_]]:
     """Find what rows say twice in different ways: for each claim a mask (N,) of the rows that break it."""
     rows = rows.combine_chunks()
-    n_atoms = pc.list_value_length(rows["atomic_numbers"]).to_numpy()
-    atoms = pc.list_flatten(rows["atomic_numbers"]).to_numpy()
-    crystal = np.repeat(np.arange(rows.num_rows), n_atoms)
+    n_atoms = lists.lengths(rows["atomic_numbers"])
+    atoms = lists.flat(rows["atomic_numbers"])
+    crystal = lists.owners(n_atoms)
     composition = np.zeros((rows.num_rows, len(SYMBOLS)), np.int64)  # (N, Z)
     np.add.at(composition, (crystal, atoms), 1)
     present = np.split(
@@ -144,18 +145,18 @@ def _contradictions(rows: pa.Table) -> dict[str, NDArray[np.bool_]]:
 
 def _wrong_lengths(rows: pa.Table, n_atoms: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Mask (N,) of the rows with a bond of another length than its ends and its image have."""
-    n_edges = pc.list_value_length(rows["edge_source"]).to_numpy()
-    crystal = np.repeat(np.arange(rows.num_rows), n_edges)  # (E,)
-    begin = np.repeat(np.cumsum(n_atoms) - n_atoms, n_edges)  # (E,) first atom of the crystal of each edge
-    lattice = pc.list_flatten(rows["lattice"]).to_numpy().reshape(-1, 3, 3)
-    place = pc.list_flatten(rows["frac_coords"]).to_numpy().reshape(-1, 3)
-    source, target = (pc.list_flatten(rows[f"edge_{end}"]).to_numpy() for end in ("source", "target"))
-    image = pc.list_flatten(rows["edge_image"]).to_numpy().reshape(-1, 3)
+    n_edges = lists.lengths(rows["edge_source"])
+    crystal = lists.owners(n_edges)  # (E,)
+    begin = np.repeat(lists.begins(n_atoms), n_edges)  # (E,) first atom of the crystal of each edge
+    lattice = lists.flat(rows["lattice"]).reshape(-1, 3, 3)
+    place = lists.flat(rows["frac_coords"]).reshape(-1, 3)
+    source, target = (lists.flat(rows[f"edge_{end}"]) for end in ("source", "target"))
+    image = lists.flat(rows["edge_image"]).reshape(-1, 3)
     outside = np.maximum(source, target) >= np.repeat(n_atoms, n_edges)  # no such atom: told as wrong, too
     source, target = np.where(outside, 0, source), np.where(outside, 0, target)
     ends = place[begin + target] + image - place[begin + source]
     length = np.linalg.norm(np.einsum("ei,eij->ej", ends, lattice[crystal]), axis=1)
-    stored = pc.list_flatten(rows["edge_length"]).to_numpy()
+    stored = lists.flat(rows["edge_length"])
     wrong = np.zeros(rows.num_rows, bool)
     near = np.isclose(stored, length, rtol=_LENGTH_TOLERANCE, atol=_LENGTH_TOLERANCE)
     wrong[crystal[outside | ~near]] = True

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mpclean.errors import UserError
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.schema import COLUMNS, Column
 
 #: Columns by which a record is named, the first that a table has and that is not null in its row.
@@ -142,22 +143,22 @@ def _wrong(column: Column, table: pa.Table, typed: set[str]) -> Iterator[tuple[s
 
 
 def _wrong_lists(column: Column, table: pa.Table, typed: set[str]) -> Iterator[tuple[str, _Mask]]:
-    lists = table[column.name]
-    lengths = _lengths(lists)
-    items = pc.list_flatten(lists)
+    values = table[column.name]
+    lengths = lists.lengths(values)
+    items = pc.list_flatten(values)
     if items.null_count:
-        yield "null in a list", _any(items.is_null().to_numpy(), lengths)
+        yield "null in a list", lists.any_in_row(items.is_null().to_numpy(), lengths)
         return
     for problem, wrong in _outside(column, items):
-        yield problem, _any(wrong, lengths)
+        yield problem, lists.any_in_row(wrong, lengths)
     if column.length and column.length[1] in ("", *typed):
         n, of = column.length
         right = n * (_lengths(table[of]) if of else np.ones(len(lengths), np.int64))
         each = f" for each of {of}" if of else ""
-        yield f"not {n} values{each}", lists.is_valid().to_numpy() & (lengths != right)
+        yield f"not {n} values{each}", values.is_valid().to_numpy() & (lengths != right)
     if column.below in typed:
         limit = np.repeat(_lengths(table[column.below]), lengths)
-        yield f"beyond {column.below}", _any(items.to_numpy() >= limit, lengths)
+        yield f"beyond {column.below}", lists.any_in_row(items.to_numpy() >= limit, lengths)
 
 
 def _outside(column: Column, values: pa.ChunkedArray) -> Iterator[tuple[str, _Mask]]:
@@ -176,14 +177,9 @@ def _outside(column: Column, values: pa.ChunkedArray) -> Iterator[tuple[str, _Ma
 
 def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """(N,) lengths of lists, or the numbers of a column of numbers; 0 for null."""
-    numbers = pc.list_value_length(column) if pa.types.is_list(column.type) else column
-    return pc.fill_null(numbers, 0).to_numpy().astype(np.int64)
-
-
-def _any(flags: _Mask, lengths: NDArray[np.int64]) -> _Mask:
-    """(N,) whether any of the consecutive flags of a row is set."""
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    return np.bincount(rows[flags], minlength=len(lengths)) > 0
+    if pa.types.is_list(column.type):
+        return lists.lengths(column)
+    return pc.fill_null(column, 0).to_numpy().astype(np.int64)
 
 
 def _words(allowed: Any) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.labels import Label
 from mpclean.vocabulary.schema import COLUMNS as VOCABULARY
@@ -182,16 +183,15 @@ def _far_from_polymorphs(rows: pa.Table) -> NDArray[np.bool_]:
     return far
 
 
-def _n_atoms(rows: pa.Table) -> NDArray[np.int32]:
+def _n_atoms(rows: pa.Table) -> NDArray[np.int64]:
     """Count the atoms in the cells, (N,)."""
-    return pc.list_value_length(rows["atomic_numbers"]).to_numpy()
+    return lists.lengths(rows["atomic_numbers"])
 
 
 def _per_row(rows: pa.Table, values: NDArray, reduce: np.ufunc) -> NDArray:
     """Reduce a value of every element over the atoms of each row."""
-    lengths = _n_atoms(rows)
-    atoms = pc.list_flatten(rows["atomic_numbers"]).to_numpy()
-    return reduce.reduceat(values[atoms], np.cumsum(lengths) - lengths)
+    atoms = lists.flat(rows["atomic_numbers"])
+    return reduce.reduceat(values[atoms], lists.begins(_n_atoms(rows)))
 
 
 @cache

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.schema import COLUMNS
 
 #: Differences up to this are none, by unit: above the last digits of a file and of another machine, below
@@ -90,9 +91,9 @@ def displacement(a: pa.Table, b: pa.Table) -> NDArray[np.float64]:
     same = _list_difference(a["atomic_numbers"], b["atomic_numbers"]) == 0
     way = np.full(len(same), np.inf)
     a, b = (table.filter(pa.array(same)) for table in (a, b))
-    n_atoms = _lengths(a["atomic_numbers"])
-    cells, others = (_flat(table["lattice"]).reshape(-1, 3, 3) for table in (a, b))
-    moved = (_flat(b["frac_coords"]) - _flat(a["frac_coords"])).reshape(-1, 3)
+    n_atoms = lists.lengths(a["atomic_numbers"])
+    cells, others = (lists.flat(table["lattice"]).reshape(-1, 3, 3) for table in (a, b))
+    moved = (lists.flat(b["frac_coords"]) - lists.flat(a["frac_coords"])).reshape(-1, 3)
     moved -= np.rint(moved)
     steps = np.linalg.norm(np.einsum("ni,nij->nj", moved, np.repeat(cells, n_atoms, axis=0)), axis=1)
     vectors = np.linalg.norm(cells - others, axis=2).max(axis=1, initial=0.0)
@@ -112,7 +113,7 @@ def _list_difference(a: pa.ChunkedArray, b: pa.ChunkedArray) -> NDArray[np.float
     lengths = [pc.fill_null(pc.list_value_length(column), -1).to_numpy() for column in (a, b)]
     alike = lengths[0] == lengths[1]
     difference = np.where(alike, 0.0, np.inf)
-    first, second = (_flat(column.filter(pa.array(alike))).astype(np.float64) for column in (a, b))
+    first, second = (lists.flat(column.filter(pa.array(alike))).astype(np.float64) for column in (a, b))
     with np.errstate(invalid="ignore"):  # what is no number differs from everything but itself
         change = np.where(first == second, 0.0, np.abs(first - second))
     change[np.isnan(first) != np.isnan(second)] = np.inf
@@ -124,7 +125,7 @@ def _largest(values: NDArray[np.float64], lengths: NDArray[np.integer]) -> NDArr
     """(K,) largest of the consecutive values of each row, 0 of none."""
     lengths = np.maximum(lengths, 0)
     largest = np.zeros(len(lengths))
-    np.maximum.at(largest, np.repeat(np.arange(len(lengths)), lengths), values)
+    np.maximum.at(largest, lists.owners(lengths), values)
     return largest
 
 
@@ -139,11 +140,3 @@ def _beyond(
     columns["difference"] = pa.array(difference, mask=np.isinf(difference))
     table = pa.table({name: column for name, column in columns.items() if column is not None})
     return table.filter(pa.array(difference > tolerance))
-
-
-def _flat(column: pa.ChunkedArray) -> NDArray:
-    return pc.list_flatten(column).to_numpy()
-
-
-def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    return pc.list_value_length(column).to_numpy()

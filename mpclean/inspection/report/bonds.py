@@ -15,6 +15,7 @@ from mpclean.crystal.bonding.topology import topology
 from mpclean.inspection.report.base import Block, Context, Plot
 from mpclean.inspection.report.style import BLUE, EXCLUDED, KEPT, axes, whole_numbers
 from mpclean.release import Release
+from mpclean.vocabulary import lists
 
 #: Width of a bin of bond lengths, A.
 LENGTH_BIN = 0.05
@@ -52,12 +53,12 @@ class Counts:
     def add(self, rows: pa.Table) -> None:
         """Take in more rows, with `COLUMNS`."""
         n_atoms = rows["nsites"].to_numpy().astype(np.int64)
-        n_edges = pc.list_value_length(rows["edge_source"]).to_numpy().astype(np.int64)
-        first = np.repeat(np.cumsum(n_atoms) - n_atoms, n_edges)
-        source = pc.list_flatten(rows["edge_source"]).to_numpy() + first
-        target = pc.list_flatten(rows["edge_target"]).to_numpy() + first
-        image = pc.list_flatten(rows["edge_image"]).to_numpy().reshape(-1, 3).astype(np.int64)
-        length = pc.list_flatten(rows["edge_length"]).to_numpy()
+        n_edges = lists.lengths(rows["edge_source"])
+        first = np.repeat(lists.begins(n_atoms), n_edges)
+        source = lists.flat(rows["edge_source"]) + first
+        target = lists.flat(rows["edge_target"]) + first
+        image = lists.flat(rows["edge_image"]).reshape(-1, 3).astype(np.int64)
+        length = lists.flat(rows["edge_length"])
         atoms = np.bincount(n_atoms, minlength=len(self.atoms))
         atoms[: len(self.atoms)] += self.atoms
         self.atoms = atoms

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mpclean.inspection.report.base import Block, Context, Plot
 from mpclean.inspection.report.style import INK, PANEL, SEQUENTIAL, axes
 from mpclean.release import Release
+from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def crystals_with(release: Release) -> NDArray[np.int64]:
     counts = np.zeros(len(SYMBOLS), dtype=np.int64)
     for rows in release.batches(columns=["atomic_numbers"]):
         column = rows["atomic_numbers"]
-        crystal = np.repeat(np.arange(rows.num_rows), pc.list_value_length(column).to_numpy())
-        atoms = pc.list_flatten(column).to_numpy().astype(np.int64)
+        crystal = lists.owners(lists.lengths(column))
+        atoms = lists.flat(column).astype(np.int64)
         pairs = np.unique(crystal * len(SYMBOLS) + atoms)
         counts += np.bincount(pairs % len(SYMBOLS), minlength=len(SYMBOLS))
     return counts
