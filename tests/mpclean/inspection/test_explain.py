@@ -11,7 +11,8 @@ from click.testing import CliRunner
 import mpclean
 from mpclean import UserError
 from mpclean.cli import main
-from mpclean.inspection.explain import describe, explain
+from mpclean.inspection.explain import explain
+from mpclean.inspection.explain.text import describe
 from mpclean.vocabulary.elements import SYMBOLS
 from mpclean.vocabulary.schema import LEDGER
 
