@@ -12,7 +12,7 @@ from torch.nn import functional
 from ecn.targets.losses import LOSSES, signs, site_errors
 from ecn.targets.metrics import Metrics, bootstrap_standard_deviation, class_metrics, stability_metrics
 from mpclean.errors import UserError, closest
-from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, TARGETS
+from mpclean.vocabulary.schema import COLUMNS, SOURCE_LABELS, TARGET_NAMES, TARGETS
 
 if TYPE_CHECKING:
     from mpclean.release import Release
@@ -148,10 +148,10 @@ class Task:
 TASKS = {
     task.name: task
     for task in (
-        Task("formation_energy", "formation_energy_per_atom"),
-        Task("fermi_energy", "efermi"),
+        Task("formation_energy", TARGET_NAMES["formation_energy"]),
+        Task("fermi_energy", TARGET_NAMES["fermi_energy"]),
         Task("band_gap", "band_gap", rows="is_insulator"),
-        Task("magnetization", "magnetization_per_atom"),
+        Task("magnetization", TARGET_NAMES["magnetization"]),
         Task("is_metal", "is_insulator", classes=("nonmetal", "metal"), negated=True),
         Task("magnetic_moments", "magnetic_moments", per_site=True),
     )

@@ -340,6 +340,13 @@ def schema(*names: str) -> pa.Schema:
 #: Numbers that a model can be trained on, in the order in which tables show them.
 TARGETS = ("formation_energy_per_atom", "efermi", "magnetization_per_atom", "band_gap", "e_above_hull")
 
+#: Shorter names of targets on the command line, of both commands, and their columns.
+TARGET_NAMES = {
+    "formation_energy": "formation_energy_per_atom",
+    "fermi_energy": "efermi",
+    "magnetization": "magnetization_per_atom",
+}
+
 #: Labels that only some sources bring; a release has those that its source has.
 SOURCE_LABELS = ("heat_all", "heat_ref", "dir_gap", "ind_gap", "id_prop")
 

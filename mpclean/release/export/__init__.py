@@ -24,6 +24,7 @@ from mpclean.release.export.cgcnn import write_cgcnn
 from mpclean.release.export.json_files import write_jsonl, write_matbench
 from mpclean.release.export.structure_files import write_cif, write_poscar
 from mpclean.release.reader import Release
+from mpclean.vocabulary.schema import TARGET_NAMES
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def export(
     config
         Name of a configuration of the release; ``default`` by default.
     target
-        Column of the labels, for the formats that hold one.
+        Column of the labels, for the formats that hold one; or its name in `ecn fit --target`.
     split
         Name of the split that `part` belongs to; the one that the release was built with by default.
 
@@ -157,6 +158,7 @@ def export(
     """
     release.require_intact()
     out = Path(out)
+    target = TARGET_NAMES.get(target, target) if target is not None else None
     _check(release, format, out, config, target)
     chosen = find_format(format)
     write = partial(chosen.write, target=target) if chosen.needs_target else chosen.write

@@ -11,6 +11,7 @@ import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.release.export import FORMATS, Exported, export
+from mpclean.vocabulary.schema import TARGET_NAMES
 
 
 def arguments(name, tmp_path):
@@ -164,3 +165,11 @@ def test_command(demo_release, tmp_path):
     again = CliRunner().invoke(main, [*words, "--target", "efermi"])
     assert again.exit_code == 2
     assert again.stderr == f"Error: {out} exists already; choose another --out\n"
+
+
+@pytest.mark.parametrize("target", [*TARGET_NAMES, "band_gap"])
+def test_a_target_has_the_names_of_ecn_fit(small_release, tmp_path, target):
+    done = export(small_release, "matbench", tmp_path / "a.json.gz", target=target)
+    export(small_release, "matbench", tmp_path / "b.json.gz", target=TARGET_NAMES.get(target, target))
+    assert done.n_crystals > 0
+    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
