@@ -234,7 +234,7 @@ _DEFINITIONS = (
         "A^2",
         "area of the Voronoi face of the bond; null in a radius graph",
         length=(1, "edge_source"),
-        valid=(0.0, 1e4),
+        valid=(0.0, 1e9),  # cells may have edges of 1e4 A, and a chain in one has faces as wide as it
     ),
     Column(
         "dimensionality",

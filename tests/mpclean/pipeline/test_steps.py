@@ -10,10 +10,11 @@ import spglib
 
 from mpclean.crystal.bonding import bond_graph, radius_graph
 from mpclean.crystal.cells import canonical_cell
+from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.reading import read_structure
 from mpclean.pipeline.steps import Bonds, BondTask, MatchTask, PrepareTask, bond, lost_group, match, prepare
 from mpclean.sources import DOCUMENTS
-from mpclean.vocabulary.schema import BONDED, MATCHED, MATCHES, PREPARED
+from mpclean.vocabulary.schema import BONDED, COLUMNS, MATCHED, MATCHES, PREPARED
 
 
 @pytest.fixture
@@ -144,3 +145,10 @@ def test_each_group_is_compared_within_itself(passes, rock_salt):
         assert batch.schema == MATCHES
         assert batch["structure_class"].equals(batch["position"])
         assert batch["structures_match"].null_count == len(batch)
+
+
+def test_faces_of_a_chain_in_a_wide_cell_do_not_break_the_schema():
+    chain = Crystal(np.diag([4.0, 400.0, 400.0]), np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0, 0]]))
+    area = Bonds("voronoi", 1e-4, 0.0).graph(chain).area
+    np.testing.assert_allclose(area.max(), 400.0**2, rtol=1e-6)
+    assert area.max() < COLUMNS["edge_area"].valid[1]

@@ -54,7 +54,7 @@ def test_what_is_good(small_release, demo_release):
         ("edge_image", [0] * 37, "not 3 values for each of edge_source"),
         ("edge_length", [0.0] * 12, "no finite number in [0.001, 1000] A"),
         ("edge_length", [2.0] * 13, "not 1 values for each of edge_source"),
-        ("edge_area", [-1.0] * 12, "no finite number in [0, 10000] A^2"),
+        ("edge_area", [-1.0] * 12, "no finite number in [0, 1e+09] A^2"),
         ("edge_area", [2.0] * 11, "not 1 values for each of edge_source"),
         ("formation_energy_per_atom", np.nan, "no finite number in [-50, 50] eV/atom"),
         ("formation_energy_per_atom", 50.1, "no finite number in [-50, 50] eV/atom"),
