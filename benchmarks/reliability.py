@@ -23,6 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import attacks_sources
 import hostile
 from common import COMMIT, HERE, hardware
 from tabulate import tabulate
@@ -270,6 +271,18 @@ def two_builds(folder: Path, n: int, seed: int) -> list[Check]:
     ]
 
 
+def hostile_sources(folder: Path, n: int, seed: int) -> list[Check]:
+    """Files that unpack, or cost, far more than they are."""
+    return [
+        (
+            f"{path.name}, {path.stat().st_size:,} bytes",
+            f"{found.said}; {found.seconds:.1f} s, {found.memory >> 20:,} MiB",
+            found.within,
+        )
+        for path, found in attacks_sources.attacks(folder / "sources")
+    ]
+
+
 #: Workers that die, here and on a Dask cluster, builds that go on, hostile records, and what is trusted.
 TESTS = (
     "tests/mpclean/pipeline/test_executor.py",
@@ -296,6 +309,7 @@ def tests(folder: Path, n: int, seed: int) -> list[Check]:
 PARTS: dict[str, tuple[Callable[[Path, int, int], list[Check]], int]] = {
     "kills": (kills, 20),
     "hostile": (hostile_records, 10_000),
+    "sources": (hostile_sources, 1),
     "corruption": (corruption, 1000),
     "disk-full": (disk_full, 1),
     "not-ours": (not_ours, 1),
