@@ -6,7 +6,7 @@ row, as the code that computes over crystals, atoms and bonds wants them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 #: A column of lists, of a table or of a batch.
-Lists = pa.ChunkedArray | pa.Array
+Lists: TypeAlias = pa.ChunkedArray | pa.Array
 
 
 def lengths(column: Lists) -> NDArray[np.int64]:
