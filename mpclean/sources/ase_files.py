@@ -148,6 +148,8 @@ def _row(row: AtomsRow) -> Frame:
         atoms, stated = row.toatoms(), dict(row.key_value_pairs)
         structure = atoms_document(atoms, row.data.get("occupancy"))
     for key in TEXT_KEYS:
+        if isinstance(row.data.get(key), str):  # as `mpclean export` keeps it
+            stated[key] = row.data[key]
         # ASE keeps no text that looks like a number: of a float the text is lost, 7E10 is 70000000000.0.
         if isinstance(stated.get(key), float | bool):
             raise RecordError(
