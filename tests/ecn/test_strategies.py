@@ -61,7 +61,7 @@ def test_the_named_split_is_trained_on_and_evaluated(folder, run):
     assert (config["n_train"], config["n_validation"]) == (n["train"], n["validation"])
     assert n["test"] != labelled(release.table("test"))
     assert config["release"]["split"] == "fold-2"
-    assert config["release"]["split_sha256"] == release.manifest.files["splits/fold-2.parquet"]["sha256"]
+    assert config["release"]["split_sha256"] == release.manifest.files["splits/fold-2.parquet"].sha256
     evaluated = call("evaluate", run, "--json")
     assert json.loads(evaluated.stdout.splitlines()[-1])["n"] == n["test"]
     assert "not the release" not in evaluated.stderr

@@ -156,12 +156,12 @@ def test_a_bad_table_is_one_line_that_names_it(snapshot, content, says):
 
 def test_licence_and_citation_are_those_that_the_person_gives(snapshot):
     upstream = built(snapshot, licence="CC0-1.0", citation="Doe 2026").manifest.upstream
-    assert (upstream["licence"], upstream["citation"]) == ("CC0-1.0", "Doe 2026")
+    assert (upstream.licence, upstream.citation) == ("CC0-1.0", "Doe 2026")
 
 
 def test_provenance_is_never_invented(snapshot):
     upstream = built(snapshot).manifest.upstream
-    assert (upstream["licence"], upstream["citation"], upstream["synthetic"]) == ("unknown", "unknown", False)
+    assert (upstream.licence, upstream.citation, upstream.synthetic) == ("unknown", "unknown", False)
     card = (snapshot.parent / "release" / "README.md").read_text()
     assert "license: unknown" in card
     assert "materials-project" not in card

@@ -27,7 +27,7 @@ from mpclean.crystal.similarity import matching
 from mpclean.pipeline import passes
 from mpclean.pipeline import run as pipeline
 from mpclean.pipeline import steps as work
-from mpclean.sources import base, records
+from mpclean.sources import base
 from mpclean.sources.documents import read_documents
 from mpclean.sources.records import open_records
 from mpclean.sources.versions import find_version, known_versions
@@ -418,8 +418,8 @@ def test_no_host_path_or_time_in_any_file(demo_release, small_release, snapshot)
 
 def test_manifest_says_what_was_built(demo_release, snapshot, small_release):
     upstream = demo_release.manifest.upstream
-    assert upstream["claimed_version"] == "demo"
-    assert upstream["stated_versions"] == []
+    assert upstream.claimed_version == "demo"
+    assert upstream.stated_versions == []
     assert small_release.manifest.upstream.claimed_version is None
     assert small_release.manifest.name == "salts"
     assert small_release.manifest.upstream.sha256 == open_records(snapshot).identity.sha256
@@ -479,7 +479,7 @@ def test_source_of_the_right_version_or_none(rock_salt, write_lines, tmp_path, s
     assert release.manifest.name == "mp-v1"
     assert release.manifest.upstream.claimed_version == "2021.05"
     assert release.manifest.upstream.stated_versions == ([stated] if stated else [])
-    assert release.manifest.upstream.published["stages"]["graph"] == 78649
+    assert release.manifest.upstream.published.stages["graph"] == 78649
 
 
 def test_a_release_is_no_source(small_release, tmp_path):
@@ -559,7 +559,7 @@ def test_a_folder_without_a_name(snapshot, tmp_path, monkeypatch, out):
 def test_a_build_that_fails_leaves_nothing(rock_salt, tmp_path, monkeypatch):
     """The file ends in the middle, after several batches."""
     monkeypatch.setattr(base, "BATCH_SIZE", 4)
-    monkeypatch.setattr(records, "_CHUNK", 1000)
+    monkeypatch.setattr("mpclean.sources.json_stream._CHUNK", 1000)
     path = tmp_path / "docs.json"
     path.write_text(json.dumps([rock_salt(n) for n in range(12)])[:-40])
     with pytest.raises(UserError, match=r"docs\.json: damaged or not json"):

@@ -507,7 +507,7 @@ def test_published_ids_from_the_version_served_today(server, build, published_sa
     assert set(rows(release)) == {material_id for ids in lists.values() for material_id in ids}
     assert {row["database_version"] for row in rows(release).values()} == {mp.VERSION}
     upstream = release.manifest.upstream
-    assert (upstream["claimed_version"], upstream["stated_versions"]) == ("2021.05", [mp.VERSION])
+    assert (upstream.claimed_version, upstream.stated_versions) == ("2021.05", [mp.VERSION])
     assert release.manifest.replay.agree == release.manifest.replay.listed == 18
     says = f"its 18 published ids as version {mp.VERSION} has them: 18 (100.0%) were read."
     assert says in (release.path / "README.md").read_text()

@@ -62,7 +62,7 @@ def test_a_damaged_file_is_in_the_ledger_and_the_others_are_read(folder):
     assert (row["material_id"], row["rule"]) == ("first", "record")
     assert release.table().num_rows == 3
     upstream = release.manifest.upstream
-    assert (upstream["source"], upstream["licence"]) == ("structures", "unknown")
+    assert (upstream.source, upstream.licence) == ("structures", "unknown")
 
 
 def test_several_crystals_in_one_file(folder, salts):
