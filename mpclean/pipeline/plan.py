@@ -208,7 +208,13 @@ def _chosen_split(split: str | Path | None, source: Source, version: Version) ->
 
 
 def _require_apart(source: Path, out: Path) -> None:
-    """Refuse a release that would replace its own source, or be read as a part of it."""
+    """Refuse a release that would replace its own source.
+
+    A folder of records may hold the release: releases and hidden folders in it are not read as records
+    (`mpclean.sources.files.walk`).
+    """
     here, there = source.resolve(), out.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise UserError(f"{out} and the source {source} lie in one another; choose another --out")
+    if here == there or there in here.parents:
+        raise UserError(
+            f"the source {source} lies in {out}, which the release would replace; choose another --out"
+        )

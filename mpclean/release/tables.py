@@ -311,6 +311,9 @@ def render(table: Table, style: str = "simple", width: int | None = None) -> str
     head, rows = table
     align = ["left" if name in _WORDS else "right" for name in head]
     shown = [[printable(cell) if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
+    shown = [
+        row + [""] * (len(head) - len(row)) for row in shown
+    ]  # a row may end where it has no more to say
     if style == "github":  # names of columns and splits, which are checked, stand there as code
         shown = [[cell if _CODE.fullmatch(cell) else markdown(cell) for cell in row] for row in shown]
     if style == "simple":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from mpclean.crystal.reading.packed import PACKINGS, decode, open_packed, plain_name
 from mpclean.errors import UserError
+from mpclean.release.layout import is_release
 
 #: Largest document, unpacked, in bytes: a cell of 2,000 atoms with all that its source says of it takes one
 #: sixteenth. Python's objects take some twenty times the bytes that they are read from, so this is what
@@ -55,7 +57,7 @@ def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     """
     packed = f"{', '.join(endings)} (or these + {', '.join(PACKINGS)})"
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file() and ending(file, endings)]
+        files = [file for file in walk(path) if file.is_file() and ending(file, endings)]
         if not files:
             raise UserError(
                 f"{path}: no file in this folder ends in {packed}, and it is no other kind of source; "
@@ -77,9 +79,22 @@ def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     return files
 
 
+def walk(folder: Path) -> list[Path]:
+    """List what a folder of records holds at any depth, by name; releases and hidden folders are not entered.
+
+    A release that was built beside its records, or is being built there, is no record itself.
+    """
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_release(here / name)]
+        found += [here / name for name in (*folders, *files)]
+    return sorted(found)
+
+
 def has_files(path: Path, endings: Sequence[str]) -> bool:
     """Whether a path is a file, or a folder that holds one, whose name has one of the endings."""
-    return any(ending(file, endings) for file in (path.rglob("*") if path.is_dir() else [path]))
+    return any(ending(file, endings) for file in (walk(path) if path.is_dir() else [path]))
 
 
 def ending(file: Path, endings: Sequence[str]) -> str | None:

@@ -19,7 +19,7 @@ from mpclean.crystal.reading.files import ENDINGS as STRUCTURE_ENDINGS
 from mpclean.crystal.reading.packed import PACKINGS
 from mpclean.errors import UserError
 from mpclean.sources.base import UNKNOWN, Identity, Source, batched_documents
-from mpclean.sources.files import MAX_DOCUMENT, ending, files_sha256, has_files, open_file
+from mpclean.sources.files import MAX_DOCUMENT, ending, files_sha256, has_files, open_file, walk
 from mpclean.sources.records import ENDINGS as DOCUMENT_ENDINGS
 
 #: Labels of a folder that ``mpclean export --format cif`` or ``poscar`` wrote.
@@ -35,8 +35,8 @@ def is_structures(path: Path) -> bool:
     """Whether a path is a structure file, or a folder of them without documents of another kind."""
     if not path.is_dir():
         return path.is_file() and _alone(path)
-    documents = (file for file in path.rglob("*") if ending(file, DOCUMENT_ENDINGS) and file.name != LABELS)
-    return any(map(_alone, path.rglob("*"))) and not any(documents)
+    documents = (file for file in walk(path) if ending(file, DOCUMENT_ENDINGS) and file.name != LABELS)
+    return any(map(_alone, walk(path))) and not any(documents)
 
 
 def _alone(file: Path) -> bool:
@@ -69,7 +69,7 @@ def structure_files(folder: Path) -> dict[str, Path]:
         If two files have one id.
     """
     found: dict[str, Path] = {}
-    for file in sorted(folder.rglob("*")):
+    for file in walk(folder):
         if is_structure_file(file) and file.is_file() and not has_files(file, (".json",)):
             if file.name.startswith("."):
                 continue  # what an editor or an archive left behind

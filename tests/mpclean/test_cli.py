@@ -13,6 +13,12 @@ from mpclean.cli import main
 from mpclean.sources.versions import find_version
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let tables be as wide as they are, but where a test is about their width."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 def run(*args):
     """A command in this process; an exception that leaves it is a traceback to the user."""
     result = CliRunner().invoke(main, [str(arg) for arg in args])

@@ -128,4 +128,4 @@ def test_work_on_a_crystal_is_bounded_by_points(count, structure_dict):
     coords = [[n * 1e-3, (n * n) % 5 * 0.1, n % 3 * 0.1] for n in range(count)]
     structure = structure_dict([[1500, 0, 0], [0, 3.5, 0], [0, 0, 3.6]], ["Na"] * count, coords)
     document = json.dumps({"material_id": "mp-1", "structure": structure, "spacegroup_number": 1}).encode()
-    assert fates([document]) == ["no Voronoi tessellation"]
+    assert fates([document]) == ["cell or coordinates out of range"]

@@ -61,8 +61,8 @@ def write(path, salt, n=3):
 @pytest.mark.parametrize(
     ("name", "ids"),
     [
-        ("salt.cif", [""]),
-        ("POSCAR", [""]),
+        ("salt.cif", ["salt"]),
+        ("POSCAR", ["POSCAR"]),
         ("structure.json", [""]),
         ("salt.extxyz", ["salt-1", "salt-2", "salt-3"]),
         ("salt.parquet", ["mp-1", "mp-2", "mp-3"]),
@@ -87,15 +87,16 @@ def test_a_bad_one_among_many_leaves_the_others_alone(run, salt, number, tmp_pat
     result = call(run, bad, lines, good)
     assert result.exit_code == 1
     assert [(row["material_id"], row["value"] != "") for row in rows(result)] == [
+        ("bad", False),
         ("mp-1", True),
         ("mp-2", True),
         ("mp-3", True),
         ("mp-9", False),
-        ("", True),
+        ("good", True),
     ]
     said = result.stderr.splitlines()
     assert len(said) == 2
-    assert said[0].startswith(f"ecn: {bad}: ")
+    assert said[0].startswith(f"Warning: {bad}: no structure")
     assert "no structure (lines.jsonl, line 4)" in said[1]
 
 

@@ -38,7 +38,7 @@ from pathlib import Path
 
 import mpclean.release.atomic, ecn.runs.checkpoint, ecn.training.logs, ecn.training.loop, ecn.training.state
 from ecn.training.presets import PRESETS
-from ecn.training.run import fit
+from ecn.training.run import Plan, fit
 
 release, folder, settings, moments = sys.argv[1], Path(sys.argv[2]), *map(json.loads, sys.argv[3:])
 preset = replace(PRESETS["paper"], **settings, options={"ecn": json.loads(OPTIONS)})
@@ -71,8 +71,8 @@ for what, number, save_every in moments:
             module.replace_file = killed_write
         ecn.training.loop._SAVE_EVERY = save_every
         run = folder / f"{what} {number}"
-        fit(Path(release), run, target="formation_energy", model="ecn", options={}, preset_name="x",
-            preset=preset, seed=3, device="cpu")
+        plan = Plan(target="formation_energy", options={}, preset_name="x", preset=preset, seed=3)
+        fit(Path(release), run, plan, device="cpu")
         os._exit(0)
     _, status = os.wait()
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, (what, number, status)
@@ -238,7 +238,7 @@ def test_rows_beyond_the_memory_have_a_way_out(stopped, fit, release, tmp_path, 
         OutOfMemoryError, match=r"not enough memory on cpu; stream the rows: --set data_memory=GIB"
     ):
         fit(release, tmp_path / "another")
-    with pytest.raises(OutOfMemoryError, match=r"; go on where there is more, or train a new run and stream"):
+    with pytest.raises(OutOfMemoryError, match=r"; resume on a machine with more memory, or train"):
         resume(stopped, device="cpu")
     assert (stopped / STATE).exists()
 
@@ -258,7 +258,7 @@ def test_a_run_beyond_the_memory_goes_on_with_smaller_passes(
     with monkeypatch.context():
         monkeypatch.setattr(Loop, "_step", step)
         monkeypatch.setattr("ecn.training.loop._SAVE_EVERY", save_every)
-        with pytest.raises(OutOfMemoryError, match=r"a pass has 8,000 edges: .* smaller --max-edges"):
+        with pytest.raises(OutOfMemoryError, match=r"a pass has 8,000 edges: allow fewer with --max-edges"):
             fit(release, run)
         monkeypatch.undo()
     kept = {300.0: 4, 0.0: 3}[save_every]  # the state after the first epoch, or after every step

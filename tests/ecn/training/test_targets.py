@@ -104,7 +104,7 @@ def test_moments_are_predicted_for_every_site(fit, magnets, tmp_path, rows):
     labelled = [k for k, row in enumerate(rows["test"]) if row["magnetic_moments"]]
     values = of_release["value"].to_numpy().reshape(-1, 2)[labelled].ravel()
     np.testing.assert_allclose(values, evaluate(runs[0].path)[0].output, atol=1e-5)
-    (table,) = predict_input(first, magnets, "test", 1)
+    (table,) = predict_input(first, magnets, "test", 1, report=pytest.fail)
     assert table["index"].to_pylist() == [k // 2 for k in range(2 * len(rows["test"]))]
     # The sign of a member means nothing: one that says the opposite agrees.
     opposite = copy.deepcopy(runs[0])
@@ -157,7 +157,7 @@ def test_moments_that_are_no_numbers_are_named(fit, make_release, rows, tmp_path
 
 @pytest.mark.parametrize("model", sorted(set(MODELS) - {"ecn", "e3ecn"}))
 def test_a_model_without_sites_is_named(fit, magnets, tmp_path, model):
-    with pytest.raises(UserError, match=f"model '{model}' has no numbers for sites"):
+    with pytest.raises(UserError, match=f"model '{model}' predicts crystals, not atoms"):
         fit(magnets, tmp_path / "run", model=model, **SITES)
 
 

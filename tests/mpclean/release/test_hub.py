@@ -17,7 +17,6 @@ from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
-from mpclean.pipeline import plan as pipeline
 from mpclean.release import writer
 from mpclean.release.manifest import seal_values
 from mpclean.release.update import amended
@@ -92,7 +91,9 @@ def later_release(rock_salt, write_lines, tmp_path_factory):
     folder = tmp_path_factory.mktemp("later")
     source = write_lines(folder / "docs.jsonl", map(rock_salt, range(12)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "find_version", lambda name: replace(UNNAMED, release_version="1.1.0"))
+        patch.setattr(
+            "mpclean.pipeline.run.find_version", lambda name: replace(UNNAMED, release_version="1.1.0")
+        )
         patch.setattr(writer, "SHARD_BYTES", 4000)
         return mpclean.build(source=source, out=folder / "salts", workers=1)
 

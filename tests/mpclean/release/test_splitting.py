@@ -131,7 +131,7 @@ def test_prototypes_stay_together(release):
 @pytest.mark.parametrize(
     ("strategy", "options", "says"),
     [
-        ("clever", {}, "--strategy clever: no such strategy; known are random, formula"),
+        ("clever", {}, "unknown strategy 'clever'; known: random, formula"),
         ("k-fold", {"element": "Fe"}, "--strategy k-fold takes no --element; it takes --seed, --folds"),
         ("k-fold", {"group": "size"}, "--group size: groups are by formula, prototype, chemical-system"),
         ("formula", {"fractions": (0.8, 0.1, 0.2)}, "--fractions 0.8 0.1 0.2: three shares above 0 of sum 1"),

@@ -97,7 +97,7 @@ def frames(tmp_path):
     [
         (
             lambda t: [*t[:5], t[5].replace("Lattice=", "Lattice"), *t[6:]],
-            [None, "structure is malformed", None],
+            [None, "coordinates are not finite", None],
             "frame 2",
         ),
         (

@@ -114,7 +114,7 @@ def test_functionals(tmp_path, row):
     ("change", "reason"),
     [
         ({"lattice_vectors": None}, "structure is malformed"),
-        ({"lattice_vectors": [[1.0, 0.0, 0.0]] * 3}, "structure is malformed"),
+        ({"lattice_vectors": [[1.0, 0.0, 0.0]] * 3}, "coordinates are not finite"),
         ({"lattice_vectors": [[1.0, 0.0, 0.0]]}, "structure is malformed"),
         ({"species_at_sites": None}, "structure is malformed"),
         ({"species_at_sites": ["Mg"]}, "structure is malformed"),

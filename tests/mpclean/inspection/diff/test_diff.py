@@ -425,7 +425,7 @@ def test_a_snapshot_of_the_same_records(small_release, snapshot):
     done = run(small_release.path, snapshot, "--workers", 1)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == (
-        "no record differs; a snapshot has no version, and holds what rules leave out"
+        "no record differs; a snapshot has no version, and holds what rules exclude"
     )
 
 
