@@ -187,6 +187,8 @@ def table_writer(out: Path | None, form: str) -> Iterator[Callable[[pa.Table], N
         with _WRITERS[form](sys.stdout) as write:
             yield write
         return
+    if out.exists() and not out.is_file():  # a device, a pipe or a folder must not give its name to a file
+        raise UserError(f"{out}: exists and is not a regular file; name another --out")
     partial = out.with_name(out.name + PARTIAL)
     try:
         with ExitStack() as stack:
