@@ -538,7 +538,7 @@ def test_coverage_is_reported(server, published_salts, tmp_path, monkeypatch):
     release = mpclean.open_release(out)
     assert set(rows(release)) == {"mp-3"}
     assert [row["reason"] for row in release.ledger().to_pylist()] == ["deprecated"]
-    assert release.manifest.replay.missing == [
+    assert [entry.model_dump() for entry in release.manifest.replay.missing] == [
         {"rule": None, "reason": "not in the snapshot", "ids": 2},
         {"rule": "record", "reason": "deprecated", "ids": 1},
     ]
