@@ -156,10 +156,10 @@ def test_a_run_that_fails_leaves_the_others_alone(release, tmp_path):
         (("--set", "ecn.width=16"), "holds a grid with other settings (options)"),
         (("--set", "ecn.wide=16"), "model 'ecn': unknown option 'wide'"),
         (("--set", "resnet.width=16"), "unknown model 'resnet'"),
-        (("--set", "width=16"), "an option of a model is set as MODEL.width=VALUE"),
+        (("--set", "width=16"), "to set an option of a model, write MODEL.width=VALUE"),
         (("--models", "resnet"), "unknown model 'resnet'"),
         (("--targets", "colour"), "unknown target 'colour'"),
-        (("--seeds", "one"), "--seeds one: whole numbers"),
+        (("--seeds", "one"), "--seeds one: expected whole numbers"),
     ],
 )
 def test_a_mistake_is_one_line(out, release, arguments, message):

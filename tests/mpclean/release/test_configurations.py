@@ -43,6 +43,6 @@ def test_counts_are_those_of_the_filters(demo_release):
 
 def test_some_labels_are_missing_in_the_demo(demo_release):
     counts = demo_release.manifest.counts
-    default = counts["default"]["train"]["num_examples"]
-    assert 0 < counts["insulators"]["train"]["num_examples"] < default
-    assert any(0 < counts[name]["train"]["num_examples"] < default for name in TARGETS)
+    default = counts["default"]["train"].num_examples
+    assert 0 < counts["insulators"]["train"].num_examples < default
+    assert any(0 < counts[name]["train"].num_examples < default for name in TARGETS)

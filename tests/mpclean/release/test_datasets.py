@@ -119,7 +119,7 @@ def test_added_splits_are_configurations(demo_release, load, tmp_path):
     assert names == [*(f"fold-{k}" for k in (1, 2, 3)), "formula", *(f"less-{s}" for s in (0.125, 0.25, 0.5))]
     for name in names:
         loaded = load(path, name)
-        counts = release.manifest.more_splits[name]["splits"]
+        counts = release.manifest.more_splits[name].splits
         assert {split: len(rows) for split, rows in loaded.items()} == counts
         for split, rows in loaded.items():
             expected = release.table(split, split=name)
@@ -140,7 +140,7 @@ def test_a_replaced_split_is_loaded_anew(small_release, load, tmp_path):
         lists.write_text(f"material_id,split\nmp-5,validation\n{held_back}\n")
         mpclean.split(path, "published", "mine", lists=lists, force=True)
         entry = mpclean.open_release(path).manifest.more_splits["mine"]
-        described.append({split: (p["num_examples"], p["num_bytes"]) for split, p in entry.rows.items()})
+        described.append({split: (p.num_examples, p.num_bytes) for split, p in entry.rows.items()})
         assert ids(load(path, "mine", split="test")) == [held_back.splitlines()[1].split(",")[0]]
         assert ids(load(path, split="test")) == ids(small_release.table("test").to_pylist())
     assert described[0] == described[1]

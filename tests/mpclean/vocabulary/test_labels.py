@@ -40,6 +40,6 @@ def test_a_label_in_two_units_is_refused() -> None:
 
 def test_the_labels_of_a_release_are_those_of_the_schema_and_its_own() -> None:
     own = own_label("bulk_modulus", "GPa", "of Voigt, Reuss and Hill")
-    found = labels_of(["material_id", "band_gap", "heat_all", "bulk_modulus"], [own.to_dict()])
+    found = labels_of(["material_id", "band_gap", "heat_all", "bulk_modulus"], [own])
     assert [label.name for label in found] == ["band_gap", "heat_all", "bulk_modulus"]
     assert found[-1] == own == Label("bulk_modulus", "GPa", "of Voigt, Reuss and Hill")

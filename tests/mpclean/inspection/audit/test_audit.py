@@ -36,7 +36,7 @@ def test_a_split_by_a_level_has_no_leak_there(release):
     for split in ("formula", "prototype", "chemical-system"):
         for level in (split, *LEVELS[split].implies):
             assert level in found.keeps_apart[split]
-            sizes = release.manifest.more_splits[split]["splits"]
+            sizes = release.manifest.more_splits[split].splits
             assert found.leakage[split][level] == {
                 "validation": {"records": sizes["validation"], "leaking": 0},
                 "test": {"records": sizes["test"], "leaking": 0},

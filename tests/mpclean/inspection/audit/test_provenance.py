@@ -115,7 +115,7 @@ def test_command(rock_salt, write_lines, tmp_path):
     cells = [line.split() for line in done.stdout.splitlines()]
     assert ["functionals", "PBE", "12", "mp-1,", "mp-10,", "mp-11"] in cells
     assert ["functionals", "r2SCAN", "3", "mp-13,", "mp-14,", "mp-15"] in cells
-    assert ["CC-BY-4.0", "12", "0"] in cells
+    assert ["unknown", "12", "0"] in cells
     assert ["MIT", "3", "3"] in cells
     as_json = CliRunner().invoke(main, ["audit", str(tmp_path / "r"), "--workers", "1", "--json"])
     summary = json.loads(as_json.stdout)
