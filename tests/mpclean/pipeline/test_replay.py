@@ -157,7 +157,7 @@ def test_source_formula_counts_what_the_source_wrote(
     release = mpclean.build(version="2021.05", source=path, out=tmp_path / "r", workers=1)
     assert {stage.name: stage.kept for stage in release.manifest.stages}["duplicate"] == 2
     assert release.manifest.kept_by_source_formula == 3
-    assert "would leave 3 records; published are 114,605" in (release.path / "README.md").read_text()
+    assert "would keep 3 records; published are 114,605" in (release.path / "README.md").read_text()
 
 
 def test_lists_that_are_given(published_salts, snapshot, tmp_path):
