@@ -90,8 +90,8 @@ def test_the_recipe_names_what_it_needs(outside):
 def test_the_rule_excludes_and_is_recorded(built):
     release = mpclean.open_release(built / "releases" / "stable")
     parameters = release.manifest.parameters
-    assert parameters["rules"] == ["record", "duplicate", "minimum-energy"]
-    assert parameters["rule_parameters"]["minimum-energy"] == {"min_energy": -2.5}
+    assert parameters.rules == ["record", "duplicate", "minimum-energy"]
+    assert parameters.rule_parameters["minimum-energy"] == {"min_energy": -2.5}
     ledger = release.ledger().to_pylist()
     details = [row["detail"] for row in ledger if row["rule"] == "minimum-energy"]
     assert details
@@ -103,10 +103,10 @@ def test_the_rule_excludes_and_is_recorded(built):
 def test_the_same_rule_judges_a_crystal_by_itself(built):
     release = mpclean.open_release(built / "releases" / "stable")
     parameters = release.manifest.parameters
-    found = remade(parameters["rules"], parameters["rule_parameters"])
+    found = remade(parameters.rules, parameters.rule_parameters)
     rows = release.table()
     assert judge(rows, found)["rule"].null_count == len(rows)
-    strict = remade(parameters["rules"], {"minimum-energy": {"min_energy": 99.0}})
+    strict = remade(parameters.rules, {"minimum-energy": {"min_energy": 99.0}})
     said = judge(rows, strict)["rule"].drop_null().unique().to_pylist()
     assert said == ["minimum-energy"]
 
