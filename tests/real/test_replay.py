@@ -59,10 +59,10 @@ def test_ids_against_the_files_of_the_authors(data: Path, release: mpclean.Relea
     replay = release.manifest.replay
     assert kept <= listed
     assert listed.isdisjoint(extra)
-    assert replay["listed"] == len(listed) == 78_649
-    assert replay["agree"] == len(kept) > 1000
-    assert replay["extra"] == len(extra) > 0
-    assert {way["rule"]: way["ids"] for way in replay["missing"]} == {
+    assert replay.listed == len(listed) == 78_649
+    assert replay.agree == len(kept) > 1000
+    assert replay.extra == len(extra) > 0
+    assert {way.rule: way.ids for way in replay.missing} == {
         **left,
         None: len(listed) - len(kept) - left.total(),
     }
@@ -71,13 +71,13 @@ def test_ids_against_the_files_of_the_authors(data: Path, release: mpclean.Relea
 @pytest.mark.slow
 def test_rules_agree_with_the_published_list(release: mpclean.Release) -> None:
     # benchmarks/published_list.py says the same of the whole file.
-    replay, dropped = release.manifest.replay, Counter(release.ledger()["rule"].to_pylist())
-    by_rule = {way["rule"]: way["ids"] for way in replay["missing"]}
+    replay, excluded = release.manifest.replay, Counter(release.ledger()["rule"].to_pylist())
+    by_rule = {way.rule: way.ids for way in replay.missing}
     missing = by_rule.get("dimensionality", 0) + by_rule.get("graph", 0)
     assert "size" not in by_rule
-    assert replay["agree"] / (replay["agree"] + missing) >= 0.998
-    others = replay["extra"] + dropped["dimensionality"] + dropped["graph"] - missing
-    assert 0.20 <= replay["extra"] / others <= 0.40
+    assert replay.agree / (replay.agree + missing) >= 0.998
+    others = replay.extra + excluded["dimensionality"] + excluded["graph"] - missing
+    assert 0.20 <= replay.extra / others <= 0.40
     # None of the published crystals has a cell of one atom; ours have, and leave for it.
-    assert replay["one_atom"]["agree"] == 0
-    assert replay["one_atom"]["extra"] > 0
+    assert replay.one_atom.agree == 0
+    assert replay.one_atom.extra > 0
