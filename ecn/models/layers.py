@@ -84,13 +84,13 @@ class ColouredMessagePassing(nn.Module):
         -------
         Tensor of shape (N, channels of the node functions).
         """
-        sums = []
+        m = None
         for colour, function in enumerate(self.edge_functions):
             places = graph.places(colour, colour + 1)
             if places.start < places.stop:
-                sums.append((graph.target[graph.edges(places)], function(x, e, graph, places)))
-        target, messages = (torch.cat(part) for part in zip(*sums, strict=True))
-        m = x.new_zeros(len(x), messages.shape[1]).index_add(0, target, messages.to(x.dtype))
+                messages = function(x, e, graph, places).to(x.dtype)
+                m = x.new_zeros(len(x), messages.shape[1]) if m is None else m
+                m = m.index_add_(0, graph.target[graph.edges(places)], messages)
         inputs = torch.cat([m, x], dim=1)
         if node_colour is None:
             return self.node_functions[0](inputs)
