@@ -85,7 +85,7 @@ _OF_RESUMED = ("release", "resumed", "device", "threads", "loggers", "max_edges"
 @click.option(
     "--preset",
     metavar="NAME",
-    help=f"Settings to start from: {', '.join(PRESETS)}.  [default: best up to 10,000 training crystals, "
+    help=f"Settings to start from: {', '.join(PRESETS)}.  [default: best up to 30,000 training crystals, "
     "else fast]",
 )
 @click.option(

@@ -16,6 +16,7 @@ import torch
 from pyarrow import csv
 from torch import Tensor
 
+from ecn.data.compatibility import require_areas, require_same_bonds
 from ecn.data.rows import Dataset, load_part, open_release, split_identity
 from ecn.inference.forward import max_edges, memory_of, predict_rows, require_device
 from ecn.runs import checkpoint
@@ -70,32 +71,6 @@ COMPARED = pa.schema(
 
 #: Columns of the release that say what a crystal is.
 _IDENTITY = ("material_id", "reduced_formula", "spacegroup_number", "nsites")
-
-
-def require_same_bonds(release: Release, featuriser: dict[str, Any]) -> None:
-    """Refuse a release whose bonds were found with other settings than those that a model was trained on.
-
-    Parameters
-    ----------
-    release
-        The release to predict.
-    featuriser
-        Of the run, see `ecn.runs.checkpoint.RunConfig`.
-
-    Raises
-    ------
-    UserError
-        If the settings differ: the numbers would look like predictions and mean nothing.
-    """
-    theirs, ours = (
-        ", ".join(f"{name} {values[name]}" for name in ("bonds", "min_area", "cutoff"))
-        for values in (release.manifest.parameters.as_dict(), featuriser)
-    )
-    if theirs != ours:
-        raise UserError(
-            f"{release.path}: built with other bond settings ({theirs}) than the model was trained on "
-            f"({ours}); predict the snapshot that the release was built from"
-        )
 
 
 @dataclass(frozen=True)
@@ -278,6 +253,7 @@ def evaluate(run: Path, part: str = "test", release: Path | None = None, device:
         )
     opened = open_release(release or trained_on)
     require_same_bonds(opened, saved.config.featuriser)
+    require_areas(opened, saved.model)
     split = identity["split"]
     data = load_part(opened, part, saved.goal.tasks, split=split)
     with memory_of(torch.device(device), "evaluate with --device cpu"):

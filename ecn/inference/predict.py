@@ -17,8 +17,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from ecn.data.compatibility import require_areas, require_same_bonds
 from ecn.data.tensors import crystal_tensors
-from ecn.inference.evaluation import require_same_bonds
 from ecn.inference.forward import max_edges, memory_of, predict_rows, require_device
 from ecn.inference.limits import crystal_warnings, joint_coverage, limit_values
 from ecn.models.features import N_ELEMENTS
@@ -265,6 +265,7 @@ class Predictor:
             several, or it cannot be read.
         """
         require_same_bonds(release, self.members[0].config.featuriser)
+        require_areas(release, self.members[0].model)
         for rows in release.batches(part, RELEASE.names, split=self._split() if part else None):
             yield self._table(rows, judge_release(rows, self.rules), [""] * len(rows))
 

@@ -12,7 +12,6 @@ from ecn.data.batch import CrystalBatch
 from ecn.data.reduction import reduce_crystals
 from ecn.data.tensors import CrystalTensors
 from ecn.models.features import longest_bond, smooth_step
-from mpclean.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,10 @@ class ModelConfig:
     are then alike are computed once; see `ecn.data.reduction`."""
     fade_area: float | None = None
     """Area of the Voronoi face, in A^2, below which the message of a bond fades, smoothly to nothing at 0;
-    null where every bond counts in full. Needs a release that states the areas."""
+    null where every bond counts in full. Bonds of a radius have no face, and do not fade."""
     fade_length: float | None = None
     """Messages fade over this length, in A, below the longest bond that a release has; null where
-    every bond counts in full."""
+    every bond counts in full. Bonds of a radius do not fade."""
 
 
 class CrystalModel(nn.Module):
@@ -91,7 +90,8 @@ class CrystalModel(nn.Module):
         """Say how much of its message a bond carries, by its face and its length.
 
         A weight is 0 with zero slope where the bond would come or go, so that no output jumps when a face
-        vanishes or a bond becomes too long, and 1 with zero slope further on.
+        vanishes or a bond becomes too long, and 1 with zero slope further on. Bonds of a radius, which have
+        no face (an infinite area), carry their whole message.
 
         Parameters
         ----------
@@ -106,7 +106,8 @@ class CrystalModel(nn.Module):
         if self.config.fade_area is not None:
             weight = weight * smooth_step(batch.edge_area / self.config.fade_area)
         if self.config.fade_length is not None:
-            weight = weight * smooth_step((longest_bond(batch) - batch.edge_length) / self.config.fade_length)
+            near = smooth_step((longest_bond(batch) - batch.edge_length) / self.config.fade_length)
+            weight = weight * torch.where(batch.edge_area.isinf(), torch.ones_like(near), near)
         return weight
 
     def labelled(self, batch: CrystalBatch) -> CrystalBatch:
@@ -127,19 +128,9 @@ class CrystalModel(nn.Module):
         Returns
         -------
         Crystals for which the model has the same outputs, faster.
-
-        Raises
-        ------
-        UserError
-            If messages are to fade with the faces of bonds, and the crystals do not state their areas.
         """
         if crystals.edge_label is not None:
             return crystals
-        if getattr(self.config, "fade_area", None) is not None and crystals.edge_area.isinf().any():
-            raise UserError(
-                "fade_area: the release does not state the areas of faces (format 1, or bonds of a radius); "
-                "build it again, or leave fade_area null"
-            )
         given, ours = crystals.atom_start.device, next(self.parameters()).device
         on_ours = crystals.to(ours)
         if self.labels(on_ours.batch(torch.zeros(1, dtype=torch.int64, device=ours))) is None:

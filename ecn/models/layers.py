@@ -84,13 +84,15 @@ class ColouredMessagePassing(nn.Module):
         -------
         Tensor of shape (N, channels of the node functions).
         """
-        m = None
+        found = []
         for colour, function in enumerate(self.edge_functions):
             places = graph.places(colour, colour + 1)
             if places.start < places.stop:
-                messages = function(x, e, graph, places).to(x.dtype)
-                m = x.new_zeros(len(x), messages.shape[1]) if m is None else m
-                m = m.index_add_(0, graph.target[graph.edges(places)], messages)
+                found.append((graph.target[graph.edges(places)], function(x, e, graph, places)))
+        m = x.new_zeros(len(x), found[0][1].shape[1])
+        # Colour by colour: putting the messages of all colours into one tensor first would copy them.
+        for target, messages in found:
+            m = m.index_add_(0, target, messages.to(x.dtype))
         inputs = torch.cat([m, x], dim=1)
         if node_colour is None:
             return self.node_functions[0](inputs)

@@ -15,6 +15,7 @@ from lightning.fabric import Fabric, seed_everything
 from torch import Tensor, nn
 
 from ecn import models
+from ecn.data.compatibility import require_areas
 from ecn.data.rows import Rows, find_rows, open_release, split_identity
 from ecn.inference.forward import OutOfMemoryError, cpu_threads, memory_of
 from ecn.models.base import CrystalModel
@@ -136,6 +137,7 @@ def fit(
     network = _network(model, asked | _outputs(model, goal, asked), plan.seed)
     if start is not None:
         copy_weights(start.model, network)
+    require_areas(opened, network)
     train, validation = _rows(opened, goal, plan.split, plan.limit, plan.seed, plan.fold)
     labels = _training_labels(release, goal, train)
     fabric = start_fabric(device, preset.precision)

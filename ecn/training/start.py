@@ -27,7 +27,7 @@ from mpclean.release import Release
 from mpclean.release.layout import MANIFEST
 
 #: Up to so many training rows the preset `best` takes less than an hour on one core, and `fast` above.
-_ROWS_OF_BEST = 10_000
+_ROWS_OF_BEST = 30_000
 
 #: Factor on the preset's learning rate where a training starts from trained weights, which larger steps would
 #: forget. Not tuned; what such a start is worth is in benchmarks/RESULTS.md.

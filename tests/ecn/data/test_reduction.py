@@ -14,7 +14,6 @@ from ecn.testing import equivalent_cells, random_batch
 from mpclean.crystal.bonding import bond_graph
 from mpclean.crystal.cells import PrimitiveCell
 from mpclean.crystal.crystal import Crystal
-from mpclean.errors import UserError
 
 #: Every network that sees no positions, on one cell and on eight.
 NETWORKS = [
@@ -168,7 +167,7 @@ def test_equivalent_descriptions_reduce_to_equal_sizes():
     assert int(reduced.node_start[1]) < 16
 
 
-def test_bonds_that_have_faded_are_left_away():
+def test_bonds_that_have_faded_are_not_computed():
     batch = random_batch(sizes=(3,))
     model = make("schnet", {"fade_area": 0.3})
     faded = batch._replace(edge_area=torch.zeros_like(batch.edge_area))
@@ -178,12 +177,13 @@ def test_bonds_that_have_faded_are_left_away():
     )
 
 
-def test_fading_needs_areas(tensors):
-    values = {f.name: getattr(tensors, f.name) for f in fields(tensors)}
-    unknown = CrystalTensors(**{**values, "edge_area": torch.full_like(tensors.edge_area, torch.inf)})
-    with pytest.raises(UserError, match="does not state the areas of faces"):
-        make("schnet", {"fade_area": 0.3}).prepare(unknown)
-    assert len(make("schnet", {"fade_length": 0.3}).prepare(unknown)) == len(tensors)
+def test_bonds_of_a_radius_do_not_fade():
+    batch = random_batch(sizes=(3,))
+    no_faces = batch._replace(edge_area=torch.full_like(batch.edge_area, torch.inf))
+    for name in ("ecn", "cgcnn", "megnet", "schnet"):
+        model = make(name, {"fade_area": 0.3, "fade_length": 5.9})
+        torch.testing.assert_close(model.edge_weights(no_faces), batch.edge_weight)
+        assert model.edge_weights(batch).min() < 0.5
 
 
 def test_the_norm_of_counted_atoms_is_the_batch_norm_of_all():
