@@ -32,6 +32,7 @@ ORDER = (
     "doors",
     "stages",
     "build",
+    "same_release",
     "predict",
     "scale",
     "orbits",
