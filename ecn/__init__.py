@@ -24,25 +24,20 @@ __all__ = ["evaluate", "fit", "load", "pyg_dataset"]
 _EXTRA = ("torch", "lightning", "safetensors", "torchmetrics", "torch_geometric", "psutil", "matplotlib")
 
 
-def missing_extra(error: ModuleNotFoundError) -> str | None:
-    """Name the extra that a missing package belongs to; None if it is none of ours."""
-    name = (error.name or "").partition(".")[0]
-    if name not in _EXTRA:
-        return None
-    return f"{name} is not installed; networks need the extra ecn: pip install 'mpclean[ecn]'"
-
-
 @contextmanager
-def _extra() -> Iterator[None]:
+def needs_extra() -> Iterator[None]:
     """Turn a missing package of the extra into one clear line."""
     from mpclean.errors import UserError
 
     try:
         yield
     except ModuleNotFoundError as error:
-        if (line := missing_extra(error)) is None:
+        name = (error.name or "").partition(".")[0]
+        if name not in _EXTRA:
             raise
-        raise UserError(line) from error
+        raise UserError(
+            f"{name} is not installed; networks need the extra ecn: pip install 'mpclean[ecn]'"
+        ) from error
 
 
 def fit(
@@ -119,7 +114,7 @@ def fit(
         run.evaluate(part="test")
         run.predict(structure)
     """
-    with _extra():
+    with needs_extra():
         from ecn.runs.trained import Run
         from ecn.training.start import Machine, start_fit
     path, fitted = start_fit(
@@ -178,7 +173,7 @@ def evaluate(
         (evaluation,) = ecn.evaluate("runs/demo-formation_energy-1")
         evaluation.metrics["mae"]
     """
-    with _extra():
+    with needs_extra():
         from ecn.inference.evaluation import evaluate as evaluate_run
         from ecn.runs.locate import locate
     return evaluate_run(locate(run), part, None if release is None else _folder(release), device)
@@ -211,7 +206,7 @@ def load(run: str | Path, *more: str | Path) -> Predictor:
         (prediction,) = model.predict(structure)
         prediction.value, prediction.unit, prediction.warning
     """
-    with _extra():
+    with needs_extra():
         from ecn.inference.predict import load as load_runs
     return load_runs(run, *more)
 
@@ -248,7 +243,7 @@ def pyg_dataset(
         for batch in torch_geometric.loader.DataLoader(crystals, batch_size=64, shuffle=True):
             loss = mse_loss(model(batch.z, batch.edge_index, batch.edge_attr, batch.batch), batch.y[:, 0])
     """
-    with _extra():
+    with needs_extra():
         from ecn.data.pyg import CrystalGraphs
         from ecn.data.rows import load_part, open_release
         from ecn.targets.goal import Goal

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ecn import needs_extra
 from ecn.models import MODELS
 from ecn.training.presets import (
     LOGGERS,
@@ -18,8 +19,8 @@ from ecn.training.presets import (
     training_settings,
     with_options,
 )
-from mpclean.errors import UserError, ending
-from mpclean.vocabulary.text import printable
+from mpclean.cli import one_line
+from mpclean.errors import UserError
 
 _PARTS = ("train", "validation", "test")
 
@@ -27,23 +28,9 @@ _DEFAULT = click.core.ParameterSource.DEFAULT
 
 
 class _Group(click.Group):
-    """A group whose commands end in one line where the user can mend the mistake."""
-
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with one_line("a fit goes on with: ecn fit --resume RUN"), needs_extra():
             return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            from ecn import missing_extra
-
-            if (line := missing_extra(error)) is None:
-                raise
-            click.echo(f"ecn: {line}", err=True)
-            ctx.exit(2)
-        except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
-            if (end := ending(error, "interrupted; a fit goes on with: ecn fit --resume RUN")) is None:
-                raise
-            click.echo(printable(f"ecn: {end.line}"), err=True)
-            ctx.exit(end.status)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -343,7 +330,7 @@ def predict(
     def report(error: UserError) -> None:
         nonlocal n_failed
         n_failed += 1
-        click.echo(f"ecn: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
 
     with table_writer(out, form or (ending if ending in ("json", "parquet") else usual)) as write:
         for path in inputs:
@@ -491,7 +478,7 @@ def benchmark(
         click.echo(save(grid, records, failures, folder, shlex.join(["ecn", *sys.argv[1:]])))
         click.echo(f"\n{folder / PAGE}")
     for line in failures:
-        click.echo(f"ecn: {line}", err=True)
+        click.echo(f"Error: {line}", err=True)
     if interrupted:
         sys.exit(130)
     if failures:
@@ -540,9 +527,9 @@ def patterns(lattice: str, side: int, figure: Path | None) -> None:
 @main.command()
 def models() -> None:
     """List the models with their options."""
-    from ecn.models import describe, known
+    from ecn.models import REGISTRY, describe
 
-    lines = "\n\n".join(map(describe, known())).splitlines()
+    lines = "\n\n".join(map(describe, REGISTRY.names())).splitlines()
     width = get_terminal_size((80, 24)).columns
     for line in lines:
         # Lines that fit stay as they are, with the indentation of options.

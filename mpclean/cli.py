@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from functools import wraps
 from typing import Any
 
 import click
@@ -16,25 +16,31 @@ from mpclean.vocabulary.functionals import FUNCTIONALS, HULLS
 from mpclean.vocabulary.text import printable
 
 
-def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """End a command with one clear line where the user can put something right."""
+@contextmanager
+def one_line(interrupted: str) -> Iterator[None]:
+    """End a command, of both packages, with one clear line where the user can put something right.
 
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except (Exception, KeyboardInterrupt) as error:
-            end = ending(error, "a release is written whole or not at all")
-            if end is None:
-                raise
-            began = "Interrupted; " if isinstance(error, KeyboardInterrupt) else "Error: "
-            click.echo(printable(began + end.line), err=True)
-            sys.exit(end.status)
+    Parameters
+    ----------
+    interrupted
+        What is left when a person ends the command.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if (end := ending(error, interrupted)) is None:
+            raise
+        click.echo(printable(end.line), err=True)
+        sys.exit(end.status)
 
-    return wrapped
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        with one_line("a release is written whole or not at all"):
+            return super().invoke(ctx)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mpclean")
 def main() -> None:
     """Turn a snapshot of the Materials Project into a clean, versioned data set."""
@@ -100,7 +106,6 @@ def main() -> None:
     "--citation", metavar="TEXT", help="How to cite the records.  [default: as stated, else unknown]"
 )
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
-@one_line_errors
 def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...], **options: Any) -> None:
     """Build a release from a source."""
     from mpclean.pipeline.run import build
@@ -139,7 +144,6 @@ def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...]
 @main.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the entries as one JSON object.")
-@one_line_errors
 def versions(name: str | None, as_json: bool) -> None:
     """List the known upstream versions, or all that is known of one."""
     from mpclean.release.tables import render
@@ -156,7 +160,6 @@ def versions(name: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("release")
-@one_line_errors
 def verify(release: str) -> None:
     """Compare files with the manifest, tables with the schema, and claims with the rows.
 
@@ -195,7 +198,6 @@ def verify(release: str) -> None:
 )
 @click.option("--config", metavar="NAME", help="As in load_dataset: insulators, band_gap, ...")
 @click.option("--target", metavar="COLUMN", help="The label that cgcnn and matbench hold.")
-@one_line_errors
 def export(release: str, target: str | None, **options: Any) -> None:
     """Write crystals and labels in the format of another program."""
     from mpclean.release import open_release
@@ -251,7 +253,6 @@ def export(release: str, target: str | None, **options: Any) -> None:
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 @click.option("--force", is_flag=True, help="Replace a split of that name.")
-@one_line_errors
 def split(release: str, strategy: str, **options: Any) -> None:
     """Split a release once more, beside the split that it was built with."""
     from mpclean.release.splitting import split
@@ -266,7 +267,6 @@ def split(release: str, strategy: str, **options: Any) -> None:
 @click.argument("release")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object.")
-@one_line_errors
 def audit(release: str, workers: int | None, as_json: bool) -> None:
     """Look for leakage between parts of splits, suspicious labels, and energies that do not compare.
 
@@ -292,7 +292,6 @@ def audit(release: str, workers: int | None, as_json: bool) -> None:
 @click.argument("release")
 @click.argument("material_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print what is known as one JSON object.")
-@one_line_errors
 def explain(release: str, material_id: str, as_json: bool) -> None:
     """Tell the life of one record: source, symmetry, bonds, every rule's verdict, splits."""
     from mpclean.inspection.explain import explain
@@ -304,7 +303,6 @@ def explain(release: str, material_id: str, as_json: bool) -> None:
 @main.command()
 @click.argument("release")
 @click.argument("level", type=click.Choice(("major", "minor", "patch")))
-@one_line_errors
 def bump(release: str, level: str) -> None:
     """Give a release its next version; mpclean diff says which level a change asks for."""
     from mpclean.release.versioning import raise_version
@@ -325,7 +323,6 @@ def bump(release: str, level: str) -> None:
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print every difference as one JSON object.")
-@one_line_errors
 def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_json: bool) -> None:
     """Compare two releases, or a release and a snapshot.
 
@@ -369,7 +366,6 @@ def _tolerances(given: tuple[str, ...]) -> dict[str, float]:
 @click.argument("release")
 @click.option("--out", metavar="DIR", help="Folder to make.  [default: report, in the release]")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: the usable cores]")
-@one_line_errors
 def report(release: str, out: str | None, workers: int | None) -> None:
     """Make a page to look at, with its figures: what is in a release, what was excluded, what leaks.
 
@@ -385,7 +381,6 @@ def report(release: str, out: str | None, workers: int | None) -> None:
 @click.argument("repo", metavar="ORG/NAME")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @click.option("--private", is_flag=True, help="Make the data set a private one.")
-@one_line_errors
 def push(release: str, repo: str, dry_run: bool, private: bool) -> None:
     """Send a release to the Hugging Face Hub, with its version as the tag."""
     from mpclean.release.hub import plan_push, send
@@ -409,7 +404,6 @@ def push(release: str, repo: str, dry_run: bool, private: bool) -> None:
 )
 @click.option("--out", metavar="DIR", help="Folder of the release.  [default: releases/NAME]")
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
-@one_line_errors
 def pull(repo: str, revision: str, out: str | None, force: bool) -> None:
     """Bring a release back from the Hugging Face Hub, and verify it."""
     from mpclean.release.hub import pull

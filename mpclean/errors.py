@@ -85,19 +85,20 @@ def ending(error: BaseException, interrupted: str) -> Ending | None:
     """
     if isinstance(error, BrokenPipeError):
         return None  # the reader of our output has gone, and click knows what to do
+    began, status = "Error: ", 2
     if isinstance(error, UserError):
-        said, status = str(error), 2
+        said = str(error)
     elif isinstance(error, OSError):
         words = str(error.strerror or error)
-        said, status = (f"{error.filename}: {words}" if error.filename else words), 2
+        said = f"{error.filename}: {words}" if error.filename else words
         if error.errno == errno.ENOSPC:
             said += "; what was saved before is whole"
     elif isinstance(error, MemoryError):
-        said, status = "not enough memory; try again with fewer --workers, or on a larger machine", 2
+        said = "not enough memory; try again with fewer --workers, or on a larger machine"
     elif isinstance(error, KeyboardInterrupt):
-        said, status = interrupted, 130
+        began, said, status = "Interrupted; ", interrupted, 130
     else:
         return None
     # The note of a worker is where it happened, over many lines: for who mends the program.
     notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
-    return Ending(" ".join((f"{said.removesuffix('.')}.", *notes)) if notes else said, status)
+    return Ending(began + (" ".join((f"{said.removesuffix('.')}.", *notes)) if notes else said), status)

@@ -10,15 +10,15 @@ from mpclean.errors import UserError, ending
 @pytest.mark.parametrize(
     ("error", "line", "status"),
     [
-        (UserError("say so"), "say so", 2),
-        (PermissionError(errno.EACCES, "Permission denied", "x/y"), "x/y: Permission denied", 2),
+        (UserError("say so"), "Error: say so", 2),
+        (PermissionError(errno.EACCES, "Permission denied", "x/y"), "Error: x/y: Permission denied", 2),
         (
             OSError(errno.ENOSPC, "No space left on device"),
-            "No space left on device; what was saved before is whole",
+            "Error: No space left on device; what was saved before is whole",
             2,
         ),
-        (MemoryError(), "not enough memory", 2),
-        (KeyboardInterrupt(), "what is left", 130),
+        (MemoryError(), "Error: not enough memory", 2),
+        (KeyboardInterrupt(), "Interrupted; what is left", 130),
     ],
 )
 def test_what_a_person_can_mend(error, line, status):

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from ecn.models.settings import check, in_words
 from mpclean.errors import UserError
+from mpclean.vocabulary.registry import Registry
 
 if TYPE_CHECKING:
     from ecn.models.base import CrystalModel
-
-#: Entry points in which an installed package names its models, ``name = "package.module:Class"``.
-ENTRY_POINTS = "ecn.models"
 
 #: Our own models by name: module and class, imported when a model is made.
 MODELS = {
@@ -28,25 +22,25 @@ MODELS = {
 }
 
 
-@cache
-def known() -> dict[str, str]:
-    """List the models that can be named: ours, and those of installed packages.
+def _is_model(name: str, found: object) -> bool:
+    from ecn.models.base import CrystalModel
 
-    Returns
-    -------
-    ``package.module:Class`` by name; a name of ours is ours.
-    """
-    return {**{point.name: point.value for point in entry_points(group=ENTRY_POINTS)}, **MODELS}
+    return isinstance(found, type) and issubclass(found, CrystalModel)
 
 
-@cache
+#: All models that can be named: ours, then those of installed packages.
+REGISTRY: Registry[type[CrystalModel]] = Registry(
+    "model", "ecn.models", MODELS, _is_model, "class derived from ecn.models.base.CrystalModel"
+)
+
+
 def resolve(name: str) -> type[CrystalModel]:
     """Find the class of a model.
 
     Parameters
     ----------
     name
-        One of `known`, or ``package.module:Class`` of any package that can be imported.
+        A name of `REGISTRY`, or ``package.module:Class`` of any package that can be imported.
 
     Raises
     ------
@@ -58,24 +52,7 @@ def resolve(name: str) -> type[CrystalModel]:
     >>> resolve("schnet").__name__
     'SchNet'
     """
-    path = name if ":" in name else known().get(name)
-    if path is None:
-        near = difflib.get_close_matches(name, known(), 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(
-            f"unknown model {name!r}; {hint}known: {', '.join(known())}, or one of your own as "
-            "package.module:Class"
-        )
-    from ecn.models.base import CrystalModel
-
-    module, _, attribute = path.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"model {name!r}: {path} cannot be imported ({error})") from error
-    if not (isinstance(found, type) and issubclass(found, CrystalModel)):
-        raise UserError(f"model {name!r}: {path} is not a class derived from ecn.models.base.CrystalModel")
-    return found
+    return REGISTRY.load(name, name) if ":" in name else REGISTRY.find(name)
 
 
 def build(name: str, options: dict[str, Any]) -> CrystalModel:

@@ -40,7 +40,7 @@ from ecn.models.layers import (
 from ecn.symmetry.groups import GROUPS
 from ecn.symmetry.sharing import CellPattern, cell_pattern
 from mpclean.crystal.bravais import BRAVAIS_TYPES
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 
 
 @dataclass(frozen=True)
@@ -298,5 +298,5 @@ def cell_patterns(group: str, side: int) -> tuple[CellPattern, ...]:
     if group == "lattice":
         return tuple(cell_pattern(lattice, side) for lattice in BRAVAIS_TYPES)
     if group not in GROUPS:
-        raise ValueError(f"unknown group {group!r}; known: S8n, lattice, {', '.join(GROUPS)}")
+        raise ValueError(closest("group", group, ("S8n", "lattice", *GROUPS)))
     return (cell_pattern(group, side),)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpclean.crystal.bravais import BRAVAIS_TYPES, point_group_generators
+from mpclean.errors import closest
 
 Permutation = NDArray[np.int64]
 
@@ -143,7 +144,7 @@ def cell_group(name: str, m: int = 2) -> list[Permutation]:
         If the group is unknown.
     """
     if name not in (*GROUPS, *PLANE_POINT_GROUPS):
-        raise ValueError(f"unknown group {name!r}; known: {', '.join((*GROUPS, *PLANE_POINT_GROUPS))}")
+        raise ValueError(closest("group", name, (*GROUPS, *PLANE_POINT_GROUPS)))
     if name == "S8":
         return symmetric_group(m**3)
     dimension = 2 if name in PLANE_POINT_GROUPS else 3

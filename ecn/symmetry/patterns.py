@@ -9,7 +9,7 @@ import numpy as np
 
 from ecn.symmetry.groups import GROUPS, PLANE_POINT_GROUPS, cell_group, cell_offsets, group_elements
 from ecn.symmetry.sharing import CellPattern, cell_pattern
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 
 #: One sign for each colour, as far as they go.
 _SIGNS = digits + ascii_lowercase + ascii_uppercase
@@ -31,10 +31,7 @@ def find_pattern(lattice: str, side: int) -> CellPattern:
         If there is no such lattice, or if the supercell has too many cells to draw.
     """
     if lattice not in (*GROUPS, *PLANE_POINT_GROUPS):
-        raise UserError(
-            f"unknown lattice {lattice!r}; in space {', '.join(GROUPS)}; "
-            f"in the plane {', '.join(PLANE_POINT_GROUPS)}"
-        )
+        raise UserError(closest("lattice", lattice, (*GROUPS, *PLANE_POINT_GROUPS)))
     n_cells = side ** (2 if lattice in PLANE_POINT_GROUPS else 3)
     if n_cells > len(_SIGNS):
         raise UserError(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ecn.symmetry.groups import Permutation, cell_index, cell_offsets, translations
 from ecn.symmetry.sharing import Colours, orbits, pair_orbits
 from mpclean.crystal.crystal import Crystal
+from mpclean.errors import closest
 
 #: How well an operation must map atoms to atoms, A.
 _TOLERANCE = 1e-3
@@ -104,7 +105,7 @@ def site_pattern(prototype: str, m: int = 2) -> SitePattern:
         If there is no such prototype.
     """
     if prototype not in PROTOTYPES:
-        raise ValueError(f"unknown prototype {prototype!r}; known: {', '.join(PROTOTYPES)}")
+        raise ValueError(closest("prototype", prototype, PROTOTYPES))
     crystal = PROTOTYPES[prototype]
     generators = space_group_permutations(crystal, m)
     n_cells, n = m**3, len(crystal)

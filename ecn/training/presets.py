@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from ecn.models import known, settings
+from ecn.models import REGISTRY, settings
 from mpclean.errors import UserError, closest
 
 #: Where the numbers of a training may go besides ``metrics.csv``, see `ecn.training.logs`.
@@ -178,8 +178,8 @@ def changed(preset: Preset, owner: str, **values: Any) -> Preset:
             if value is not None and not serves(value):
                 raise UserError(f"{owner}: {name} = {value} is not {words}")
     for model, options in new.options.items():
-        if model not in known() and ":" not in model:
-            raise UserError(f"{owner}: options of an {closest('model', model, known())}")
+        if model not in REGISTRY.names() and ":" not in model:
+            raise UserError(f"{owner}: options of an {closest('model', model, REGISTRY.names())}")
         if not isinstance(options, dict):
             raise UserError(
                 f"{owner}: options of {model} = {options!r} is not a mapping; write them as name: value"

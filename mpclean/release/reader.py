@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mpclean.crystal.crystal import Crystal
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 from mpclean.release.configurations import Configuration, configurations
 from mpclean.release.hashing import file_sha256
 from mpclean.release.layout import EXAMPLES, LEDGER, LISTED, MANIFEST, split_table
@@ -185,7 +185,7 @@ class Release:
         wanted = list(columns or self.configuration(config).columns or known)
         for name in wanted:
             if name not in known and name not in SINCE_FORMAT:
-                raise UserError(f"{self.path}: no column {name!r}; it has {', '.join(known)}")
+                raise UserError(f"{self.path}: {closest('column', name, known)}")
         for group in self.groups(part, config, split):
             yield group.read(wanted)
 
@@ -200,7 +200,7 @@ class Release:
             If the part, the configuration or the split is unknown, or a shard cannot be read.
         """
         if part is not None and part not in PARTS:
-            raise UserError(f"{self.path}: unknown part {part!r}; known are {', '.join(PARTS)}")
+            raise UserError(f"{self.path}: {closest('part', part, PARTS)}")
         chosen = self.configuration(config)
         conditions: list[tuple[str, str, Any]] = [*(chosen.filters or ())]
         if split is not None:  # any shard may hold its rows
@@ -226,9 +226,10 @@ class Release:
             entry.name: entry
             for entry in configurations(self.manifest.columns, own_names(self.manifest.labels))
         }
-        if (name or "default") not in known:
-            raise UserError(f"{self.path}: no configuration {name!r}; it has {', '.join(known)}")
-        return known[name or "default"]
+        name = name or "default"
+        if name not in known:
+            raise UserError(f"{self.path}: {closest('configuration', name, known)}")
+        return known[name]
 
     def to_pandas(
         self,
@@ -300,8 +301,7 @@ class Release:
             If the release has no such split, or it cannot be read.
         """
         if split not in self.splits:
-            names = ", ".join(self.splits)
-            raise UserError(f"{self.path}: no split {split!r}; it has {names}, and mpclean split adds others")
+            raise UserError(f"{self.path}: {closest('split', split, self.splits)}; mpclean split adds others")
         return self._read(split_table(split))
 
     def ledger(self) -> pa.Table:

@@ -22,7 +22,7 @@ from mpclean.release.update import amended
 from mpclean.release.writer import write_table
 from mpclean.sources.downloads import fetch
 from mpclean.sources.versions import find_version
-from mpclean.splits import find_strategy, read_split
+from mpclean.splits import REGISTRY, read_split
 from mpclean.splits.base import Strategy
 from mpclean.splits.grouped import GROUPS, kept_apart
 from mpclean.vocabulary.labels import own_names
@@ -50,7 +50,7 @@ def split(
     path
         Folder of the release.
     strategy
-        One of `mpclean.splits.known_strategies`.
+        A name of `mpclean.splits.REGISTRY`.
     name
         Name of the split; that of the strategy by default. A strategy that makes several adds
         to it, as in ``k-fold-1``.
@@ -80,7 +80,7 @@ def split(
     """
     with amended(path) as amendment:
         release = amendment.release
-        plan = find_strategy(strategy)
+        plan = REGISTRY.find(strategy)
         resolved = _resolve(plan, options, release)
         base = plan.name if name is None else name
         replaced = _replaced(release, base, force)

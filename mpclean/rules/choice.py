@@ -5,12 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mpclean.errors import UserError
-from mpclean.rules import Rule, find_rule
+from mpclean.errors import UserError, closest
+from mpclean.rules import REGISTRY, Rule
 from mpclean.vocabulary.schema import BONDED, MATCHES, PREPARED
 
 #: The rule that runs first, named or not: nothing is known of a record that cannot be read.
@@ -61,7 +60,7 @@ def read_plan(path: Path) -> RulePlan:
                 f"--plan {path}: {name} stands in no table; parameters of a rule are in the table of its "
                 "name, as [size] with max_atoms = 100"
             )
-        find_rule(name)
+        REGISTRY.find(name)
     return RulePlan(None if names is None else tuple(names), content)
 
 
@@ -108,7 +107,7 @@ def choose(
     for name in chosen:
         if chosen.count(name) > 1:
             raise UserError(f"the rule {name} is named twice; a record can be excluded by it only once")
-    classes = {name: find_rule(name) for name in chosen}
+    classes = {name: REGISTRY.find(name) for name in chosen}
     values: dict[str, dict[str, Any]] = {name: {} for name in chosen}
     for name, given in plan.parameters.items():
         for key, value in given.items():
@@ -133,7 +132,7 @@ def remade(names: Sequence[str], parameters: Mapping[str, Mapping[str, Any]] | N
     UserError
         If a rule is of a package that is not installed here.
     """
-    return tuple(_make(find_rule(name), (parameters or {}).get(name, {})) for name in names)
+    return tuple(_make(REGISTRY.find(name), (parameters or {}).get(name, {})) for name in names)
 
 
 def _owner(key: str, classes: Mapping[str, type[Rule]]) -> str:
@@ -153,12 +152,7 @@ def _owner(key: str, classes: Mapping[str, type[Rule]]) -> str:
     if rule and rule not in classes:
         raise UserError(f"--rule {key}: the rule {rule} does not run; this build runs {', '.join(classes)}")
     known = [entry.name for kind in classes.values() for entry in fields(kind)]
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise UserError(
-        f"--rule {key}: no rule of this build has such a parameter; {hint}"
-        + (f"they have {', '.join(known)}" if known else "they have none")
-    )
+    raise UserError(f"--rule {key}: {closest('parameter', name, known)}")
 
 
 def _make(kind: type[Rule], values: Mapping[str, Any]) -> Rule:

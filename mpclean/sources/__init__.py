@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from mpclean.sources.perov5 import is_perov5, open_perov5
 from mpclean.sources.records import open_records
 from mpclean.sources.structure_files import is_structures, open_structures
 from mpclean.vocabulary.checks import require
+from mpclean.vocabulary.registry import Registry
 from mpclean.vocabulary.schema import SPLIT
 
 
@@ -92,8 +91,10 @@ SOURCES: dict[str, Kind] = {
 }
 
 
-#: Entry points in which an installed package names its kinds of source, ``name = "package.module:KIND"``.
-ENTRY_POINTS = "mpclean.sources"
+#: All kinds by name: ours, then those of installed packages.
+REGISTRY: Registry[Kind] = Registry(
+    "source", "mpclean.sources", SOURCES, lambda name, found: isinstance(found, Kind), "mpclean.sources.Kind"
+)
 
 
 def known_sources() -> dict[str, Kind]:
@@ -107,24 +108,8 @@ def known_sources() -> dict[str, Kind]:
     UserError
         If what a package registered cannot be imported, or is no `Kind`.
     """
-    others = {name: kind for name, kind in _of_packages().items() if name not in SOURCES}
-    ours = {name: kind for name, kind in SOURCES.items() if name != "records"}
-    return ours | others | {"records": SOURCES["records"]}
-
-
-@cache
-def _of_packages() -> dict[str, Kind]:
-    """Import the kinds that installed packages name."""
-    kinds = {}
-    for point in entry_points(group=ENTRY_POINTS):
-        try:
-            found = point.load()
-        except Exception as error:  # whatever the code of a package raises
-            raise UserError(f"source {point.name!r}: {point.value} cannot be imported ({error})") from error
-        if not isinstance(found, Kind):
-            raise UserError(f"source {point.name!r}: {point.value} is no mpclean.sources.Kind")
-        kinds[point.name] = found
-    return kinds
+    kinds = {name: REGISTRY.find(name) for name in REGISTRY.names()}
+    return {**kinds, "records": kinds.pop("records")}
 
 
 def recognise(path: Path) -> str:

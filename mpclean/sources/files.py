@@ -66,7 +66,7 @@ def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     elif not path.exists():
         raise UserError(f"{path}: no such file or folder")
     elif not ending(path, endings):
-        raise UserError(f"{path}: not a kind of file that is read here; known are {packed}; {_OTHERS}")
+        raise UserError(f"{path}: not a kind of file that is read here; known: {packed}; {_OTHERS}")
     else:
         files = [path]
     for file in files:

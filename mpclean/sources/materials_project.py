@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 from mpclean.release.hashing import file_sha256
 from mpclean.sources.base import Source
 from mpclean.sources.downloads import cache_folder, fetch
@@ -93,7 +93,7 @@ def open_materials_project(
     from mpclean.sources.mp_client import PAGE_SIZE, Client
 
     if hull not in HULLS:
-        raise UserError(f"--hull {hull}: no such hull; known are {', '.join(HULLS)}")
+        raise UserError(closest("hull", hull, HULLS))
     ids = None
     if drift and version.lists is not None:
         listed = read_split(fetch(str(version.name), version.lists, "build without --version"))

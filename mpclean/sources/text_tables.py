@@ -120,7 +120,7 @@ def read_table(path: Path) -> TextTable:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a table with a column of ids")
     if end is None:
-        raise UserError(f"{path}: not a kind of table that is read here; known are {', '.join(ENDINGS)}")
+        raise UserError(f"{path}: not a kind of table that is read here; known: {', '.join(ENDINGS)}")
     if end in (".csv", ".tsv", ".txt"):
         return read_csv(path)
     try:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 from mpclean.vocabulary.schema import COLUMNS
 
 #: The rules of a build that names no version: the paper's, in the paper's order.
@@ -128,9 +128,8 @@ def find_version(name: str | None) -> Version:
     try:
         return known_versions()[name]
     except KeyError:
-        known = ", ".join(known_versions())
         raise UserError(
-            f"unknown version {name!r}; known are {known}. Any other snapshot builds without --version: "
+            f"{closest('version', name, known_versions())}. Any other snapshot builds without --version: "
             "mpclean build --source PATH --out DIR"
         ) from None
 

@@ -120,6 +120,8 @@ def test_a_replaced_split_is_said_to_be_another(folder, run):
 def test_a_split_that_is_not_there(folder, tmp_path):
     done = call("fit", folder, "--split", "fold-4", "--out", tmp_path / "other")
     assert done.exit_code == 2
-    assert done.stderr.startswith(f"ecn: {folder}: no split 'fold-4'; it has random, fold-1, fold-2, fold-3")
+    assert done.stderr.startswith(
+        f"Error: {folder}: unknown split 'fold-4'; did you mean 'fold-3'? Known: random, fold-1"
+    )
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "other").exists()

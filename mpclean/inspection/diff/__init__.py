@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 from mpclean.inspection.diff.ledgers import fates, ledger_difference
 from mpclean.inspection.diff.sides import Side, Snapshot, facts, open_sides
 from mpclean.inspection.diff.values import TOLERANCES, differing
@@ -170,8 +170,7 @@ def diff(
     """
     within = {**TOLERANCES, **(tolerance or {})}
     if unknown := within.keys() - TOLERANCES.keys():
-        known = ", ".join(filter(None, TOLERANCES))
-        raise UserError(f"--tolerance {unknown.pop()}: no unit of a column; known are {known}")
+        raise UserError(f"--tolerance: {closest('unit', unknown.pop(), filter(None, TOLERANCES))}")
     first, second = open_sides(a, b, workers)
     if isinstance(first, Release):
         return _difference(first, second, within, turned=False)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache, partial
-from importlib.metadata import entry_points
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from tqdm import tqdm
 
-from mpclean.errors import UserError
+from mpclean.errors import UserError, closest
 from mpclean.release.atomic import move_into_place, staging_folder
 from mpclean.release.export.ase_files import write_database, write_extxyz
 from mpclean.release.export.base import Entries
@@ -24,6 +22,7 @@ from mpclean.release.export.cgcnn import write_cgcnn
 from mpclean.release.export.json_files import write_jsonl, write_matbench
 from mpclean.release.export.structure_files import write_cif, write_poscar
 from mpclean.release.reader import Release
+from mpclean.vocabulary.registry import Registry
 from mpclean.vocabulary.schema import TARGET_NAMES
 
 
@@ -49,9 +48,6 @@ class Format:
     needs_ase: bool = False
 
 
-#: Entry points in which an installed package names its formats, ``name = "package.module:FORMAT"``.
-ENTRY_POINTS = "mpclean.formats"
-
 #: Our own formats by name.
 FORMATS: dict[str, Format] = {
     "extxyz": Format(write_extxyz, ".extxyz", needs_ase=True),
@@ -63,47 +59,14 @@ FORMATS: dict[str, Format] = {
     "jsonl": Format(write_jsonl, ".jsonl"),
 }
 
-
-@cache
-def known_formats() -> tuple[str, ...]:
-    """Name the formats that there are: ours, then those of installed packages; a name of ours is ours."""
-    others = {point.name for point in entry_points(group=ENTRY_POINTS)}
-    return (*FORMATS, *sorted(others - set(FORMATS)))
-
-
-@cache
-def find_format(name: str) -> Format:
-    """Find a format.
-
-    Parameters
-    ----------
-    name
-        One of `known_formats`.
-
-    Raises
-    ------
-    UserError
-        If there is no such format, or what a package registered is none.
-
-    Examples
-    --------
-    >>> find_format("cgcnn").needs_target
-    True
-    """
-    if name in FORMATS:
-        return FORMATS[name]
-    if name not in known_formats():
-        near = get_close_matches(name, known_formats(), 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"--format {name}: no such format; {hint}known: {', '.join(known_formats())}")
-    (point, *_) = entry_points(group=ENTRY_POINTS, name=name)
-    try:
-        found = point.load()
-    except Exception as error:  # whatever the code of a package raises
-        raise UserError(f"format {name!r}: {point.value} cannot be imported ({error})") from error
-    if not isinstance(found, Format):
-        raise UserError(f"format {name!r}: {point.value} is no mpclean.release.export.Format")
-    return found
+#: All formats by name: ours, then those of installed packages.
+REGISTRY: Registry[Format] = Registry(
+    "format",
+    "mpclean.formats",
+    FORMATS,
+    lambda name, found: isinstance(found, Format),
+    "mpclean.release.export.Format",
+)
 
 
 @dataclass
@@ -138,7 +101,7 @@ def export(
     release
         The release.
     format
-        One of `known_formats`.
+        A name of `REGISTRY`.
     out
         File or folder to write; it appears when it is whole.
     part
@@ -160,7 +123,7 @@ def export(
     out = Path(out)
     target = TARGET_NAMES.get(target, target) if target is not None else None
     _check(release, format, out, config, target)
-    chosen = find_format(format)
+    chosen = REGISTRY.find(format)
     write = partial(chosen.write, target=target) if chosen.needs_target else chosen.write
     done = Exported()
     with staging_folder(out) as folder:
@@ -184,7 +147,7 @@ def _rows(release: Release, part: str | None, config: str | None) -> int:
 
 
 def _check(release: Release, name: str, out: Path, config: str | None, target: str | None) -> None:
-    chosen = find_format(name)
+    chosen = REGISTRY.find(name)
     columns = release.configuration(config).columns or release.manifest.columns
     if chosen.needs_ase and find_spec("ase") is None:
         raise UserError(f"--format {name} needs ASE: pip install 'mpclean[ase]'")
@@ -193,8 +156,11 @@ def _check(release: Release, name: str, out: Path, config: str | None, target: s
     if not chosen.needs_target and target is not None:
         raise UserError(f"--format {name} holds every label; leave --target {target} out")
     labels = [column for column in columns if column in {label.name for label in release.labels}]
-    if chosen.needs_target and target not in labels:
-        raise UserError(f"--format {name} needs --target, one of {', '.join(labels)}")
+    if chosen.needs_target:
+        if target is None:
+            raise UserError(f"--format {name} needs --target, one of {', '.join(labels)}")
+        if target not in labels:
+            raise UserError(f"{release.path}: {closest('target', target, labels)}")
 
 
 def _counted(entries: Entries, target: str | None, done: Exported, bar: tqdm) -> Entries:

@@ -70,7 +70,7 @@ def test_classes(release):
         (("valid",), "unknown part 'valid'"),
         (("train", "efermi"), "efermi is null in every row"),
         (("train", "energy"), "unknown target 'energy'"),
-        (("train", "formation_energy", "k-fold-1"), "no split 'k-fold-1'"),
+        (("train", "formation_energy", "k-fold-1"), "unknown split 'k-fold-1'"),
     ],
 )
 def test_mistakes(release, choice, says):

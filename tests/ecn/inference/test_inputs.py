@@ -147,8 +147,8 @@ def test_a_folder_of_structures_has_a_row_for_each_and_a_line_for_a_bad_one(run,
     assert [row["material_id"] for row in found] == ["a", "b", "c-1", "c-2"]
     assert [float(row["value"]) for row in found] == pytest.approx([number] * 4, abs=1e-5)
     assert [int(row["index"]) for row in found] == [0, 1, 2, 3]
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("ecn: ")]
-    assert line.startswith(f"ecn: {folder / 'bad.cif'}: ")
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert line.startswith(f"Error: {folder / 'bad.cif'}: ")
 
 
 @pytest.mark.parametrize("form", ["cif", "poscar"])

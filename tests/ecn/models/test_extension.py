@@ -8,12 +8,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ecn import models
 from ecn.cli import main
 from ecn.models import resolve
 from ecn.testing import assert_batching_invariant, random_batch
 from ecn.testing.model_tests import ModelTests
 from mpclean.errors import UserError
+from mpclean.vocabulary import registry
 
 #: All that a package with a model has to hold.
 NET = '''
@@ -70,12 +70,10 @@ def outside(tmp_path_factory):
     (info / "entry_points.txt").write_text("[ecn.models]\nneighbours = outside.net:Neighbours\n")
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    models.known.cache_clear()
-    resolve.cache_clear()
+    registry._brought.cache_clear()
     yield
     sys.path.remove(str(folder))
-    models.known.cache_clear()
-    resolve.cache_clear()
+    registry._brought.cache_clear()
 
 
 @pytest.mark.usefixtures("outside")
@@ -112,8 +110,8 @@ def test_the_entry_point_is_listed_with_its_options():
     [
         ("outside.net:Nobody", "outside.net:Nobody cannot be imported"),
         ("nowhere:Net", "nowhere:Net cannot be imported"),
-        ("outside.net:NOT_A_MODEL", "not a class derived from"),
-        ("outside.net:torch", "not a class derived from"),
+        ("outside.net:NOT_A_MODEL", "is no class derived from"),
+        ("outside.net:torch", "is no class derived from"),
         ("neighbors", "did you mean 'neighbours'"),
     ],
 )

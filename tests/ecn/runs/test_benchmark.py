@@ -144,7 +144,7 @@ def test_a_run_that_fails_leaves_the_others_alone(release, tmp_path):
     result = call(release, tmp_path / "grid", *words)
     assert result.exit_code == 2
     assert "| cgcnn " in result.stdout
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("ecn: ")]
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert "ecn:S9, formation_energy, seed 0: " in line
     assert "unknown group 'S9'" in line
 

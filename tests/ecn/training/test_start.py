@@ -152,6 +152,6 @@ def test_without_torch_every_command_is_one_line(release, run, monkeypatch):
     line = "torch is not installed; networks need the extra ecn: pip install 'mpclean[ecn]'"
     for arguments in (["fit", release], ["evaluate", run], ["predict", run, release], ["export", run, "x"]):
         done = CliRunner().invoke(command, [str(argument) for argument in arguments])
-        assert (done.exit_code, done.stderr) == (2, f"ecn: {line}\n")
+        assert (done.exit_code, done.stderr) == (2, f"Error: {line}\n")
     with pytest.raises(Exception, match="torch is not installed; networks need the extra ecn"):
         fresh.load("formation-energy")

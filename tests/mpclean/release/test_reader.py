@@ -208,9 +208,11 @@ def test_ledger(small_release, demo_release):
 
 
 def test_unknown_split_or_column(small_release):
-    with pytest.raises(UserError, match="unknown part 'valid'; known are train, validation, test"):
+    with pytest.raises(
+        UserError, match=r"unknown part 'valid'; did you mean 'validation'\? Known: train, validation, test"
+    ):
         small_release.table("valid")
-    with pytest.raises(UserError, match="no column 'energy'; it has material_id, "):
+    with pytest.raises(UserError, match="unknown column 'energy'; known: material_id, "):
         small_release.table(columns=["energy"])
 
 
@@ -255,7 +257,7 @@ def test_columns_of_a_configuration(demo_release):
 
 
 def test_unknown_configuration(small_release):
-    with pytest.raises(UserError, match="no configuration 'metals'; it has default, insulators, "):
+    with pytest.raises(UserError, match="unknown configuration 'metals'; known: default, insulators, "):
         small_release.table(config="metals")
 
 

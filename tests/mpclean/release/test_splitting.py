@@ -145,7 +145,7 @@ def test_prototypes_stay_together(release):
         ("formula", {"name": "insulators", "force": True}, "has a configuration 'insulators'"),
         ("published", {}, "its version has no published lists; give some with --lists PATH"),
         ("published", {"lists": "no.csv"}, "no.csv: no such file or folder; a split is a table"),
-        ("learning-curve", {"of": "nothing"}, "no split 'nothing'; it has random, and mpclean split adds"),
+        ("learning-curve", {"of": "nothing"}, "unknown split 'nothing'; known: random; mpclean split adds"),
     ],
 )
 def test_mistakes_change_nothing(release, strategy, options, says):

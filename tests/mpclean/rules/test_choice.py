@@ -54,7 +54,7 @@ def test_a_plan(tmp_path):
         (
             PAPER,
             {"max_atom": 1},
-            "--rule max_atom: no rule of this build has such a parameter; did you mean max_atoms",
+            "--rule max_atom: unknown parameter 'max_atom'; did you mean 'max_atoms'",
         ),
         (
             PAPER,
@@ -64,7 +64,7 @@ def test_a_plan(tmp_path):
         (PAPER, {"max_atoms": 0}, "--rule size.max_atoms=0: input should be greater than or equal to 1"),
         (PAPER, {"max_atoms": "many"}, "--rule size.max_atoms=many: input should be a valid integer"),
         (PAPER, {"dimensionality": 4}, "--rule dimensionality.dimensionality=4: input should be less than"),
-        (("duplicate",), {"max_atoms": 9}, "no rule of this build has such a parameter; they have dedup"),
+        (("duplicate",), {"max_atoms": 9}, "unknown parameter 'max_atoms'; known: dedup"),
     ],
 )
 def test_what_is_wrong_is_said(names, parameters, message):

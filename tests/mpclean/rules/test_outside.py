@@ -15,6 +15,7 @@ from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.pipeline.single import judge
 from mpclean.rules.choice import remade
+from mpclean.vocabulary import registry
 
 pytestmark = pytest.mark.slow  # the demo is built
 
@@ -32,8 +33,7 @@ def commands():
 
 
 def _forget():
-    for cached in (rules.known_rules, rules.find_rule, splits.known_strategies, splits.find_strategy):
-        cached.cache_clear()
+    registry._brought.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def built(outside, tmp_path_factory):
 def test_the_recipe_names_what_it_needs(outside):
     assert {"rules.py", "splits.py"} <= {path.name for path in (outside / "outside").glob("*.py")}
     assert {command[0] for command in commands()} == {"build", "split"}
-    assert "minimum-energy" in rules.known_rules()
-    assert "every-nth" in splits.known_strategies()
+    assert "minimum-energy" in rules.REGISTRY.names()
+    assert "every-nth" in splits.REGISTRY.names()
 
 
 def test_the_rule_excludes_and_is_recorded(built):
@@ -121,8 +121,8 @@ def test_the_strategy_splits(built):
 
 def test_what_does_not_serve_is_said(outside):
     with pytest.raises(UserError, match=r"rule 'broken': outside\.nowhere:Rule cannot be imported"):
-        rules.find_rule("broken")
+        rules.REGISTRY.find("broken")
     with pytest.raises(UserError, match="unknown rule 'minimum-enrgy'; did you mean 'minimum-energy'"):
-        rules.find_rule("minimum-enrgy")
+        rules.REGISTRY.find("minimum-enrgy")
     with pytest.raises(UserError, match="unknown strategy 'every-th'; did you mean 'every-nth'"):
-        splits.find_strategy("every-th")
+        splits.REGISTRY.find("every-th")

@@ -159,7 +159,7 @@ PACKED = gzip.compress(as_jsonl(DOCUMENTS_IN * 50).encode())
     ("name", "raw", "says"),
     [
         ("docs.jsonl", b"", "the file is empty; fetch or export it again"),
-        ("docs.txt", b"x", "not a kind of file that is read here; known are .parquet, .jsonl"),
+        ("docs.txt", b"x", "not a kind of file that is read here; known: .parquet, .jsonl"),
         ("docs.jsonl.gz", b"no gzip", "damaged or not jsonl"),
         ("docs.jsonl.gz", PACKED[:200], "damaged or not jsonl"),
         ("docs.jsonl.gz", PACKED[:-6] + b"\0" * 6, "damaged or not jsonl"),

@@ -259,7 +259,7 @@ def test_no_tolerance(split_release, text):
     done = run(split_release.path, split_release.path, "--tolerance", text)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
-    assert text in done.stderr or "hartree: no unit of a column; known are A, eV" in done.stderr
+    assert text in done.stderr or "unknown unit 'hartree'; known: A, eV" in done.stderr
 
 
 def version(a, b):

@@ -62,17 +62,23 @@ def test_what_is_there_stays(small_release, tmp_path, name):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"format": "xyz"}, "--format xyz: no such format; did you mean 'extxyz'. known: extxyz, cif, "),
-        ({"part": "valid"}, "unknown part 'valid'; known are train, validation, test"),
-        ({"config": "metals"}, "no configuration 'metals'; it has default, insulators, "),
+        ({"format": "xyz"}, "unknown format 'xyz'; did you mean 'extxyz'. Known: extxyz, cif, "),
+        (
+            {"part": "valid"},
+            "unknown part 'valid'; did you mean 'validation'. Known: train, validation, test",
+        ),
+        ({"config": "metals"}, "unknown configuration 'metals'; known: default, insulators, "),
         ({"out": "frames.txt"}, "--format extxyz writes one file; give --out NAME.extxyz"),
         ({"target": "efermi"}, "--format extxyz holds every label; leave --target efermi out"),
         ({"format": "cgcnn", "out": "folder"}, "--format cgcnn needs --target, one of formation_energy"),
-        ({"format": "cgcnn", "out": "f", "target": "heat_all"}, "--format cgcnn needs --target, one of"),
-        ({"format": "cgcnn", "out": "f", "target": "nsites"}, "--format cgcnn needs --target, one of"),
+        (
+            {"format": "cgcnn", "out": "f", "target": "band_gp"},
+            "unknown target 'band_gp'; did you mean 'band_gap'. Known: ",
+        ),
+        ({"format": "cgcnn", "out": "f", "target": "nsites"}, "unknown target 'nsites'; known: "),
         (
             {"format": "cgcnn", "out": "f", "target": "efermi", "config": "band_gap"},
-            "--format cgcnn needs --target, one of band_gap$",
+            "unknown target 'efermi'; known: band_gap$",
         ),
     ],
 )
@@ -103,7 +109,7 @@ def test_another_split(small_release, tmp_path):
     assigned = release.assigned("chemical-system").to_pylist()
     assert set(ids) == {row["material_id"] for row in assigned if row["split"] == "test"}
     assert len(ids) == done.n_crystals > 0
-    with pytest.raises(UserError, match="no split 'k-fold-1'; it has random, chemical-system"):
+    with pytest.raises(UserError, match="unknown split 'k-fold-1'; known: random, chemical-system"):
         export(release, "jsonl", tmp_path / "b.jsonl", split="k-fold-1")
 
 
