@@ -40,6 +40,8 @@ ORDER = (
     "train",
     "throughput_cpu",
     "throughput_cuda",
+    "gpu",
+    "paired",
     "ablation_formation_energy",
     "ablation_heat_all",
     "finetune",
