@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,13 @@ class OwnLabels:
         Fields of the documents.
     table
         A table that is joined by id; None without one.
+    asked
+        Names of those of `stated` that a person asked for; the header of a source names others.
     """
 
     stated: tuple[Label, ...] = ()
     table: LabelTable | None = None
+    asked: frozenset[str] = frozenset()
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -123,24 +127,38 @@ class LabelNotes:
         lines = []
         if self.unmatched:
             lines.append(
-                f"{len(self.unmatched):,} ids of the labels are of no record: {_some(self.unmatched)}"
+                f"{_count(self.unmatched, 'id of the labels is', 'ids of the labels are')} of no record: "
+                f"{_some(self.unmatched)}"
             )
         if self.unlabelled:
             lines.append(
-                f"{len(self.unlabelled):,} records have no line in the labels: {_some(self.unlabelled)}"
+                f"{_count(self.unlabelled, 'record has', 'records have')} no line in the labels: "
+                f"{_some(self.unlabelled)}"
             )
         if self.unknown:
             most = sorted(self.unknown, key=lambda name: (-self.unknown[name], name))
             lines.append(
-                f"not kept: {len(most)} numeric fields of the source, {_some(most)}; "
+                f"not kept: {_count(most, 'numeric field', 'numeric fields')} of the source, {_some(most)}; "
                 f"keep one with --label NAME:UNIT, as in --label {most[0]}:UNIT"
             )
         return lines
 
 
+def _count(of: Sequence[str], one: str, several: str) -> str:
+    return f"{len(of):,} {one if len(of) == 1 else several}"
+
+
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
     return ", ".join(names[:_EXAMPLES]) + more
+
+
+def _nowhere(name: str, others: Sequence[str]) -> str:
+    """Say that no record has a label, and which ones there are."""
+    near = difflib.get_close_matches(name, others, n=1)
+    meant = f"; {near[0]} is meant, perhaps" if near else ""
+    there = f"numeric fields there are {_some(sorted(others))}" if others else "there is no numeric field"
+    return f"--label {name}: no record that can be read states a number under this name{meant}; {there}"
 
 
 def label_notes(labels: OwnLabels, records: Iterable[pa.RecordBatch]) -> LabelNotes:
@@ -151,19 +169,26 @@ def label_notes(labels: OwnLabels, records: Iterable[pa.RecordBatch]) -> LabelNo
     labels
         Those of the build.
     records
-        Batches of the first pass: ``material_id`` and ``unknown_fields``.
+        Batches of the first pass: ``material_id``, ``unknown_fields`` and ``own_labels``.
 
     Raises
     ------
     UserError
-        If a table of labels was given and no record has an id of it.
+        If no record states a label that was asked for, or a table of labels was given and no record has an
+        id of it.
     """
     unknown: Counter[str] = Counter()
+    stated: set[str] = set()
     ids: list[pa.Array] = []
     for batch in records:
         for entry in batch["unknown_fields"].flatten().value_counts().to_pylist():
             unknown[entry["values"]] += entry["counts"]
+        if labels.asked:
+            stated.update(pc.unique(batch["own_labels"].keys).to_pylist())
         ids.append(batch["material_id"])
+    if missing := sorted(labels.asked - stated):
+        of_table = labels.table.values.column_names[1:] if labels.table else []
+        raise UserError(_nowhere(missing[0], [*of_table, *unknown]))
     if labels.table is None:
         return LabelNotes(dict(unknown))
     read = pa.chunked_array(ids, pa.string()).drop_null()

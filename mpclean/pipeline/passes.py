@@ -157,7 +157,8 @@ class Passes:
     def label_notes(self) -> LabelNotes:
         """Say what became of the labels that records state and those of the table beside them."""
         records = (
-            self._prepared.read(number, ["material_id", "unknown_fields"]) for number in self._prepared
+            self._prepared.read(number, ["material_id", "unknown_fields", "own_labels"])
+            for number in self._prepared
         )
         return label_notes(self._labels, records)
 

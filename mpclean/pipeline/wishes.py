@@ -55,10 +55,12 @@ class OwnWishes:
         wanted = [parse_label(text) for text in self.label]
         if path is not None:
             wanted += [one for one in labels_beside(path) if one.name not in {label.name for label in wanted}]
-        wanted += [one for one in source.labels if one.name not in {label.name for label in wanted}]
         asked = unique_labels(wanted)
+        names = frozenset(label.name for label in asked)
+        every = (*asked, *(one for one in source.labels if one.name not in names))
         if self.labels is None:
-            return OwnLabels(asked)
-        table = open_labels(self.labels, asked)
+            return OwnLabels(every, None, names)
+        table = open_labels(self.labels, every)
         joined = set(table.values.column_names)
-        return OwnLabels(tuple(label for label in asked if label.name not in joined), table)
+        stated = tuple(label for label in every if label.name not in joined)
+        return OwnLabels(stated, table, names - joined)

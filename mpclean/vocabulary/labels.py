@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mpclean.errors import UserError
 from mpclean.vocabulary.schema import COLUMNS, LEDGER, PREPARED, SOURCE_LABELS, TARGETS, Column
+from mpclean.vocabulary.units import nearest, unknown_symbol
 
 #: What a name of a column looks like: it stands in command lines, file names and YAML.
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -90,7 +91,8 @@ def own_label(name: str, unit: str = "", meaning: str = "") -> Label:
     Raises
     ------
     UserError
-        If the name is no name of a column, is taken by the schema, or the texts do not fit a line.
+        If the name is no name of a column, is taken by the schema, the texts do not fit a line, or the unit
+        is not understood.
     """
     if name in (*TARGETS, *SOURCE_LABELS):
         known = COLUMNS[name]
@@ -104,6 +106,12 @@ def own_label(name: str, unit: str = "", meaning: str = "") -> Label:
     for what, words in (("unit", unit), ("meaning", meaning)):
         if len(words) > _LONGEST or not words.isprintable():
             raise UserError(f"--label {name}: the {what} must be one line of at most {_LONGEST} characters")
+    if (symbol := unknown_symbol(unit)) is not None:
+        meant = f", {near} is" if (near := nearest(symbol)) else ""
+        raise UserError(
+            f"--label {name}: {symbol!r} is no unit that is known{meant}; write it as in GPa, eV/atom or "
+            "W/(m K), or leave the unit out and say in the meaning, in a labels.toml, what the number is"
+        )
     return Label(name, unit, meaning or "label that the source states under this name")
 
 

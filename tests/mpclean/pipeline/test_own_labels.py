@@ -66,6 +66,32 @@ def test_fields_that_nobody_asked_for_are_named(snapshot):
     )
 
 
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        (
+            "bulk_modulos:GPa",
+            "--label bulk_modulos: no record that can be read states a number under this name; "
+            "bulk_modulus is meant, perhaps; numeric fields there are bulk_modulus, stable",
+        ),
+        ("hardness", "states a number under this name; numeric fields there are bulk_modulus, stable"),
+        ("bulk_modulus:GPaa", "'GPaa' is no unit that is known, GPa is; write it as in GPa"),
+    ],
+)
+def test_a_mistyped_label_is_refused_and_nothing_is_written(snapshot, label, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        built(snapshot, label=[label])
+    assert sorted(path.name for path in snapshot.parent.iterdir()) == ["salts.jsonl"]
+
+
+def test_a_label_that_neither_the_records_nor_the_table_have_is_refused(snapshot):
+    table = snapshot.with_name("labels.csv")
+    table.write_text(TABLES["labels.csv"].format(*ids(snapshot)))
+    with pytest.raises(UserError, match="numeric fields there are bulk_modulus, k, stable"):
+        built(snapshot, labels=table, label=["kk:GPa"])
+    assert built(snapshot, labels=table, label=["k:GPa"]).column("k").unit == "GPa"
+
+
 def test_a_toml_beside_the_snapshot_names_labels(snapshot):
     snapshot.with_suffix(".toml").write_text(
         '[labels]\nbulk_modulus = {unit = "GPa", meaning = "Voigt"}\nstable = ""\n'
@@ -102,8 +128,8 @@ def test_a_table_is_joined_by_id_and_says_what_did_not_match(snapshot, name, enc
     assert [values(release, "k")[one] for one in ids(snapshot)] == [1.5, None, 2.0, None]
     assert release.column("k").unit == "GPa"
     assert release.manifest.label_notes[:2] == [
-        "1 ids of the labels are of no record: stranger",
-        f"1 records have no line in the labels: {ids(snapshot)[3]}",
+        "1 id of the labels is of no record: stranger",
+        f"1 record has no line in the labels: {ids(snapshot)[3]}",
     ]
 
 
