@@ -327,24 +327,20 @@ def predict(
     usual = "table" if out is None and sys.stdout.isatty() else "csv"
     n_predicted = n_failed = 0
 
-    def report(error: UserError) -> None:
-        nonlocal n_failed
-        n_failed += 1
-        click.echo(f"Error: {error}", err=True)
-
     with table_writer(out, form or (ending if ending in ("json", "parquet") else usual)) as write:
         for path in inputs:
-            counts = WarningCounts()
+            counts = WarningCounts(path)
             try:
-                for table in predict_input(predictor, path, part, workers or usable_cores(), report):
+                for table in predict_input(predictor, path, part, workers or usable_cores()):
                     write(table)
                     n_failed += table["value"].null_count
                     n_predicted += len(table) - table["value"].null_count
                     counts.add(table)
             except UserError as error:
-                report(error)
+                n_failed += 1
+                click.echo(f"Error: {error}", err=True)
             for line in counts.lines():
-                click.echo(f"Warning: {path}: {line}", err=True)
+                click.echo(f"Warning: {line}", err=True)
     if n_failed:
         sys.exit(1 if n_predicted else 2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
@@ -15,27 +16,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ecn.data.rows import open_release
 from ecn.inference.predict import PREDICTIONS, Predictor
 from ecn.inference.tables import predictions_table
-from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.reading import is_structure_file, read_file
 from mpclean.errors import UserError
 from mpclean.release.atomic import PARTIAL
 from mpclean.release.layout import MANIFEST
 from mpclean.sources import open_source, recognise
+from mpclean.sources.base import BATCH_SIZE, batched_documents
+from mpclean.sources.files import walk
 from mpclean.sources.records import first_document
+from mpclean.sources.structure_files import is_structures, structure_documents, structure_id
 from mpclean.vocabulary.text import spreadsheet
 
 #: Predictions with the input that they are for, and the place of the crystal there, from 0.
 ROWS = pa.schema([("file", pa.string()), ("index", pa.int64()), *PREDICTIONS])
-
-#: Endings that are no part of the id that a file of a folder gives to its crystal.
-_ENDINGS = ("cif", "mcif", "vasp", "poscar", "xyz", "extxyz", "res", "gz", "bz2", "xz", "zst")
-
-#: Crystals of a folder of files that are predicted together, within bounded memory.
-_AT_ONCE = 512
 
 #: Significant digits of a number in text; single precision has no more than seven.
 _DIGITS = 6
@@ -46,7 +44,6 @@ def predict_input(
     path: Path,
     part: str | None,
     workers: int,
-    report: Callable[[UserError], object],
 ) -> Iterator[pa.Table]:
     """Predict what is at a path, as a stream of tables of `ROWS`.
 
@@ -62,8 +59,11 @@ def predict_input(
         Of a release: "train", "validation" or "test"; all rows where it is None.
     workers
         Processes for the crystals of a snapshot or a folder.
-    report
-        Called with the mistake of a file of a folder that cannot be read; the others are predicted.
+
+    Yields
+    ------
+    Tables of `ROWS`. Of a folder of structure files every row has its own file; one that cannot be read has
+    a row that says why.
 
     Raises
     ------
@@ -75,7 +75,8 @@ def predict_input(
     elif part is not None:
         raise UserError(f"{path}: not a release, so it has no part {part!r}; leave out --part")
     elif files := structure_files(path):
-        tables = _predict_files(predictor, files, workers, report)
+        yield from _predict_files(predictor, files, path if path.is_dir() else path.parent, workers)
+        return
     elif _is_snapshot(path):
         source = open_source(recognise(path), path)
         batches = source.batches()
@@ -87,62 +88,52 @@ def predict_input(
             raise UserError(f"{path}: {entries[0].problem}")
         crystals = [entry.problem or entry.crystal for entry in entries]
         tables = _unnamed(predictor.predict_crystals(crystals))
-    start, target = 0, predictor.goal.tasks[0].name
+    start = 0
     for table in tables:
-        begins = pc.and_(pc.equal(table["target"], target), pc.equal(table["site"].fill_null(0), 0))
-        place = start - 1 + np.cumsum(begins.to_numpy())  # a crystal has a row for each target, or each site
-        columns = [pa.array([str(path)] * len(table)), pa.array(place)]
-        yield pa.table([*columns, *table.columns], schema=ROWS)
-        start += pc.sum(begins).as_py() or 0
+        number = start + _crystal_of_row(predictor, table)
+        yield _rows(table, pa.array([str(path)] * len(table)), number)
+        start = number[-1] + 1 if len(number) else start
 
 
-def structure_files(folder: Path) -> list[Path]:
-    """List the structure files in a folder, by name; none if it is not a folder.
+def _crystal_of_row(predictor: Predictor, table: pa.Table) -> NDArray[np.int64]:
+    """Return the number of the crystal, from 0, that each row is about, one of several targets or sites."""
+    target = predictor.goal.tasks[0].name
+    begins = pc.and_(pc.equal(table["target"], target), pc.equal(table["site"].fill_null(0), 0))
+    return np.cumsum(begins.to_numpy().astype(np.int64)) - 1
 
-    JSON files do not count, which are as often tables beside the structures.
+
+def _rows(table: pa.Table, files: pa.Array, number: NDArray[np.int64]) -> pa.Table:
+    return pa.table([files, pa.array(number), *table.columns], schema=ROWS)
+
+
+def structure_files(path: Path) -> list[Path]:
+    """List the structure files that a path is or holds at any depth; none for another kind of source.
+
+    JSON files count where they are all that there is, for they are as often tables beside the structures.
     """
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and is_structure_file(path) and ".json" not in path.name.lower()
-    )
+    if not path.is_dir():
+        return [path] if is_structures(path) else []
+    here = [file for file in walk(path) if is_structure_file(file) and file.is_file()]
+    files = [file for file in here if ".json" not in file.name.lower()]
+    return files or (here if is_structures(path) else [])
 
 
-def _predict_files(
-    predictor: Predictor, files: list[Path], workers: int, report: Callable[[UserError], object]
-) -> Iterator[pa.Table]:
-    """Predict structure files, known by their names without the ending; `_AT_ONCE` crystals at a time."""
-    place = PREDICTIONS.get_field_index("material_id")
-    found = _read_files(files, report)
-    while batch := list(islice(found, _AT_ONCE)):
-        names, crystals = zip(*batch, strict=True)
-        for table in predictor.predict_crystals(crystals, workers):
-            number = pc.cast(table["material_id"], pa.int64())
-            yield table.set_column(place, "material_id", pa.array(names, pa.string()).take(number))
+def _predict_files(predictor: Predictor, files: list[Path], root: Path, workers: int) -> Iterator[pa.Table]:
+    """Predict structure files, known by their names without the ending; a row for what cannot be read."""
+    places: deque[tuple[str, int]] = deque()  # the file of every document under way, and its number there
 
+    def documents() -> Iterator[tuple[str, bytes | None, str | None]]:
+        for file in files:
+            for number, document in enumerate(structure_documents("", file, structure_id(file, root), {})):
+                places.append((str(file), number))
+                yield document
 
-def _read_files(files: list[Path], report: Callable[[UserError], object]) -> Iterator[tuple[str, Crystal]]:
-    for path in files:
-        try:
-            entries = read_file(path)
-        except UserError as error:
-            report(error)
-            continue
-        for entry in entries:
-            if entry.reading is None:
-                report(UserError(f"{path}: {entry.problem}"))
-            else:
-                yield f"{_stem(path)}{entry.suffix}", entry.crystal
-
-
-def _stem(path: Path) -> str:
-    """Give the name of a structure file without what says its format, and whether it is packed."""
-    name = path.name
-    while (part := name.rpartition("."))[1] and part[2].lower() in _ENDINGS:
-        name = part[0]
-    return name
+    # For a few files, processes would take longer to start.
+    workers = workers if len(files) > BATCH_SIZE else 1
+    for table in predictor.predict_documents(batched_documents(documents()), workers):
+        crystal = _crystal_of_row(predictor, table)
+        names, numbers = zip(*(places.popleft() for _ in range(crystal[-1] + 1)), strict=True)
+        yield _rows(table, pa.array(names).take(pa.array(crystal)), np.array(numbers)[crystal])
 
 
 def _is_snapshot(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -128,38 +129,50 @@ def predictions_table(rows: pa.Table, *, head: bool = True) -> str:
 
 
 class WarningCounts:
-    """Warnings about crystals by their kind: each kind is one line, however many crystals it is about.
+    """Warnings about the crystals of an input by their kind: a line for each, of however many crystals.
 
-    The kind of a warning is what stands before its colon.
+    The kind of a warning is what stands before its colon. Each file of a folder that cannot be read has its
+    own line.
+
+    Parameters
+    ----------
+    path
+        The input.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unread: list[str] = []
         self._first: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
 
     def add(self, rows: pa.Table) -> None:
         """Count the warnings of rows of `ecn.inference.inputs.ROWS`, once for each crystal."""
         warned = rows.filter(pc.not_equal(rows["warning"], "")).select(
-            ["index", "material_id", "file", "warning"]
+            ["index", "material_id", "file", "rule", "warning"]
         )
         seen = {}
         for row in warned.to_pylist():
+            if row["rule"] == "record" and row["file"] != str(self._path):
+                self._unread.append(f"{row['file']}: {row['warning']}")
+                continue
             for warning in row["warning"].split("; "):
                 kind, _, detail = warning.partition(": ")
                 name = row["material_id"] or f"crystal {row['index']}"
-                seen[row["index"], kind] = f"{name}, {detail}" if detail else name
-        for (_, kind), example in seen.items():
+                seen[row["file"], row["index"], kind] = f"{name}, {detail}" if detail else name
+        for (*_, kind), example in seen.items():
             self._counts[kind] += 1
             self._first.setdefault(kind, example)
 
     def lines(self) -> list[str]:
-        """Give a line for each kind, with the first crystal that it is about."""
-        return [
-            f"{kind} ({self._first[kind]})"
+        """Give a line for each file that cannot be read, and for each kind, with its first crystal."""
+        kinds = [
+            f"{self._path}: {kind} ({self._first[kind]})"
             if n == 1
-            else f"{kind}: {n:,} crystals, first {self._first[kind]}"
+            else f"{self._path}: {kind}: {n:,} crystals, first {self._first[kind]}"
             for kind, n in self._counts.items()
         ]
+        return [*dict.fromkeys(self._unread), *kinds]
 
 
 def _short(text: str, width: int) -> str:

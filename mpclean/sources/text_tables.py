@@ -1,6 +1,7 @@
 """Tables that people type or export: CSV by comma, semicolon or tab, Parquet, JSON; every cell as written.
 
-Nothing is taken for a number here: `0012`, `12` and `7E10` are three ids.
+Nothing is taken for a number here: `0012`, `12` and `7E10` are three ids. The apostrophe by which
+``ecn predict`` keeps a spreadsheet from taking an id for a formula is no part of it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from mpclean.errors import UserError
 from mpclean.sources.files import MAX_WHOLE, ending, open_file, read_text
 from mpclean.sources.json_stream import json_documents
+from mpclean.vocabulary.text import of_spreadsheet
 
 #: Endings of tables, each also packed (Parquet by itself only).
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".ndjson")
@@ -81,7 +83,7 @@ def read_csv(path: Path) -> TextTable:
         line = 1
         for cells in reader:
             if cells:
-                rows.append((line, [cell.strip() for cell in cells]))
+                rows.append((line, [of_spreadsheet(cell.strip()) for cell in cells]))
             line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{path}: not a table of text ({error}); export it as CSV in UTF-8") from error

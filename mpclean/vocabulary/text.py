@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+# What a cell may not begin with, and what marks one that would.
+_ESCAPED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
 _MARKDOWN = re.compile(r"([\\`*\[\]|!])")
 
 
@@ -33,6 +36,11 @@ def spreadsheet(text: str) -> str:
     """Write a text as a cell of a CSV that no spreadsheet takes for a formula.
 
     An apostrophe goes before ``=``, ``+``, ``-``, ``@`` and white space that a formula may follow
-    (OWASP, "CSV Injection").
+    (OWASP, "CSV Injection"), and before an apostrophe, so that `of_spreadsheet` knows what was written.
     """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return f"'{text}" if text.startswith(_ESCAPED) else text
+
+
+def of_spreadsheet(cell: str) -> str:
+    """Return the text of a cell that `spreadsheet` wrote; any other cell is its own text."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_ESCAPED) else cell

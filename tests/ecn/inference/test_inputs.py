@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from ecn.cli import main
 from mpclean.crystal.crystal import Crystal
+from mpclean.sources.label_tables import open_labels
 
 
 def call(*arguments):
@@ -63,7 +64,7 @@ def write(path, salt, n=3):
     [
         ("salt.cif", ["salt"]),
         ("POSCAR", ["POSCAR"]),
-        ("structure.json", [""]),
+        ("structure.json", ["structure"]),
         ("salt.extxyz", ["salt-1", "salt-2", "salt-3"]),
         ("salt.parquet", ["mp-1", "mp-2", "mp-3"]),
         ("salt.jsonl", ["mp-1", "mp-2", "mp-3"]),
@@ -141,14 +142,47 @@ def test_a_folder_of_structures_has_a_row_for_each_and_a_line_for_a_bad_one(run,
     write(folder / "c.extxyz", salt, n=2)
     (folder / "bad.cif").write_text("data_nothing\n")
     (folder / "labels.jsonl").write_text('{"material_id": "a", "band_gap": 1.0}\n')
+    (folder / "worse.cif").write_text("data_nothing\n")
+    (folder / "deep").mkdir()
+    write(folder / "deep" / "POSCAR", salt)
+    (folder / "deep" / "a.cell").write_text("%BLOCK LATTICE_CART\n")
     result = call(run, folder)
     assert result.exit_code == 1
     found = rows(result)
-    assert [row["material_id"] for row in found] == ["a", "b", "c-1", "c-2"]
-    assert [float(row["value"]) for row in found] == pytest.approx([number] * 4, abs=1e-5)
-    assert [int(row["index"]) for row in found] == [0, 1, 2, 3]
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert line.startswith(f"Error: {folder / 'bad.cif'}: ")
+    good = [row for row in found if row["value"]]
+    assert [row["material_id"] for row in good] == ["a", "b", "c-1", "c-2", "deep/POSCAR"]
+    assert [float(row["value"]) for row in good] == pytest.approx([number] * 5, abs=1e-5)
+    assert [(row["file"].removeprefix(f"{folder}/"), int(row["index"])) for row in found] == [
+        ("a.cif", 0),
+        ("b.vasp", 0),
+        ("bad.cif", 0),
+        ("c.extxyz", 0),
+        ("c.extxyz", 1),
+        ("deep/POSCAR", 0),
+        ("deep/a.cell", 0),
+        ("worse.cif", 0),
+    ]
+    bad = {row["file"]: row["warning"] for row in found if not row["value"]}
+    assert {row["rule"] for row in found if not row["value"]} == {"record"}
+    lines = result.stderr.splitlines()
+    assert [line for line in lines if "no structure" in line or "not read" in line] == [
+        f"Warning: {file}: {why}" for file, why in bad.items()
+    ]
+    assert bad[str(folder / "bad.cif")].startswith("no structure (CIF: no block with a cell")
+
+
+def test_an_id_like_a_formula_is_safe_in_a_spreadsheet_and_is_read_back(run, salt, tmp_path):
+    ids = ["=1+1", "-3", "@a", "'b", "007", "1e5", "NaN", "True"]
+    structure = Crystal.from_ase(salt).to_pymatgen().as_dict()
+    path = tmp_path / "salts.jsonl"
+    path.write_text("".join(json.dumps({"material_id": one, "structure": structure}) + "\n" for one in ids))
+    call(run, path, "--out", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open() as file:
+        cells = [row["material_id"] for row in csv.DictReader(file)]
+    assert cells == ["'=1+1", "'-3", "'@a", "''b", "007", "1e5", "NaN", "True"]
+    assert open_labels(tmp_path / "out.csv").values["material_id"].to_pylist() == ids
+    call(run, path, "--out", tmp_path / "out.json")
+    assert [row["material_id"] for row in json.loads((tmp_path / "out.json").read_text())] == ids
 
 
 @pytest.mark.parametrize("form", ["cif", "poscar"])

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import mpclean
 from mpclean.cli import main
 from mpclean.release.tables import render
-from mpclean.vocabulary.text import markdown, printable, spreadsheet
+from mpclean.vocabulary.text import markdown, of_spreadsheet, printable, spreadsheet
 
 #: A screen that is cleared, a line of its own, and text from right to left.
 HOSTILE = "x\x1b[2J\r\nmp-1: kept\x9b31m\u202e"
@@ -56,6 +56,8 @@ def test_nasty_strings_in_every_medium(text):
     assert shown.isprintable() or not shown
     assert not set(re.sub(r"\\.", "", shown)) & set("<>|`[]*")  # what is left when escapes are gone
     assert not spreadsheet(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    for written in (text, f"'{text}", f"''{text}"):
+        assert of_spreadsheet(spreadsheet(written)) == written
     assert printable(text).isprintable()
     table = render((["stage", "left"], [[text, "1"]]), "github")
     assert len(table.splitlines()) == 3
