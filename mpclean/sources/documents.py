@@ -96,8 +96,7 @@ def _row(location: str, document: bytes | None, problem: str | None, *, own: Seq
         _fill(row, parsed, problem)
         _fill_own(row, parsed, own)
     except RecordError as error:
-        detail = f"{location}: {error.detail}" if error.detail else location
-        row |= {"reason": error.reason, "detail": detail}
+        row |= {"reason": error.reason, "detail": ": ".join(filter(None, (location, error.detail)))}
     except RecursionError:  # the parser goes deeper than Python writes
         row |= {"reason": "document cannot be read", "detail": f"{location}: nested too deep"}
     return row

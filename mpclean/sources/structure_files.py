@@ -1,4 +1,4 @@
-"""Structure files without a table: CIF, POSCAR, RES, extended XYZ, one or a folder of them.
+"""Structure files without a table: CIF, POSCAR, RES, extended XYZ, JSON of pymatgen, one or a folder of them.
 
 The name of a file is the id of its crystal: `salt.cif` is `salt`; in a folder of folders the way to it is
 part of the id, `run-1/POSCAR`. A file of several crystals is a record for each, `salt:block` or `salt-2`.
@@ -21,6 +21,7 @@ from mpclean.errors import UserError
 from mpclean.sources.base import UNKNOWN, Identity, Source, batched_documents
 from mpclean.sources.files import MAX_DOCUMENT, ending, files_sha256, has_files, open_file, walk
 from mpclean.sources.records import ENDINGS as DOCUMENT_ENDINGS
+from mpclean.sources.records import first_document
 
 #: Labels of a folder that ``mpclean export --format cif`` or ``poscar`` wrote.
 LABELS = "labels.jsonl"
@@ -34,9 +35,15 @@ _Document = tuple[str, bytes | None, str | None]
 def is_structures(path: Path) -> bool:
     """Whether a path is a structure file, or a folder of them without documents of another kind."""
     if not path.is_dir():
-        return path.is_file() and _alone(path)
-    documents = (file for file in walk(path) if ending(file, DOCUMENT_ENDINGS) and file.name != LABELS)
-    return any(map(_alone, walk(path))) and not any(documents)
+        return path.is_file() and (_alone(path) or _is_json(path))
+    documents = [file for file in walk(path) if ending(file, DOCUMENT_ENDINGS) and file.name != LABELS]
+    return _is_json(documents[0]) if documents else any(map(_alone, walk(path)))
+
+
+def _is_json(file: Path) -> bool:
+    """Whether a file is a structure as pymatgen writes it to JSON, rather than documents that have one."""
+    document = first_document(file) if file.is_file() and ending(file, (".json",)) else None
+    return isinstance(document, dict) and {"lattice", "sites"} <= document.keys()
 
 
 def _alone(file: Path) -> bool:
@@ -60,8 +67,15 @@ def structure_id(file: Path, root: Path) -> str:
     return name
 
 
-def structure_files(folder: Path) -> dict[str, Path]:
+def structure_files(folder: Path, *, with_json: bool = False) -> dict[str, Path]:
     """Find the structure files of a folder by their ids, in the order of their names.
+
+    Parameters
+    ----------
+    folder
+        It is searched to any depth.
+    with_json
+        Whether JSON is one of them, which is a table as often.
 
     Raises
     ------
@@ -70,7 +84,7 @@ def structure_files(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for file in walk(folder):
-        if is_structure_file(file) and file.is_file() and not has_files(file, (".json",)):
+        if is_structure_file(file) and file.is_file() and (with_json or not ending(file, (".json",))):
             if file.name.startswith("."):
                 continue  # what an editor or an archive left behind
             other = found.setdefault(structure_id(file, folder), file)
@@ -94,7 +108,9 @@ def open_structures(path: Path) -> Source:
     UserError
         If two files have one id, or the labels beside them are damaged.
     """
-    files = structure_files(path) if path.is_dir() else {structure_id(path, path.parent): path}
+    files = (
+        structure_files(path, with_json=True) if path.is_dir() else {structure_id(path, path.parent): path}
+    )
     labels = path / LABELS
     beside = [labels] if labels.is_file() else []
     known = _labels(labels) if beside else {}
@@ -136,7 +152,7 @@ def structure_documents(
     Parameters
     ----------
     place
-        Where the record stands, for the ledger.
+        Where the record stands, for the ledger; empty where its reader knows.
     file
         The file.
     material_id
@@ -147,9 +163,13 @@ def structure_documents(
     written = written_in(file)
     for one in written:
         document: dict[str, Any] = {"material_id": material_id + one.suffix, "structure": one.structure}
-        where = f"{place}, {one.place}".removesuffix(", ")
+        where = ", ".join(filter(None, (place, one.place)))
         if one.problem is not None:
-            yield f"{where}: {one.problem.detail}", orjson.dumps(document), one.problem.reason
+            yield (
+                ": ".join(filter(None, (where, one.problem.detail))),
+                orjson.dumps(document),
+                one.problem.reason,
+            )
             continue
         if len(written) == 1:
             document = {**labels, **document}

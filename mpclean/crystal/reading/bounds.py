@@ -49,13 +49,17 @@ def require_bounds(crystal: Crystal) -> None:
     """
     if not len(crystal):
         raise RecordError("no atoms")
-    if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.frac_coords).all()):
-        raise RecordError("coordinates are not finite")
+    if not np.isfinite(crystal.lattice).all():
+        raise RecordError("cell is not finite")
     if len(crystal) > MAX_SITES:
         raise RecordError("too many atoms", f"{len(crystal)} atoms, at most {MAX_SITES} are looked at")
     edges = np.linalg.norm(crystal.lattice, axis=1)
+    # Before the coordinates: Cartesian ones are not finite in a cell without volume.
     if crystal.volume <= 1e-6 * edges.prod() or crystal.volume < MIN_VOLUME * len(crystal):
-        raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
+        flat = ", its vectors lie in a plane" if edges.all() and crystal.volume <= 1e-6 * edges.prod() else ""
+        raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms{flat}")
+    if not np.isfinite(crystal.frac_coords).all():
+        raise RecordError("coordinates are not finite")
     if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
         raise RecordError("cell or coordinates out of range", f"cell edges {edges.round(1).tolist()} A")
     reduced = _reduced(crystal.lattice)

@@ -1,13 +1,18 @@
-"""Crystals of structure files: CIF, POSCAR, extended XYZ, RES, JSON, and all else that ASE reads."""
+"""Crystals of structure files: CIF, POSCAR, extended XYZ, RES, JSON, and all else that ASE reads.
+
+ASE guesses what a species of an input file means, and where; what is known to be guessed wrongly is refused.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.reading.cif import cif_blocks
@@ -18,6 +23,7 @@ from mpclean.crystal.reading.facts import (
     NO_STRUCTURE,
     UNKNOWN_ELEMENT,
     Reading,
+    element,
     require_full,
 )
 from mpclean.crystal.reading.objects import atoms_document
@@ -25,8 +31,19 @@ from mpclean.crystal.reading.packed import decode, open_packed, plain_name
 from mpclean.crystal.reading.parsers import heard
 from mpclean.errors import RecordError, UserError
 
-#: Endings of the files that are read here by themselves, each also packed.
-ENDINGS = (".cif", ".mcif", ".vasp", ".poscar", ".contcar", ".xyz", ".extxyz", ".res", ".json")
+if TYPE_CHECKING:
+    from ase import Atoms
+
+#: Endings of the files that are known here, each also packed: those read here by themselves, then the input
+#: files of Quantum ESPRESSO and FHI-aims and the structures of XCrySDen, by ASE, and those of CASTEP.
+ENDINGS = (
+    *(".cif", ".mcif", ".vasp", ".poscar", ".contcar", ".xyz", ".extxyz", ".res", ".json"),
+    *(".xsf", ".pwi", ".in", ".cell"),
+)
+
+#: The reason of a file that nobody reads here, in the words of the ledger, and the way out.
+UNKNOWN_KIND = "kind of file not read"
+_CONVERT = "convert it to CIF, POSCAR or extended XYZ with a program that knows it"
 
 #: Largest file, unpacked, that is read as a whole.
 MAX_BYTES = 256 << 20
@@ -87,6 +104,15 @@ class Written:
     structure: Any
     problem: RecordError | None = None
 
+
+# Species of Quantum ESPRESSO, with mass and pseudopotential: ASE takes OW1 for oxygen.
+_ESPRESSO_ATOMS = re.compile(
+    r"^\s*(\w[\w+-]*)\s+[\d.]+(?:[dDeE][+-]?\d+)?\s+\S+\.(?:upf|psml|rrkj3|vdb)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+# What ASE says in more letters is no label of an atom.
+_LONGEST_LABEL = 10
 
 # The crystals of a file: place and suffix of each, and how to get at what is written.
 _Parts = list[tuple[str, str, Callable[[], Any]]]
@@ -172,11 +198,40 @@ def _parts(path: Path) -> _Parts:
         return [("", "", partial(res_document, _text(path)))]
     if _is_poscar(name):
         return [("", "", partial(poscar_document, _text(path)))]
-    with heard("ASE"):
-        from ase.io import read
+    if name.endswith(".cell"):
+        # ASE asks CASTEP itself what its words mean, and takes every atom of a mixture for a whole one.
+        raise RecordError(
+            UNKNOWN_KIND, f"a .cell of CASTEP; {_CONVERT}, or run CASTEP with WRITE_CIF_STRUCTURE"
+        )
+    return _numbered(partial(atoms_document, atoms) for atoms in _images(path))
 
-        images = read(path, index=":")
-    return _numbered(partial(atoms_document, atoms) for atoms in images)
+
+def _images(path: Path) -> list[Atoms]:
+    """Read what ASE knows by its name or beginning."""
+    data = _bytes(path)
+    try:
+        text = decode(data)
+    except UnicodeDecodeError:
+        text = ""  # a kind that is no text
+    labels = _ESPRESSO_ATOMS.findall(text)
+    for label in labels:
+        element(label)
+    with TemporaryDirectory() as folder, heard("ASE"):
+        from ase.io import read
+        from ase.io.formats import UnknownFileTypeError
+
+        plain = Path(folder) / plain_name(path)  # ASE unpacks not all that is packed
+        plain.write_bytes(text.encode() or data)
+        try:
+            # Both Quantum ESPRESSO and FHI-aims call their input what ends in .in.
+            return list(read(plain, index=":", format="espresso-in" if labels else None))
+        except UnknownFileTypeError as error:
+            raise RecordError(UNKNOWN_KIND, f"ASE does not know it; {_CONVERT}") from error
+        except KeyError as error:  # so ASE says that a species is none
+            label = str(error.args[0]).removeprefix("Could not parse species from label ").rstrip(".")
+            if len(label) > _LONGEST_LABEL:
+                raise
+            raise RecordError(UNKNOWN_ELEMENT, repr(label)) from error
 
 
 def _is_poscar(name: str) -> bool:
@@ -206,16 +261,22 @@ def _frames(path: Path) -> list[str]:
 
 
 def _text(path: Path, lenient: bool = False) -> str:
-    with heard("file"), open_packed(path) as file:
-        data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise RecordError(MALFORMED, f"larger than {MAX_BYTES >> 20} MiB unpacked")
+    data = _bytes(path)
+    with heard("file"):
         try:
             return decode(data)
         except UnicodeDecodeError:
             if not lenient:
                 raise
             return data.decode("utf-8", errors="replace")
+
+
+def _bytes(path: Path) -> bytes:
+    with heard("file"), open_packed(path) as file:
+        data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise RecordError(MALFORMED, f"larger than {MAX_BYTES >> 20} MiB unpacked")
+        return data
 
 
 def poscar_document(text: str) -> dict[str, Any]:

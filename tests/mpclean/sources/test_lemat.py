@@ -114,7 +114,8 @@ def test_functionals(tmp_path, row):
     ("change", "reason"),
     [
         ({"lattice_vectors": None}, "structure is malformed"),
-        ({"lattice_vectors": [[1.0, 0.0, 0.0]] * 3}, "coordinates are not finite"),
+        ({"lattice_vectors": [[1.0, 0.0, 0.0]] * 3}, "cell has no volume"),
+        ({"lattice_vectors": [[1.0, 0, 0], [0, 1.0, 0], [0, 0, float("nan")]]}, "cell is not finite"),
         ({"lattice_vectors": [[1.0, 0.0, 0.0]]}, "structure is malformed"),
         ({"species_at_sites": None}, "structure is malformed"),
         ({"species_at_sites": ["Mg"]}, "structure is malformed"),

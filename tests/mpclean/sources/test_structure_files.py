@@ -5,6 +5,7 @@ import gzip
 import json
 
 import pytest
+from pymatgen.core import Lattice, Structure
 
 import mpclean
 from mpclean.crystal.reading import read_structure
@@ -97,3 +98,22 @@ def test_our_own_export_is_read_back(folder, name):
     export(release, name, folder.parent / "exported")
     again = mpclean.build(source=folder.parent / "exported", out=folder.parent / "again", workers=1)
     assert sorted(again.table()["material_id"].to_pylist()) == ["first", "fourth", "second", "third"]
+
+
+def test_a_folder_of_json_of_pymatgen(tmp_path):
+    salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3])
+    for name in ("a.json", "b.JSON.gz"):
+        salt.to(filename=str(tmp_path / "plain.json"))
+        data = (tmp_path / "plain.json").read_bytes()
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    (tmp_path / "plain.json").unlink()
+    assert recognise(tmp_path) == recognise(tmp_path / "a.json") == "structures"
+    rows = read(tmp_path)
+    assert [(row["material_id"], row["formula"]) for row in rows] == [("a", "Na4 Cl4"), ("b", "Na4 Cl4")]
+
+
+def test_a_kind_that_is_not_read_is_in_the_ledger(folder):
+    (folder / "x.cell").write_text("%BLOCK LATTICE_CART")
+    (row,) = [row for row in read(folder) if row["material_id"] == "x"]
+    assert row["reason"] == "kind of file not read"
+    assert row["detail"].startswith("x.cell: a .cell of CASTEP; convert it to CIF")

@@ -262,6 +262,37 @@ def xsf(folder, samples):
     return of_file(folder / "a.xsf")
 
 
+def only_symbols(samples: list[Sample]) -> Sample:
+    """Other species of these formats are refused in the words of ASE, see `test_files`."""
+    sample = alone(samples)
+    only_full(sample)
+    if sample.labels != ("Li", "F"):
+        raise CannotSayError("read by ASE, which knows symbols")
+    return sample
+
+
+@door
+def aims(folder, samples):
+    sample = only_symbols(samples)
+    if any(sample.pbc) and not all(sample.pbc):
+        raise CannotSayError("is periodic or is not")
+    sites = "".join(
+        f"atom {x} {x} {x} {label}\n" for x, label in zip((0, sample.edge / 2), sample.labels, strict=True)
+    )
+    rows = [f"lattice_vector {' '.join(map(str, row))}\n" for row in np.eye(3) * sample.edge]
+    (folder / "geometry.in").write_text("".join(rows if all(sample.pbc) else []) + sites)
+    return of_file(folder / "geometry.in")
+
+
+@door
+def quantum_espresso(folder, samples):
+    sample = only_symbols(samples)
+    only_periodic(sample)
+    files_of_potentials = {label: f"{label}.upf" for label in sample.labels}
+    atoms(sample).write(folder / "a.pwi", format="espresso-in", pseudopotentials=files_of_potentials)
+    return of_file(folder / "a.pwi")
+
+
 def atoms(sample: Sample) -> ase.Atoms:
     if not set(sample.labels) <= set(ase.data.chemical_symbols):
         raise CannotSayError("ASE has atomic numbers only")
@@ -493,10 +524,10 @@ def test_every_one_of_several_is_a_record_or_has_its_reason(through):
 
 #: Doors under which a kind of file or of source is known here.
 NAMES = {".cif": "cif", ".mcif": "mcif", ".json": "json_file", "ase": "extxyz", "records": "document",
-         "perov-5": "perov5", "structures": "cif"}  # fmt: skip
+         "perov-5": "perov5", "structures": "cif", ".in": "aims", ".pwi": "quantum_espresso"}  # fmt: skip
 
-#: Sources that have no door, for they write or fetch documents as `records` reads them.
-NO_DOORS = {"demo", "materials-project"}
+#: What has no door: sources that write or fetch documents as `records` reads them, and what is refused.
+NO_DOORS = {"demo", "materials-project", ".cell"}
 
 
 def test_every_kind_of_file_and_source_has_a_door():

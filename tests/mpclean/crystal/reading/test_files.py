@@ -14,6 +14,7 @@ from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.formula import formula
 from mpclean.crystal.reading import is_structure_file, read_file
 from mpclean.crystal.reading.facts import MALFORMED, NO_STRUCTURE, UNKNOWN_ELEMENT
+from mpclean.crystal.reading.files import UNKNOWN_KIND
 from mpclean.errors import UserError
 
 
@@ -43,7 +44,7 @@ def test_read_file(crystal, tmp_path, name):
     (again,) = (entry.crystal for entry in read_file(path))
     assert sorted(again.atomic_numbers.tolist()) == [8, 26]
     assert again.volume == pytest.approx(crystal.volume, rel=1e-4)
-    assert is_structure_file(path) == (not name.endswith("xsf"))
+    assert is_structure_file(path)
 
 
 PACK = {
@@ -77,6 +78,60 @@ def test_names_of_authors_in_another_encoding(crystal, tmp_path):
     text = "# Schrödinger\n" + str(crystal.to_pymatgen().to(fmt="cif"))
     (tmp_path / "salt.cif").write_bytes(text.encode("latin-1"))
     assert len(read_file(tmp_path / "salt.cif")[0].crystal) == 2
+
+
+AIMS = "lattice_vector 4 0 0\nlattice_vector 0 4 0\nlattice_vector 0 0 4\natom 0 0 0 {}\natom 2 2 2 F\n"
+ESPRESSO = """&SYSTEM
+  ibrav = 0, nat = 2, ntyp = 2
+/
+ATOMIC_SPECIES
+{0} 6.94 a.upf
+F 19.0 b.upf
+CELL_PARAMETERS bohr
+7.55890453 0 0
+0 7.55890453 0
+0 0 7.55890453
+ATOMIC_POSITIONS crystal
+{0} 0 0 0
+F 0.5 0.5 0.5
+"""
+XSF = "CRYSTAL\nPRIMVEC\n4 0 0\n0 4 0\n0 0 4\nPRIMCOORD\n2 1\n{} 0 0 0\nF 2 2 2\n"
+
+
+@pytest.mark.parametrize("pack", [bytes, PACK[".zst"]])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("geometry.in", AIMS), ("scf.in", ESPRESSO), ("relax.pwi", ESPRESSO), ("salt.xsf", XSF)],
+)
+def test_input_files_that_ase_reads(tmp_path, name, text, pack):
+    path = tmp_path / (name if pack is bytes else f"{name}.zst")
+    path.write_bytes(pack(text.format("Li").encode()))
+    (entry,) = read_file(path)
+    assert formula(entry.crystal.atomic_numbers) == "Li1 F1"
+    assert np.linalg.norm(entry.crystal.lattice[0]) == pytest.approx(4.0)
+    assert is_structure_file(path)
+
+
+@pytest.mark.parametrize("label", ["OW1", "Xx", "D"])
+@pytest.mark.parametrize(("name", "text"), [("geometry.in", AIMS), ("scf.in", ESPRESSO), ("salt.xsf", XSF)])
+def test_species_of_input_files_that_ase_would_guess(tmp_path, name, text, label):
+    path = tmp_path / name
+    path.write_text(text.format(label))
+    (entry,) = read_file(path)
+    assert entry.problem is not None
+    assert label.lower() in entry.problem.detail.lower()  # ASE writes Ow1
+    assert entry.problem.reason == UNKNOWN_ELEMENT
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("salt.cell", "a .cell of CASTEP; convert it"), ("salt.lmp", "ASE does not know it; convert it")],
+)
+def test_a_kind_that_is_not_read_says_how_to_convert(tmp_path, name, said):
+    (tmp_path / name).write_text("%BLOCK LATTICE_CART\n")
+    assert problem(tmp_path / name).reason == UNKNOWN_KIND
+    assert said in problem(tmp_path / name).detail
+    assert "CIF, POSCAR or extended XYZ" in problem(tmp_path / name).detail
 
 
 def test_no_file(tmp_path):
