@@ -1,8 +1,9 @@
-"""A stranger's first day, in fresh environments: `python tests/first_day.py`.
+"""A stranger's first day, in fresh environments: `python tests/first_day.py [FOLDER]`.
 
 Installs what is here from nothing, as the README says, once plain and once with the extras of the guides,
 runs every command that README and guides show, and compares what they print. Says how many packages and
-megabytes each install has and what it took, as JSON on the last line. It needs the package index and some
+megabytes each install has and what it took, as JSON on the last line. Environments and all that the
+commands write lie in FOLDER, which stays, or in a temporary one. It needs the package index and some
 minutes; `make test` runs the same pages in its own environment (`test_shown.py`).
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 TOOL = runpy.run_path(str(Path(__file__).with_name("sessions.py")))
 ROOT: Path = TOOL["ROOT"]
-UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+UNITS = {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 # What `pip install` is given, one environment after the other; torch by itself first, as in the Makefile.
 PLAIN = (["."],)
@@ -47,7 +48,9 @@ def install(folder: Path, requests: tuple[list[str], ...]) -> dict[str, float]:
             command = [folder / "bin" / "pip", "install", *request]
         said = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
         found = re.findall(r"(?:Downloading|Using cached) \S+ \(([\d.]+) (\w+)\)", said)
-        downloaded += sum(float(number) * UNITS[unit] for number, unit in found if unit in UNITS)
+        downloaded += sum(float(number) * UNITS[unit] for number, unit in found)
+        local = re.findall(r"Processing (/\S+\.whl)", said)  # of an index that is a folder
+        downloaded += sum(Path(wheel).stat().st_size for wheel in local)
     seconds = time.perf_counter() - start
     listed = subprocess.run(
         [folder / "bin" / "pip", "list", "--format", "json"], check=True, text=True, stdout=subprocess.PIPE
@@ -73,26 +76,31 @@ def walk(steps: list, folder: Path, binaries: Path) -> tuple[int, float]:
     return failed, time.perf_counter() - start
 
 
-def main() -> int:
-    """Install, run, compare; the exit status is 1 where a page shows what is not so."""
-    measured, failures = {}, 0
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name).resolve()
-        plain, full = folder / "plain", folder / "full"
-        steps = [TOOL["Step"](*step) for step in PLAIN_STEPS]
-        (folder / "day").mkdir()
-        measured["mpclean"] = install(plain, PLAIN)
-        failed, seconds = walk(steps, folder / "day", plain / "bin")
-        measured["mpclean"] |= {"seconds_of_commands": round(seconds)}
+def day(folder: Path) -> int:
+    """Install, run, compare in a folder; return how many commands print something else than a page shows."""
+    plain, full, desk = folder / "plain", folder / "full", folder / "day"
+    desk.mkdir()
+    measured: dict[str, dict[str, float]] = {"mpclean": install(plain, PLAIN)}
+    failures, seconds = walk([TOOL["Step"](*step) for step in PLAIN_STEPS], desk, plain / "bin")
+    measured["mpclean"]["seconds_of_commands"] = round(seconds)
+    measured["demo"] = install(full, DEMO)
+    measured["guides"] = install(full, GUIDES)
+    for page in TOOL["PAGES"]:
+        failed, seconds = walk(list(TOOL["steps"](page)), desk, full / "bin")
+        measured[page.name] = {"seconds_of_commands": round(seconds)}
         failures += failed
-        measured["demo"] = install(full, DEMO)
-        measured["guides"] = install(full, GUIDES)
-        for page in TOOL["PAGES"]:
-            failed, seconds = walk(list(TOOL["steps"](page)), folder / "day", full / "bin")
-            measured[page.name] = {"seconds_of_commands": round(seconds)}
-            failures += failed
     print(json.dumps({"python": sys.version.split()[0], "failures": failures} | measured))
-    return int(failures > 0)
+    return failures
+
+
+def main() -> int:
+    """Take a folder, or a temporary one; the exit status is 1 where a page shows what is not so."""
+    if len(sys.argv) > 1:
+        folder = Path(sys.argv[1]).resolve()
+        folder.mkdir(parents=True)
+        return int(day(folder) > 0)
+    with tempfile.TemporaryDirectory() as name:
+        return int(day(Path(name).resolve()) > 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ release. So sums here have one order, of elementwise products and sums, each rou
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,44 @@ def standard_orientation(basis: Floats) -> Floats:
     cy = (bc - bx * cx) / by
     cz = (cc - cx * cx - cy * cy) ** 0.5
     return np.array([[ax, 0.0, 0.0], [bx, by, 0.0], [cx, cy, cz]])
+
+
+def cell_vectors(lengths: Sequence[float], angles: Sequence[float]) -> Floats:
+    """Make a cell of the lengths of its vectors and the angles between them.
+
+    Parameters
+    ----------
+    lengths
+        Of a, b and c, A.
+    angles
+        alpha, between b and c, beta and gamma, degrees.
+
+    Returns
+    -------
+    (3, 3), oriented as by `standard_orientation`; not finite where no cell has such angles.
+    """
+    a, b, c = lengths
+    cos_alpha, cos_beta, cos_gamma = (_cosine(angle) for angle in angles)
+    sin_gamma = max(1.0 - cos_gamma * cos_gamma, 0.0) ** 0.5
+    y = (cos_alpha - cos_beta * cos_gamma) / sin_gamma if sin_gamma > 0 else math.nan
+    z = 1.0 - cos_beta * cos_beta - y * y
+    z = z**0.5 if z >= 0 else math.nan
+    return np.array([[a, 0.0, 0.0], [b * cos_gamma, b * sin_gamma, 0.0], [c * cos_beta, c * y, c * z]])
+
+
+def _cosine(degrees: float) -> float:
+    """Compute the cosine of an angle between 0 and 180 degrees, as the sine of 90 degrees less it.
+
+    By its series, as the functions of the C library and of numpy round as suits the processor.
+    """
+    if not 0.0 < degrees < 180.0:
+        return math.nan
+    x = math.radians(90.0 - degrees)
+    term = total = x
+    for n in range(2, 28, 2):
+        term *= -x * x / (n * (n + 1))
+        total += term
+    return total
 
 
 def heights(lattice: Floats) -> Floats:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.linear import heights, inverse, matmul
 from mpclean.errors import RecordError
 
 #: Atoms nearer than this stand for one that was written twice, A; no bond is half as short as H-H, 0.74.
@@ -70,13 +71,12 @@ def require_bounds(crystal: Crystal) -> None:
         raise RecordError(
             "cell or coordinates out of range", f"no atom in a layer of {gap:.0f} A; at most {MAX_GAP:.0f} A"
         )
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     inside = crystal.frac_coords % 1.0 % 1.0  # the first one rounds -1e-17 to 1
     near = cKDTree(inside, boxsize=1.0).query_pairs(
-        MIN_DISTANCE / heights.min(), p=np.inf, output_type="ndarray"
+        MIN_DISTANCE / heights(crystal.lattice).min(), p=np.inf, output_type="ndarray"
     )
     apart = inside[near[:, 0]] - inside[near[:, 1]]
-    distance = np.linalg.norm((apart - np.rint(apart)) @ crystal.lattice, axis=1)
+    distance = np.linalg.norm(matmul(apart - np.rint(apart), crystal.lattice), axis=1)
     if distance.min(initial=np.inf) < MIN_DISTANCE:
         first, second = near[distance.argmin()]
         raise RecordError("atoms coincide", f"sites {first} and {second} are {distance.min():.3g} A apart")
@@ -84,10 +84,10 @@ def require_bounds(crystal: Crystal) -> None:
 
 def _gap(crystal: Crystal, basis: NDArray[np.float64]) -> float:
     """Return the thickness of the thickest empty layer between planes of a basis of the lattice, A."""
-    inverse = np.linalg.inv(basis)
-    places = np.sort((crystal.frac_coords @ crystal.lattice @ inverse) % 1.0, axis=0)
+    places = matmul(crystal.frac_coords, matmul(crystal.lattice, inverse(basis)))
+    places = np.sort(places % 1.0, axis=0)
     gaps = np.diff(places, axis=0, append=places[:1] + 1.0).max(axis=0)
-    return float((gaps / np.linalg.norm(inverse, axis=0)).max())
+    return float((gaps * heights(basis)).max())
 
 
 def _reduced(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,7 +99,8 @@ def _reduced(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     for _ in range(100):
         before = vectors.copy()
         for i, j in permutations(range(3), 2):
-            vectors[i] -= np.rint(vectors[i] @ vectors[j] / (vectors[j] @ vectors[j])) * vectors[j]
+            along = (vectors[i] * vectors[j]).sum() / (vectors[j] * vectors[j]).sum()
+            vectors[i] -= np.rint(along) * vectors[j]
         if np.array_equal(vectors, before):
             break
     return vectors

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.linear import cell_vectors, matmul
 from mpclean.crystal.reading.bookkeeping import (
     DISAGREES,
     parse_formula,
@@ -227,18 +228,18 @@ def _images(
     if len(group) == 1:
         return coords[None]
     shifts = group.translations / gemmi.Op.DEN
-    images = group.rotations @ coords + shifts
+    images = matmul(group.rotations, coords[:, None])[..., 0] + shifts
     away = images - coords
     away -= np.rint(away)
-    stay = np.linalg.norm(away @ lattice, axis=1) < MIN_DISTANCE
+    stay = np.linalg.norm(matmul(away, lattice), axis=1) < MIN_DISTANCE
     order = int(stay.sum())
     if order > 1:
         # The mean over the operations that keep a site is its special position.
         coords = coords + away[stay].mean(axis=0)
-        images = group.rotations @ coords + shifts
+        images = matmul(group.rotations, coords[:, None])[..., 0] + shifts
         apart = images[:, None] - images[None]
         apart -= np.rint(apart)
-        same = np.linalg.norm(apart @ lattice, axis=2) < MIN_DISTANCE
+        same = np.linalg.norm(matmul(apart, lattice), axis=2) < MIN_DISTANCE
         images = images[same.argmax(axis=1) == np.arange(len(images))]  # the first of each place
     if len(images) * order != len(group):
         raise RecordError(
@@ -248,15 +249,12 @@ def _images(
 
 
 def _lattice(block: gemmi.cif.Block) -> NDArray[np.float64]:
-    from pymatgen.core import Lattice
-
     stated = {tag: _number(block, tag) for tag in _CELL}
     values = [value for value in stated.values() if value is not None]
     if len(values) < len(_CELL):
         missing = ", ".join(tag for tag, value in stated.items() if value is None)
         raise RecordError(MALFORMED, f"CIF: no {missing}")
-    with heard("CIF, cell"), np.errstate(all="ignore"):
-        lattice = np.array(Lattice.from_parameters(*values).matrix, dtype=np.float64)
+    lattice = cell_vectors(values[:3], values[3:])
     if not np.isfinite(lattice).all():
         raise RecordError("cell has no volume", f"cell of {', '.join(f'{value:g}' for value in values)}")
     return lattice

@@ -19,6 +19,7 @@ import numpy as np
 import spglib
 from numpy.typing import NDArray
 
+from mpclean.crystal.linear import matmul
 from mpclean.crystal.reading.bookkeeping import DISAGREES
 from mpclean.errors import RecordError
 
@@ -69,7 +70,7 @@ class Operations:
     def keeps(self, metric: NDArray[np.float64]) -> bool:
         """Whether every operation keeps a metric, (3, 3) in A^2, within `METRIC_TOLERANCE`."""
         edges = np.sqrt(np.diag(metric))
-        turned = np.einsum("nki,kl,nlj->nij", self.rotations, metric, self.rotations)
+        turned = matmul(matmul(self.rotations.transpose(0, 2, 1), metric), self.rotations)
         return bool((np.abs(turned - metric) <= METRIC_TOLERANCE * np.outer(edges, edges)).all())
 
 
@@ -144,7 +145,7 @@ def fitting(settings: tuple[Operations, ...], lattice: NDArray[np.float64]) -> t
     RecordError
         If there is none.
     """
-    metric = lattice @ lattice.T
+    metric = matmul(lattice, lattice.T)
     found = tuple(setting for setting in settings if setting.keeps(metric))
     if not any(":" in setting.name for setting in found):
         found = found[:1]  # a short monoclinic name in a box: the unique axis is b by convention

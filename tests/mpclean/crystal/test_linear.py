@@ -7,7 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from mpclean.crystal.linear import determinant, heights, inverse, matmul, standard_orientation
+from mpclean.crystal.linear import (
+    cell_vectors,
+    determinant,
+    heights,
+    inverse,
+    matmul,
+    standard_orientation,
+)
 
 #: Settings that let OpenBLAS and numpy take other code on the same machine. One that the machine cannot run
 #: (SkylakeX without AVX-512) is one that OpenBLAS itself refuses, and then takes its own choice.
@@ -22,7 +29,9 @@ PROCESSORS = {
 
 DIGEST = """
 import hashlib, numpy as np
-from mpclean.crystal.linear import determinant, heights, inverse, matmul, standard_orientation
+from mpclean.crystal.linear import (
+    cell_vectors, determinant, heights, inverse, matmul, standard_orientation
+)
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()
 for cell in rng.normal(size=(500, 3, 3)) + 3 * np.eye(3):
@@ -30,6 +39,7 @@ for cell in rng.normal(size=(500, 3, 3)) + 3 * np.eye(3):
     for function in (inverse, determinant, heights):
         digest.update(np.asarray(function(cell)).tobytes())
     digest.update(standard_orientation(cell).tobytes())
+    digest.update(cell_vectors(2 + rng.random(3), 80 + 30 * rng.random(3)).tobytes())
 print(digest.hexdigest())
 """
 
@@ -49,6 +59,26 @@ def test_the_numbers_are_those_of_numpy(cells):
     for cell in cells:
         np.testing.assert_allclose(standard_orientation(cell), np.linalg.cholesky(cell @ cell.T), atol=1e-12)
         np.testing.assert_allclose(heights(cell), 1 / np.linalg.norm(np.linalg.inv(cell), axis=0), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "angles", [(90, 90, 90), (90, 90, 120), (60, 60, 60), (81.3, 97.2, 142.7), (9, 9, 9)]
+)
+def test_a_cell_has_its_lengths_and_angles(angles):
+    cell = cell_vectors((3.0, 4.5, 11.25), angles)
+    lengths = np.linalg.norm(cell, axis=1)
+    np.testing.assert_allclose(lengths, (3.0, 4.5, 11.25), rtol=1e-14)
+    cosines = (cell @ cell.T / np.outer(lengths, lengths))[[1, 0, 0], [2, 2, 1]]
+    np.testing.assert_allclose(cosines, np.cos(np.radians(angles)), atol=1e-14)
+    np.testing.assert_allclose(cell, standard_orientation(cell), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "angles",
+    [(90, 90, 0), (90, 90, 180), (90, -90, 90), (1e300, 90, 90), (120, 120, 120.1), (1e-9, 1e-9, 60)],
+)
+def test_angles_that_no_cell_has_give_none(angles):
+    assert not np.isfinite(cell_vectors((3.0, 4.5, 11.25), angles)).all()
 
 
 def test_of_a_flat_cell_there_is_no_inverse():
