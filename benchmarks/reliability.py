@@ -259,7 +259,7 @@ def two_builds(folder: Path, n: int, seed: int) -> list[Check]:
     while not (out.parent / ".r.lock").exists() and first.poll() is None:
         time.sleep(0.01)
     status, err = ended(build(source, out))
-    second = one_line(status, err, "another command is writing this release")
+    second = one_line(status, err, "another command is writing it")
     status, _ = ended(first)
     same = status == 0 and contents(out) == contents(folder / "whole" / "r")
     found = f"the second: {err.replace(str(folder), '...')}; the first: byte-identical: {same}"

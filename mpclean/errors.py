@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+
+#: What the system says where there is no room for a file, or no larger one is allowed.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -89,9 +93,10 @@ def ending(error: BaseException, interrupted: str) -> Ending | None:
     if isinstance(error, UserError):
         said = str(error)
     elif isinstance(error, OSError):
-        words = str(error.strerror or error)
+        full = error.errno in NO_ROOM
+        words = os.strerror(error.errno) if full and error.errno else str(error.strerror or error)
         said = f"{error.filename}: {words}" if error.filename else words
-        if error.errno == errno.ENOSPC:
+        if full:
             said += "; what was saved before is whole"
     elif isinstance(error, MemoryError):
         said = "not enough memory; try again with fewer --workers, or on a larger machine"

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def predictor():
         return predict
 
     return predictor
+
+
+@pytest.fixture
+def no_file_larger_than():
+    """Let the system refuse to write more bytes to a file: what a full disk does, without a disk."""
+    from resource import RLIMIT_FSIZE, getrlimit, setrlimit
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        limits = getrlimit(RLIMIT_FSIZE)
+        setrlimit(RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            setrlimit(RLIMIT_FSIZE, limits)
+
+    return limited
 
 
 @pytest.fixture

@@ -374,7 +374,9 @@ def write_compared(evaluations: Sequence[Evaluation], path: Path) -> None:
     Raises
     ------
     UserError
-        If the name has neither ending, or the file cannot be written.
+        If the name has neither ending, or is that of something else than a file.
+    OSError
+        If the file cannot be written.
     """
     rows = pa.concat_tables(evaluation.compared for evaluation in evaluations)
     if path.suffix == ".csv":
@@ -383,10 +385,7 @@ def write_compared(evaluations: Sequence[Evaluation], path: Path) -> None:
         write = partial(pq.write_table, rows)
     else:
         raise UserError(f"--table {path}: the name of the file must end in .csv or .parquet")
-    try:
-        replace_file(path, write)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    replace_file(path, write)
 
 
 def predict(saved: checkpoint.Checkpoint, data: Dataset, device: str) -> Tensor:

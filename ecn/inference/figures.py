@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecn.inference.evaluation import Evaluation
-from mpclean.errors import UserError
+from mpclean.release.atomic import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def parity_figure(evaluation: Evaluation, path: Path) -> None:
 
     Raises
     ------
-    UserError
+    OSError
         If the file cannot be written.
     """
     from matplotlib.figure import Figure
@@ -88,7 +88,7 @@ def learning_curves(epochs: Sequence[Epoch], title: str, score_name: str, path: 
 
     Raises
     ------
-    UserError
+    OSError
         If the file cannot be written.
     """
     from matplotlib.figure import Figure
@@ -115,7 +115,4 @@ def learning_curves(epochs: Sequence[Epoch], title: str, score_name: str, path: 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    try:
-        figure.savefig(path, dpi=150, format="png")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    replace_file(path, lambda partial: figure.savefig(partial, dpi=150, format="png"))

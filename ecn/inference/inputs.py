@@ -23,7 +23,7 @@ from ecn.inference.predict import PREDICTIONS, Predictor
 from ecn.inference.tables import predictions_table
 from mpclean.crystal.reading import is_structure_file, read_file
 from mpclean.errors import UserError
-from mpclean.release.atomic import PARTIAL
+from mpclean.release.atomic import replaced_file
 from mpclean.release.layout import MANIFEST
 from mpclean.sources import open_source, recognise
 from mpclean.sources.base import BATCH_SIZE, batched_documents
@@ -170,7 +170,9 @@ def table_writer(out: Path | None, form: str) -> Iterator[Callable[[pa.Table], N
     Raises
     ------
     UserError
-        If the file cannot be written, or Parquet has no file.
+        If there is something else than a file of that name, or Parquet has no file.
+    OSError
+        If the file cannot be written.
     """
     if out is None:
         if form == "parquet":
@@ -178,22 +180,13 @@ def table_writer(out: Path | None, form: str) -> Iterator[Callable[[pa.Table], N
         with _WRITERS[form](sys.stdout) as write:
             yield write
         return
-    if out.exists() and not out.is_file():  # a device, a pipe or a folder must not give its name to a file
-        raise UserError(f"{out}: exists and is not a regular file; name another --out")
-    partial = out.with_name(out.name + PARTIAL)
-    try:
-        with ExitStack() as stack:
-            if form == "parquet":
-                writer = stack.enter_context(pq.ParquetWriter(partial, ROWS))
-                yield writer.write_table
-            else:
-                file = stack.enter_context(partial.open("w", newline=""))
-                yield stack.enter_context(_WRITERS[form](file))
-        partial.replace(out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced_file(out) as partial, ExitStack() as stack:
+        if form == "parquet":
+            writer = stack.enter_context(pq.ParquetWriter(partial, ROWS))
+            yield writer.write_table
+        else:
+            file = stack.enter_context(partial.open("w", newline=""))
+            yield stack.enter_context(_WRITERS[form](file))
 
 
 def _plain(table: pa.Table) -> list[dict[str, object]]:

@@ -20,6 +20,8 @@ import errno
 import hashlib
 import json
 import math
+import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -152,10 +154,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    try:
-        replace_file(path, lambda partial: save_file(tensors, partial, metadata=metadata))
-    except SafetensorError as error:  # it wraps the errors of the system
-        raise OSError(errno.EIO, str(error).splitlines()[0], str(path)) from error
+    def write(partial: Path) -> None:
+        try:
+            save_file(tensors, partial, metadata=metadata)
+        except SafetensorError as error:  # it wraps the errors of the system
+            said = re.search(r"os error (\d+)", str(error))
+            number = int(said[1]) if said else errno.EIO
+            words = os.strerror(number) if said else str(error).splitlines()[0]
+            raise OSError(number, words, str(partial)) from error
+
+    replace_file(path, write)
 
 
 def load(run: Path) -> Checkpoint:

@@ -15,6 +15,7 @@ from ecn.runs.card import card
 from ecn.runs.checkpoint import CONFIG, WEIGHTS
 from ecn.runs.ensemble import is_ensemble, member_folders
 from mpclean.errors import UserError
+from mpclean.release.atomic import move_into_place, staging_folder
 
 EVALUATION, CARD = "evaluation.json", "README.md"
 
@@ -66,15 +67,14 @@ def export(
     saved = checkpoint.load(run)
     content = saved_evaluation(run, saved.digest) or _measure(run, part, release, obtain, device)
     config = replace(saved.config, release={**saved.config.release, "path": saved.config.release["name"]})
-    out.mkdir(parents=True)
-    try:
-        checkpoint.save_config(out, config)
-        shutil.copyfile(run / WEIGHTS, out / WEIGHTS)
-        (out / EVALUATION).write_text(json.dumps(content, indent=2) + "\n")
-        (out / CARD).write_text(card(config, saved.epoch, content))
-    except BaseException:
-        shutil.rmtree(out)
-        raise
+    with staging_folder(out) as staging:
+        new = staging / "run"
+        new.mkdir()
+        checkpoint.save_config(new, config)
+        shutil.copyfile(run / WEIGHTS, new / WEIGHTS)
+        (new / EVALUATION).write_text(json.dumps(content, indent=2) + "\n")
+        (new / CARD).write_text(card(config, saved.epoch, content))
+        move_into_place(new, out)
 
 
 def saved_evaluation(run: Path, digest: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import numpy as np
 from ecn.symmetry.groups import GROUPS, PLANE_POINT_GROUPS, cell_group, cell_offsets, group_elements
 from ecn.symmetry.sharing import CellPattern, cell_pattern
 from mpclean.errors import UserError, closest
+from mpclean.release.atomic import replace_file
 
 #: One sign for each colour, as far as they go.
 _SIGNS = digits + ascii_lowercase + ascii_uppercase
@@ -87,7 +88,9 @@ def draw(pattern: CellPattern, path: Path) -> None:
     Raises
     ------
     UserError
-        If the kind of file is none that can be drawn, or it cannot be written.
+        If the kind of file is none that can be drawn.
+    OSError
+        If it cannot be written.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
@@ -105,9 +108,8 @@ def draw(pattern: CellPattern, path: Path) -> None:
     for (row, column), colour in np.ndenumerate(matrix):  # a palette repeats, and not everybody sees it alike
         axes.text(column, row, _SIGNS[colour], ha="center", va="center", fontsize="small", color="white")
     figure.suptitle(f"{pattern.name}: {pattern.n_colours} colours")
+    kind = path.suffix.removeprefix(".") or "png"
     try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        replace_file(path, lambda partial: figure.savefig(partial, dpi=150, format=kind))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mpclean.errors import UnfinishedError
+from mpclean.errors import UnfinishedError, UserError
 from mpclean.release.atomic import beside
 from mpclean.vocabulary.checks import require
 
@@ -108,6 +108,8 @@ def unfinished(out: Path, facts: dict[str, Any], staging: Path) -> Iterator[Path
     """
     folder = beside(out, "unfinished")
     fingerprint = _fingerprint(facts)
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and _is_ours(folder))):
+        raise UserError(f"{folder}: in the way, and not made by this program; move it elsewhere")
     if not (folder / _FINGERPRINT).is_file() or (folder / _FINGERPRINT).read_text() != fingerprint:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -128,6 +130,11 @@ def unfinished(out: Path, facts: dict[str, Any], staging: Path) -> Iterator[Path
         raise
     # Removing thousands of files takes a while; what a killed command left there, the next one removes.
     folder.rename(staging / "unfinished")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder of finished batches is one, or is empty: a build may be killed before it says more."""
+    return (folder / _FINGERPRINT).is_file() or not any(folder.iterdir())
 
 
 def _fingerprint(facts: dict[str, Any]) -> str:

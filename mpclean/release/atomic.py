@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mpclean.errors import UserError
+from mpclean.errors import NO_ROOM, UserError
 from mpclean.release.layout import MANIFEST, is_release
 
 #: A file in every staging folder, which says whose it is.
@@ -30,12 +31,63 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         The file to make or to replace.
     write
         Called with the path of a new file beside it, which then takes its name.
+
+    Raises
+    ------
+    UserError
+        As `replaced_file`.
     """
-    partial = path.with_name(path.name + PARTIAL)
-    write(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())  # the name must not be there before the bytes are
-    partial.replace(path)
+    with replaced_file(path) as partial:
+        write(partial)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Give a new empty file beside a path, which takes its name when the block ends, and goes if it raises.
+
+    Parameters
+    ----------
+    path
+        The file to make or to replace; behind a symbolic link, where that points.
+
+    Raises
+    ------
+    UserError
+        If something is there that is no file, such as a device or a folder, or stands in the way.
+    OSError
+        If the file cannot be written; it is named as it was given.
+    """
+    target = _behind(path)
+    if target.exists() and not target.is_file():  # a device must not give its name to a file
+        raise UserError(f"{path}: exists and is not a regular file; name another one")
+    partial = target.with_name(target.name + PARTIAL)
+    if partial.is_symlink() or (partial.exists() and not partial.is_file()):
+        raise UserError(f"{partial}: in the way, and not made by this program; move it elsewhere")
+    with _named(path, (partial,)):
+        partial.unlink(missing_ok=True)
+        partial.touch(exist_ok=False)  # not through a link that came there since
+        mode = partial.stat().st_mode
+        try:
+            yield partial
+            partial.chmod(mode)  # some libraries write one that only its owner may read
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())  # the name must not be there before the bytes are
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path, ours: tuple[Path, ...]) -> Iterator[None]:
+    """Let errors of the system speak of what a person asked to be written, and not of our files beside it."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename
+        within = isinstance(name, str | Path) and any(Path(name).is_relative_to(own) for own in ours)
+        if within or (name is None and error.errno in (*NO_ROOM, errno.EROFS)):  # Arrow names no file
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 @contextmanager
@@ -56,9 +108,13 @@ def staging_folder(out: Path) -> Iterator[Path]:
     """
     if out.name in ("", ".."):
         raise UserError(f"{out}: a release needs a folder of its own; give --out DIR/NAME")
-    out.parent.mkdir(parents=True, exist_ok=True)
     folder = beside(out, "building")
-    with _lock(out):
+    ours = tuple(beside(out, role) for role in ("lock", "building", "replaced", "unfinished"))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(out.parent)) from None
+    with _named(out, ours), _lock(out):
         old = beside(out, "replaced")
         if is_release(old) and not out.exists():
             old.rename(_behind(out))  # a command was killed between its last two steps
@@ -208,9 +264,15 @@ def _lock(out: Path) -> Iterator[None]:
         raise UserError(f"{path}: in the way, and not made by this program; move it elsewhere")
     lock = FileLock(path, timeout=0)
     try:
-        lock.acquire()
+        try:
+            lock.acquire()
+        except Timeout:
+            if path.exists():
+                raise
+            path.touch()  # where no file can be made, as in /proc, the system says so
+            lock.acquire()
     except Timeout:
-        raise UserError(f"{out}: another command is writing this release; wait for it") from None
+        raise UserError(f"{out}: another command is writing it; wait for that") from None
     try:
         yield
     finally:

@@ -16,9 +16,17 @@ from mpclean.sources.files import MAX_DOCUMENT, BoundError
 
 _CHUNK = 1 << 20
 
-# Whole strings, so that brackets in them are not seen; then brackets; then a string that is cut.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
+# Whole strings, so that brackets in them are not seen; then brackets, all that follow one another at once;
+# then a string that is cut.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]+|[\]}]+|"', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\r\n]*")
+
+#: Most brackets that may be open at a time, which are as many as orjson reads; a crystal has a dozen.
+_DEEPEST = 1024
+
+#: Most lists, objects and texts in a document; a crystal of 2,000 atoms has some 20,000.
+_MOST_PARTS = 1_000_000
+
 #: Longest number or word, in bytes.
 _LONGEST_SCALAR = 4096
 
@@ -150,19 +158,27 @@ class _Stream:
     def _nested(self) -> int:
         """Measure a list, an object or a string."""
         depth, scan = 0, 0  # from the beginning of the value
+        parts = 0
         while True:
             for token in _TOKEN.finditer(self._text, self._pos + scan):
-                cut = False
+                parts += 1
+                if parts > 2 * _MOST_PARTS:  # each begins and ends
+                    raise BoundError(f"more than {_MOST_PARTS:,} lists, objects and texts in a document")
+                begin, n = token.start() - self._pos, token.end() - token.start()
                 match self._text[token.start()]:
                     case 0x5B | 0x7B:  # [ {
-                        depth += 1
+                        depth += n
+                        if depth > _DEEPEST:
+                            raise BoundError(f"more than {_DEEPEST:,} lists and objects within one another")
                     case 0x5D | 0x7D:  # ] }
-                        depth -= 1
+                        if n >= depth:
+                            return begin + depth
+                        depth -= n
                     case _:
-                        cut = token.end() - token.start() == 1
-                scan = token.start() - self._pos if cut else token.end() - self._pos
-                if cut:
-                    break
+                        if n == 1:  # a string that goes on in the next chunk
+                            scan = begin
+                            break
+                scan = begin + n
                 if depth == 0:
                     return scan
             if not self._fill():

@@ -7,6 +7,8 @@ calculation.
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from pathlib import Path
 
 from mpclean.errors import UserError
@@ -35,15 +37,25 @@ def write_extxyz(entries: Entries, path: Path) -> None:
 
 
 def write_database(entries: Entries, path: Path) -> None:
-    """One SQLite file, a row for every crystal; ``data`` of a row has the labels as they are."""
+    """One SQLite file, a row for every crystal; ``data`` of a row has the labels as they are.
+
+    Raises
+    ------
+    OSError
+        If SQLite cannot write it.
+    """
     from ase.db import connect
     from ase.db.core import convert_str_to_int_float_bool_or_str, reserved_keys
 
-    with connect(path, type="db") as database:
-        for crystal, labels in entries:
-            pairs = {
-                name: convert_str_to_int_float_bool_or_str(value) if isinstance(value, str) else value
-                for name, value in labels.items()
-                if name not in reserved_keys  # ASE finds the formula itself
-            }
-            database.write(crystal.to_ase(), key_value_pairs=pairs, data=labels)
+    try:
+        with connect(path, type="db") as database:
+            for crystal, labels in entries:
+                pairs = {
+                    name: convert_str_to_int_float_bool_or_str(value) if isinstance(value, str) else value
+                    for name, value in labels.items()
+                    if name not in reserved_keys  # ASE finds the formula itself
+                }
+                database.write(crystal.to_ase(), key_value_pairs=pairs, data=labels)
+    except sqlite3.OperationalError as error:  # which keeps the number that the system gave to itself
+        number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+        raise OSError(number, str(error), str(path)) from error

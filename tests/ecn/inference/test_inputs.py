@@ -215,8 +215,8 @@ def test_a_table_is_read_by_people(run, salt, tmp_path):
     [
         (["{cif}", "--format", "parquet"], "Parquet goes to a file"),
         (["{cif}", "--part", "test"], "not a release, so it has no part 'test'"),
-        (["{cif}", "--out", "{tmp}/none/out.csv"], "out.csv: cannot be written"),
-        (["{cif}", "--out", "{tmp}"], "exists and is not a regular file; name another --out"),
+        (["{cif}", "--out", "{tmp}/none/out.csv"], "out.csv: No such file or directory"),
+        (["{cif}", "--out", "{tmp}"], "exists and is not a regular file; name another one"),
         (["{cif}", "--with", "{tmp}"], "not a run of `ecn fit`"),
     ],
 )

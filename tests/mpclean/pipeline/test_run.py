@@ -611,9 +611,7 @@ def test_a_killed_build_leaves_the_old_release_or_none(snapshot, tmp_path, where
 def test_two_builds_into_one_folder(snapshot, tmp_path):
     with (tmp_path / ".r.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(
-            UserError, match="r: another command is writing this release; wait for it"
-        ) as caught:
+        with pytest.raises(UserError, match="r: another command is writing it; wait for that") as caught:
             mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "r").exists()

@@ -143,7 +143,7 @@ def test_a_folder_of_a_killed_command_goes(tmp_path):
 def test_two_at_once(tmp_path):
     with (
         staging_folder(tmp_path / "out"),
-        pytest.raises(UserError, match="another command is writing this release"),
+        pytest.raises(UserError, match="another command is writing it"),
         staging_folder(tmp_path / "out"),
     ):
         pass

@@ -466,9 +466,7 @@ def test_two_into_one_folder(hub, client, small_release, tmp_path):
     assert_done(client("push", small_release.path, "org/salts"))
     with (tmp_path / ".r.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert_one_line(
-            client("pull", "org/salts", "--out", tmp_path / "r"), "another command is writing this release"
-        )
+        assert_one_line(client("pull", "org/salts", "--out", tmp_path / "r"), "another command is writing it")
     assert not (tmp_path / "r").exists()
 
 
