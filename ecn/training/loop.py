@@ -181,7 +181,9 @@ class Loop:
         while self.progress.epoch <= self.preset.epochs and not self.progress.over:
             with memory_of(self.fabric.device, way_out):
                 over = self._train_epoch(save, stop)
-                if stop.asked:
+                if over and self.progress.batches == 0:  # the time ended between two epochs
+                    self.progress.over = True
+                if stop.asked or self.progress.over:
                     save()
                     return
                 scores = self._validate()

@@ -75,11 +75,14 @@ def test_a_cosine_ends_at_zero(fit, release, tmp_path, history):
     assert 0 < rates[-1] < 0.02 * 1e-3
 
 
-def test_time_ends_a_training(fit, release, tmp_path, monkeypatch, history):
+@pytest.mark.parametrize("minutes", [2.0, 2.5, 3.0])
+def test_time_ends_a_training(fit, release, tmp_path, monkeypatch, history, minutes):
     clock = itertools.count(step=10.0)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    fit(release, tmp_path / "run", epochs=1000, time_limit=2.0)
-    assert len(history(tmp_path / "run")) < 5
+    fit(release, tmp_path / "run", epochs=1000, time_limit=minutes)
+    assert 0 < len(history(tmp_path / "run")) < 8
+    # Time that ends between two epochs makes no epoch without a step.
+    assert all(row["train_loss"] > 0 for row in history(tmp_path / "run"))
     assert checkpoint.load(tmp_path / "run").epoch >= 1
 
 
