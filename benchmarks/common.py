@@ -42,6 +42,7 @@ ORDER = (
     "throughput_cuda",
     "gpu",
     "paired",
+    "continuity",
     "ablation_formation_energy",
     "ablation_heat_all",
     "finetune",
