@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from train import OTHERS
+
 #: Cases: name, model, options, and those of this commit that the earlier one does not have.
 CASES = [
     ("paper, S8n without symmetry breaking", "ecn", {"group": "S8n", "symmetry_breaking": False}, {}),
@@ -42,9 +44,6 @@ CASES = [
     ("MEGNet", "megnet", {}, {}),
     ("SchNet", "schnet", {}, {}),
 ]
-
-#: Networks of PyTorch Geometric, as `benchmarks/train.py` makes them; they are the same at every commit.
-OTHERS = ["CGCNN, PyTorch Geometric", "SchNet, PyTorch Geometric"]
 
 #: Crystals of a step, and steps of a round.
 BATCH, STEPS = 128, 2

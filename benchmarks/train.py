@@ -3,8 +3,8 @@
 The dense definition is eq. 26 as it stands: every edge is a tensor with a slot for each of the eight
 cells, and both maps are full matrices between the slots, with tied blocks. It is checked to give the
 same numbers as the closed form before it is timed. The networks of PyTorch Geometric are written as
-its users write them, on its own batches, with the bonds of the release. Every case takes the same
-crystals, in a process of its own::
+its users write them, on its own batches, with the bonds of the release; so is the MEGNet of matgl, where it
+is installed (``pip install --no-deps matgl``). Every case takes the same crystals, in a process of its own::
 
     python benchmarks/train.py releases/mp-four-targets
 """
@@ -12,6 +12,7 @@ crystals, in a process of its own::
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -42,6 +43,11 @@ CASES: dict[str, tuple[str, dict] | None] = {
     "SchNet": ("schnet", {}),
     "SchNet, PyTorch Geometric": None,
 }
+if importlib.util.find_spec("matgl"):
+    CASES["MEGNet, matgl"] = None
+
+#: Networks of others, on batches of PyTorch Geometric.
+OTHERS = [case for case, ours in CASES.items() if ours is None]
 
 #: glibc gives freed memory back at once, so that the peak of a process is that of its tensors.
 EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
@@ -96,7 +102,7 @@ def make_dense(network) -> None:
 
 
 def geometric(case: str):
-    """A network of PyTorch Geometric, from its batch to one number for every crystal."""
+    """A network of others, from a batch of PyTorch Geometric to one number for every crystal."""
     import torch
     from torch import nn
     from torch_geometric.nn import CGConv, SchNet, global_mean_pool
@@ -118,6 +124,21 @@ def geometric(case: str):
             return network(data.z, data.pos, data.batch)[:, 0]
 
         return network, predict
+
+    if case.startswith("MEGNet"):
+        from matgl.models import MEGNet
+
+        from mpclean.vocabulary.elements import SYMBOLS
+
+        megnet = MEGNet(element_types=tuple(SYMBOLS[1:]))
+
+        def predict_with_states(data) -> torch.Tensor:
+            cell = data.cell[data.batch[data.edge_index[0]]]
+            data.pbc_offshift = (data.edge_image[:, None] @ cell)[:, 0]
+            data.node_type = data.z - 1  # places among the element types
+            return megnet(data, data.pos.new_zeros(data.num_graphs, 2))
+
+        return megnet, predict_with_states
 
     class Network(nn.Module):
         def __init__(self) -> None:
