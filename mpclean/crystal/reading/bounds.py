@@ -57,8 +57,7 @@ def require_bounds(crystal: Crystal) -> None:
     edges = np.linalg.norm(crystal.lattice, axis=1)
     # Before the coordinates: Cartesian ones are not finite in a cell without volume.
     if crystal.volume <= 1e-6 * edges.prod() or crystal.volume < MIN_VOLUME * len(crystal):
-        flat = ", its vectors lie in a plane" if edges.all() and crystal.volume <= 1e-6 * edges.prod() else ""
-        raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms{flat}")
+        raise RecordError("cell has no volume", f"{crystal.volume:.3g} A^3 for {len(crystal)} atoms")
     if not np.isfinite(crystal.frac_coords).all():
         raise RecordError("coordinates are not finite")
     if np.abs(crystal.frac_coords).max() > 1e6 or edges.max() > 1e4:
