@@ -25,8 +25,9 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
-from common import COMMIT, RESULTS, hardware, save
+from common import COMMIT, RESULTS, save
 
+from ecn.training.hardware import hardware
 from mpclean import open_release
 from mpclean.release.manifest import Manifest
 

@@ -10,7 +10,9 @@ CPU time::
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -177,6 +179,50 @@ def whole_builds(workers: list[int], limit: int | None) -> None:
     )
 
 
+def beside_another(checkout: Path, label: str, pairs: int, limit: int) -> None:
+    """Build the same records with this checkout and another one in turns, and compare their CPU seconds."""
+    source = str((data_folder() / "mp_records.parquet").resolve())
+    checkouts = {label: checkout.resolve(), "this commit": Path(__file__).resolve().parents[1]}
+    seconds: dict[str, list[float]] = {name: [] for name in checkouts}
+    kept: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(pairs + 1):
+            for name, path in checkouts.items():
+                os.environ["PYTHONPATH"] = str(path)
+                out = Path(folder) / f"{name}-{number}".replace(" ", "-")
+                run = timed(
+                    [
+                        *(sys.executable, "-P", "-c", "from mpclean.cli import main; main()", "build"),
+                        *("--source", source, "--out", str(out), "--workers", "1", "--limit", str(limit)),
+                    ]
+                )
+                if number:  # in the first pair compiled code is made and files are read from disk
+                    seconds[name].append(run["cpu_seconds"])
+                kept[name] = sum(pq.read_metadata(file).num_rows for file in out.glob("data/*.parquet"))
+    ratios = [now / then for then, now in zip(*seconds.values(), strict=True)]
+    save(
+        "build_paired",
+        f"Builds now and at {label}",
+        ["checkout", "CPU s, median", "CPU s, least", "records/CPU s, median", "records/CPU s, best", "kept"],
+        [
+            [
+                name,
+                f"{statistics.median(found):.2f}",
+                f"{min(found):.2f}",
+                f"{limit / statistics.median(found):.0f}",
+                f"{limit / min(found):.0f}",
+                kept[name],
+            ]
+            for name, found in seconds.items()
+        ],
+        f"The first {limit:,} records of mp_records.parquet, one worker, {pairs} builds of each in turns "
+        "after one that does not count; start and imports included. CPU time now is "
+        f"{statistics.median(ratios):.3f} times that of {label}: the median of the paired ratios, which are "
+        f"from {min(ratios):.3f} to {max(ratios):.3f}.",
+        seconds=seconds,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -184,7 +230,13 @@ def main() -> None:
     parser.add_argument("--crystals", type=int, default=40, help="beside the paper's way; 0 leaves it out")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="a whole build for each")
     parser.add_argument("--limit", type=int, help="read this many records only in a whole build")
+    parser.add_argument("--against", type=Path, help="only build with another checkout, too, in turns")
+    parser.add_argument("--label", help="its commit")
+    parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
+    if options.against:
+        beside_another(options.against, options.label, options.pairs, options.limit or 2000)
+        return
     if options.crystals:
         beside_the_paper(options.crystals)
     if options.workers:

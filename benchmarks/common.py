@@ -15,8 +15,6 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ecn.training.hardware import hardware
-
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 
@@ -32,6 +30,7 @@ ORDER = (
     "doors",
     "stages",
     "build",
+    "build_paired",
     "same_release",
     "predict",
     "scale",
@@ -107,6 +106,8 @@ def save(
     values
         Everything else that was measured.
     """
+    from ecn.training.hardware import hardware  # older commits, which run scripts beside this one, have none
+
     RESULTS.mkdir(exist_ok=True)
     result = {
         "title": title,

@@ -25,9 +25,10 @@ from typing import Any
 
 import attacks_sources
 import hostile
-from common import COMMIT, HERE, hardware
+from common import COMMIT, HERE
 from tabulate import tabulate
 
+from ecn.training.hardware import hardware
 from mpclean import Release, UserError, open_release
 
 Check = tuple[str, str, bool]  # what was done, what came of it, whether that is as it must be

@@ -113,6 +113,9 @@ class Predictor:
         require_device(device)
         self.members = members
         self.device = torch.device(device)
+        with memory_of(self.device, "predict with --device cpu"):
+            for member in members:
+                member.model.to(self.device)
         self.goal = members[0].goal
         rules = members[0].config.featuriser
         for other in members[1:]:
@@ -350,9 +353,8 @@ class Predictor:
         with memory_of(self.device, "predict with --device cpu"):
             crystals = crystals.to(self.device)
             for member in self.members:
-                model = member.model.to(self.device)
-                edges = max_edges(model, self.device)
-                output = member.predict(predict_rows(model, crystals, edges, None, self.goal.per_site))
+                edges = max_edges(member.model, self.device)
+                output = member.predict(predict_rows(member.model, crystals, edges, None, self.goal.per_site))
                 values = [task.value(output[:, k]) for k, task in enumerate(self.goal.tasks)]
                 found.append(torch.stack(values, dim=1).double().cpu().flatten())
         if self.goal.per_site:

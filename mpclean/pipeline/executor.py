@@ -21,12 +21,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from mpclean.errors import UnfinishedError, UserError
 
@@ -202,8 +203,14 @@ class _Later:
     task: Any
 
     def result(self) -> Any:
-        with threadpool_limits(1):  # matrices are too small for threads
+        with _libraries().limit(limits=1):  # matrices are too small for threads
             return self.function(self.task)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Find the libraries of this process that have threads; the search takes as long as a crystal."""
+    return ThreadpoolController()
 
 
 # ---------------------------------------------------------------- local processes
