@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from mpclean.crystal.reading.extxyz import TEXT_KEYS, Frame, frame_texts, read_frame
+from mpclean.crystal.reading.extxyz import Frame, frame_texts, read_frame
 from mpclean.crystal.reading.objects import atoms_document
 from mpclean.crystal.reading.parsers import heard
 from mpclean.errors import RecordError, UserError
@@ -29,6 +29,7 @@ from mpclean.sources.base import Identity, Source, batched_documents
 from mpclean.sources.files import ending, files_sha256, find_files, has_files, open_file
 from mpclean.sources.records import ENDINGS as DOCUMENT_ENDINGS
 from mpclean.sources.records import first_document
+from mpclean.vocabulary.ids import ID_KEYS
 
 if TYPE_CHECKING:
     from ase.db.row import AtomsRow
@@ -147,7 +148,7 @@ def _row(row: AtomsRow) -> Frame:
     with heard("ASE"):
         atoms, stated = row.toatoms(), dict(row.key_value_pairs)
         structure = atoms_document(atoms, row.data.get("occupancy"))
-    for key in TEXT_KEYS:
+    for key in ID_KEYS:
         if isinstance(row.data.get(key), str):  # as `mpclean export` keeps it
             stated[key] = row.data[key]
         # ASE keeps no text that looks like a number: of a float the text is lost, 7E10 is 70000000000.0.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from mpclean.crystal.reading.packed import plain_name
 from mpclean.errors import UserError
 from mpclean.sources.base import UNKNOWN, Identity, Source, batched_documents
 from mpclean.sources.files import files_sha256, find_files
@@ -50,7 +51,16 @@ class _Lines:
 
 def is_cgcnn(path: Path) -> bool:
     """Whether a path is a folder with the table."""
-    return (path / TABLE).is_file()
+    return _table(path) is not None
+
+
+def _table(folder: Path) -> Path | None:
+    """Find the table of a folder, packed or not, its name in any case."""
+    if not folder.is_dir():
+        return None
+    return next(
+        (file for file in sorted(folder.iterdir()) if plain_name(file) == TABLE and file.is_file()), None
+    )
 
 
 def open_cgcnn(folder: Path) -> Source:
@@ -70,9 +80,10 @@ def open_cgcnn(folder: Path) -> Source:
     UserError
         If the table is missing, empty or no text, its header is no label, or there is no structure file.
     """
-    if not is_cgcnn(folder):
+    found = _table(folder)
+    if found is None:
         raise UserError(f"{folder}: no {TABLE}, which a folder in the format of CGCNN has")
-    (table,) = find_files(folder / TABLE, (".csv",))
+    (table,) = find_files(found, (".csv",))
     structures = structure_files(folder)
     if not structures:
         raise UserError(f"{folder}: no structure file; put the file id.cif of every id beside {TABLE}")

@@ -21,7 +21,7 @@ from mpclean.crystal.reading import parse, read_structure
 from mpclean.crystal.reading.bookkeeping import require_atoms, require_composition, require_volume
 from mpclean.crystal.reading.documents import OPTIMADE
 from mpclean.errors import RecordError
-from mpclean.vocabulary.ids import normalise_id
+from mpclean.vocabulary.ids import ID_KEYS, normalise_id
 from mpclean.vocabulary.schema import COLUMNS, RECORD, SOURCE_LABELS, Column
 
 #: Where a label may stand in a document, the first that is there counts. A dot steps into a
@@ -35,7 +35,6 @@ _LABEL_PATHS: dict[str, tuple[str, ...]] = {
     "magnetization_per_atom": ("magnetization_per_atom",),
     **{name: (name,) for name in SOURCE_LABELS},
 }
-_ID_PATHS = ("material_id", "task_id", "immutable_id")
 _SPACEGROUP_PATHS = ("symmetry.number", "spacegroup.number", "spacegroup_number", "space_group_it_number")
 #: Where the Materials Project states the licence of a record; others state theirs elsewhere.
 _MP_LICENCE_PATHS = ("builder_meta.license",)
@@ -53,8 +52,17 @@ _KNOWN = frozenset(
     (
         *(path.partition(".")[0] for paths in _LABEL_PATHS.values() for path in paths),
         *(path for paths in _LABEL_PATHS.values() for path in paths),
-        *(*_ID_PATHS, *_LICENCE_PATHS, *_DATE_PATHS, *_VERSION_PATHS, *_SPACEGROUP_PATHS),
-        *(*COLUMNS, "deprecated", "nelements", "nsites", "entry_id", "energy", "correction"),
+        *(*ID_KEYS, *_LICENCE_PATHS, *_DATE_PATHS, *_VERSION_PATHS, *_SPACEGROUP_PATHS),
+        *(
+            *COLUMNS,
+            "deprecated",
+            "nperiodic_dimensions",
+            "nelements",
+            "nsites",
+            "entry_id",
+            "energy",
+            "correction",
+        ),
     )
 )
 
@@ -91,7 +99,7 @@ def _row(location: str, document: bytes | None, problem: str | None, *, own: Seq
     try:
         if document is None:
             raise RecordError("document cannot be read", problem or "")
-        parsed = _with_id_as_written(_parse(document), document)
+        parsed = _unwrapped(_with_id_as_written(_parse(document), document))
         row["synthetic"] = parsed.get("synthetic") is True or None
         _fill(row, parsed, problem)
         _fill_own(row, parsed, own)
@@ -111,12 +119,20 @@ def _parse(document: bytes) -> dict[str, Any]:
     return parsed
 
 
+def _unwrapped(document: dict[str, Any]) -> dict[str, Any]:
+    """Take a structure out of a resource of OPTIMADE, which has its id beside the attributes."""
+    attributes = document.get("attributes")
+    if not isinstance(attributes, dict) or not attributes.keys() >= OPTIMADE:
+        return document
+    return {"immutable_id": document.get("id"), **{k: v for k, v in attributes.items() if v is not None}}
+
+
 def _with_id_as_written(document: dict[str, Any], text: bytes) -> dict[str, Any]:
     """Replace an id that is a number with decimals or an exponent by its text: 7E10 is not 70000000000.0."""
-    if not any(isinstance(document.get(name), float) for name in _ID_PATHS):
+    if not any(isinstance(document.get(name), float) for name in ID_KEYS):
         return document
     written = json.loads(text, parse_float=str)
-    return document | {name: written[name] for name in _ID_PATHS if isinstance(document.get(name), float)}
+    return document | {name: written[name] for name in ID_KEYS if isinstance(document.get(name), float)}
 
 
 def _fill_own(row: dict[str, Any], document: dict[str, Any], own: Sequence[str]) -> None:
@@ -146,9 +162,9 @@ def _is_number(value: Any) -> bool:
 
 def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) -> None:
     """Fill a row step by step, so that what is known stays known when a later step fails."""
-    material_id = _find(document, _ID_PATHS)
+    material_id = _find(document, ID_KEYS)
     if not isinstance(material_id, str | int) or isinstance(material_id, bool) or material_id == "":
-        raise RecordError("no id", f"none of the keys {', '.join(_ID_PATHS)} holds one")
+        raise RecordError("no id", f"none of the keys {', '.join(ID_KEYS)} holds one")
     row["material_id"] = normalise_id(str(material_id))
     version = _find(document, _VERSION_PATHS)
     row["database_version"] = None if version is None else str(version)
@@ -162,7 +178,7 @@ def _fill(row: dict[str, Any], document: dict[str, Any], problem: str | None) ->
     licence = _find(document, _LICENCE_PATHS)
     row["licence"] = None if licence is None else _SPDX.get(str(licence), str(licence))
 
-    structure = document.get("structure")
+    structure = _find(document, ("structure", "cif"))
     # Rows of OPTIMADE are their own structures.
     reading = read_structure(document if structure is None and document.keys() >= OPTIMADE else structure)
     crystal = reading.crystal

@@ -5,7 +5,8 @@ Project, Alexandria and OQMD. Read are the crystal (`lattice_vectors`
 and `cartesian_site_positions`, A; `species_at_sites`, `species`, `dimension_types` and `nsites`),
 `magnetic_moments` and `total_magnetization`, muB, `band_gap_indirect`, eV, and
 `space_group_it_number` where the table has them. Its energies are total energies, so formation
-energies are null; `dos_ef` is a density of states and no Fermi energy.
+energies are null; `dos_ef` is a density of states and no Fermi energy. The layout is that of others too, so
+it says nothing of a licence: LeMat-Bulk itself is CC-BY-4.0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mpclean.errors import UserError
-from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.sources.base import Source, batched_documents
 from mpclean.sources.files import find_files
 from mpclean.sources.records import open_records
 from mpclean.vocabulary.functionals import DEFAULT_FUNCTIONAL, other_functional
@@ -56,13 +57,7 @@ def open_lemat(path: Path, functional: str = DEFAULT_FUNCTIONAL) -> Source:
     records = open_records(path)
     return replace(
         records,
-        identity=Identity(
-            name="lemat",
-            database_version=None,
-            sha256=records.identity.sha256,
-            licence="CC-BY-4.0",
-            citation="LeMaterial, LeMat-Bulk, huggingface.co/datasets/LeMaterial/LeMat-Bulk",
-        ),
+        identity=replace(records.identity, name="lemat"),
         batches=lambda: batched_documents(_documents(records, functional)),
         parameters={"functional": functional},
     )

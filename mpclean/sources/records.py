@@ -7,7 +7,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +26,7 @@ from mpclean.sources.files import (
     read_text,
 )
 from mpclean.sources.json_stream import json_documents
+from mpclean.vocabulary.ids import ID_KEYS
 
 _Document = tuple[str, bytes | None, str | None]
 _Placed = tuple[str, bytes]  # a place in a file, and the document there
@@ -40,6 +41,8 @@ MAX_ITEMS = 100_000
 #: second, and half a kilobyte of each; the largest documents of the Materials Project have a twentieth.
 MAX_YAML = 16 << 20
 MAX_YAML_NODES = 500_000
+
+_YAML_NULL, _YAML_TEXT = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 
 # What stands before or between values in YAML.
 _YAML_MARKS = ("\n", ",", "[", "{")
@@ -196,13 +199,23 @@ def _lines(file: Path) -> Iterator[_Placed]:
                 yield f"line {number}", line
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads ids as they are written: to YAML, 0012 is ten, and so is 1_0."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping, its ids text."""
+        for key, value in node.value:
+            if key.value in ID_KEYS and isinstance(value, yaml.ScalarNode) and value.tag != _YAML_NULL:
+                value.tag = _YAML_TEXT
+        return cast("dict[Any, Any]", super().construct_mapping(node, deep))
+
+
 def _yaml(file: Path) -> Iterator[_Placed]:
     text = read_text(file, MAX_YAML)
     if sum(map(text.count, _YAML_MARKS)) > MAX_YAML_NODES:
         raise BoundError(f"more than {MAX_YAML_NODES:,} values; write documents as JSON lines")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     entry = 0
-    for value in yaml.load_all(text, Loader=loader):
+    for value in yaml.load_all(text, Loader=_Loader):
         if (size := _written_out(value, {})) > MAX_YAML_NODES:
             raise BoundError(f"aliases make {size:.2g} values of it, at most {MAX_YAML_NODES:,} are read")
         for document in value if isinstance(value, list) else [value]:

@@ -98,7 +98,7 @@ def read_csv(path: Path) -> TextTable:
 def _delimiter(text: str) -> str:
     """Find what separates cells: what cuts most of the first lines."""
     for delimiter in _DELIMITERS:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         cut = [len(cells) > 1 for cells in islice((cells for cells in reader if cells), 20)]
         if sum(cut) * 2 > len(cut):
             return delimiter

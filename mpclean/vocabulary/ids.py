@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 
+#: Keys of a document that may hold its id, the first that does counts; their values are text as written.
+ID_KEYS = ("material_id", "task_id", "immutable_id")
+
 #: The largest number that was given out as a numeric id.
 LAST_NUMERIC = 3_347_529
 

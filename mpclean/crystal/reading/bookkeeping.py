@@ -154,6 +154,18 @@ def require_volume(crystal: Crystal, stated: float) -> None:
         raise RecordError(DISAGREES, f"it says a volume of {stated:g} A^3, its cell has {crystal.volume:.6g}")
 
 
+def require_length(name: str, length: float, stated: float) -> None:
+    """Refuse a cell vector of another length than is stated beside it, A.
+
+    Raises
+    ------
+    RecordError
+        If they differ by more than `VOLUME_TOLERANCE`.
+    """
+    if not abs(stated - length) <= VOLUME_TOLERANCE * length:
+        raise RecordError(DISAGREES, f"it says {name} = {stated:g} A, its lattice has {length:.6g}")
+
+
 def require_density(crystal: Crystal, mass: float, stated: float) -> None:
     """Refuse a crystal of another density than it says.
 

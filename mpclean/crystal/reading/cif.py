@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TypeVar
@@ -40,13 +40,20 @@ from mpclean.crystal.reading.facts import (
     isotope_notes,
     require_full,
 )
-from mpclean.crystal.reading.parsers import heard
-from mpclean.crystal.reading.spacegroups import UNKNOWN_GROUP, Operations, Stated, fitting, understood
+from mpclean.crystal.reading.spacegroups import (
+    UNKNOWN_GROUP,
+    Operations,
+    Stated,
+    fitting,
+    require_same_group,
+    understood,
+)
 from mpclean.errors import RecordError
 
 # What stands for "unknown" and "does not apply".
 _NOTHING = ("?", ".", "")
 
+_PLACE = re.compile(r"string:(\d+)(?::\d+(?:\(\d+\))?)?")
 _BLOCK = re.compile(r"data_(\S*)", re.IGNORECASE)
 _HOLDS_CRYSTAL = re.compile(r"^\s*_(cell[_.]length_a|atom_site[_.])", re.IGNORECASE | re.MULTILINE)
 
@@ -72,9 +79,13 @@ _NAMES = (
     "_space_group_name_H-M_full",
     "_space_group_name_H-M_ref",
 )
+_MULTIPLICITIES = ("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
 _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 
+
+#: The reason of lengths and angles that no cell has, in the words of the ledger.
+NO_CELL = "cell has no volume"
 
 _T = TypeVar("_T")
 
@@ -112,6 +123,7 @@ def cif_blocks(text: str) -> list[CifBlock]:
     -------
     Its blocks in their order; none where nothing begins with ``data_``.
     """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     starts: list[tuple[str, int]] = []
     place, in_text = 0, False
     for line in text.splitlines(keepends=True):
@@ -139,9 +151,9 @@ def read_cif(text: str) -> Reading:
     crystals = [block for block in blocks if block.holds_crystal]
     if len(crystals) > 1:
         names = ", ".join(block.name for block in crystals[:5])
-        raise RecordError("several structures", f"CIF: {len(crystals)} blocks with a crystal: {names}")
+        raise RecordError("several structures", f"{len(crystals)} blocks with a crystal: {names}")
     if not crystals:
-        raise RecordError(NO_STRUCTURE if blocks else MALFORMED, "CIF: no block with a cell and sites")
+        raise RecordError(NO_STRUCTURE if blocks else MALFORMED, "no CIF block with a cell and sites")
     return read_block(crystals[0].text)
 
 
@@ -163,10 +175,9 @@ def read_block(text: str) -> Reading:
         If it is no CIF, lacks a cell, sites or a space group, is disordered or modulated, or disagrees
         with what it says of itself.
     """
-    with heard("CIF"):
-        block = gemmi.cif.read_string(text).sole_block()
+    block = _parsed_block(text)
     if not CifBlock(block.name, text).holds_crystal:
-        raise RecordError(NO_STRUCTURE, f"CIF: block {block.name} has no cell and no sites")
+        raise RecordError(NO_STRUCTURE, f"block {block.name} has no cell and no sites")
     lattice = _lattice(block)
     sites = _sites(block)
     settings = fitting(_space_group(block), lattice)
@@ -186,12 +197,34 @@ def read_block(text: str) -> Reading:
     return readings[0][1]
 
 
+def _parsed_block(text: str) -> gemmi.cif.Block:
+    try:
+        return gemmi.cif.read_string(text).sole_block()
+    except (ValueError, RuntimeError) as error:
+        # gemmi gives a place in the text as string:3:0(26); people have lines.
+        said = _PLACE.sub(r"line \1 of the block", " ".join(str(error).split()))
+        raise RecordError(MALFORMED, f"no valid CIF: {said:.300}") from error
+
+
 @dataclass(frozen=True)
 class _Sites:
-    """The sites of a block: symbols with D and T, labels for messages, and (m, 3) fractional coordinates."""
+    """The sites of a block.
+
+    Attributes
+    ----------
+    symbols
+        Elements, D and T among them.
+    labels
+        For messages.
+    multiplicities
+        Number of images in the cell that the file states; None where it does not.
+    frac_coords
+        (m, 3).
+    """
 
     symbols: tuple[str, ...]
     labels: tuple[str, ...]
+    multiplicities: tuple[float | None, ...]
     frac_coords: NDArray[np.float64]
 
 
@@ -205,6 +238,12 @@ def _assemble(
         _images(coords, group, lattice, label)
         for coords, label in zip(sites.frac_coords, sites.labels, strict=True)
     ]
+    for label, some, stated in zip(sites.labels, images, sites.multiplicities, strict=True):
+        if stated is not None and stated != len(some):
+            raise RecordError(
+                DISAGREES,
+                f"it says multiplicity {stated:g} of site {label}, {group.name} makes {len(some)} of it",
+            )
     symbols = [symbol for symbol, some in zip(sites.symbols, images, strict=True) for _ in some]
     numbers = np.array([atomic_number(symbol) for symbol in symbols], dtype=np.uint8)
     crystal = Crystal(lattice, numbers, np.concatenate(images) % 1.0)
@@ -253,29 +292,48 @@ def _lattice(block: gemmi.cif.Block) -> NDArray[np.float64]:
     values = [value for value in stated.values() if value is not None]
     if len(values) < len(_CELL):
         missing = ", ".join(tag for tag, value in stated.items() if value is None)
-        raise RecordError(MALFORMED, f"CIF: no {missing}")
-    lattice = cell_vectors(values[:3], values[3:])
-    if not np.isfinite(lattice).all():
-        raise RecordError("cell has no volume", f"cell of {', '.join(f'{value:g}' for value in values)}")
-    return lattice
+        raise RecordError(MALFORMED, f"no {missing}")
+    lengths, angles = values[:3], values[3:]
+    said = f"lengths {', '.join(f'{x:g}' for x in lengths)} A, angles {', '.join(f'{x:g}' for x in angles)}"
+    if min(*values) <= 0.0 or max(angles) >= 180.0:
+        raise RecordError(NO_CELL, f"{said}; a length is above 0, and an angle between 0 and 180 degrees")
+    if sum(angles) >= 360.0 or 2.0 * max(angles) >= sum(angles):
+        raise RecordError(NO_CELL, f"{said}; no three vectors have such angles")
+    return cell_vectors(lengths, angles)
 
 
 def _space_group(block: gemmi.cif.Block) -> tuple[Operations, ...]:
     if re.search(r"^\s*_space_group[_.](symop_)?magn", block.as_string(), re.IGNORECASE | re.MULTILINE):
-        raise RecordError(UNKNOWN_GROUP, "CIF: a magnetic space group; write the crystal's")
-    if (_number(block, "_cell_modulation_dimension") or 0) > 0:
-        raise RecordError(NOT_PERIODIC, "CIF: a modulated structure")
-    number = _first(_number(block, tag) for tag in _NUMBERS)
+        raise RecordError(UNKNOWN_GROUP, "a magnetic space group; write the crystal's")
+    if (_number(block, "_cell_modulation_dimension") or 0) > 0 or re.search(
+        r"^\s*_space_group[_.]ssg_", block.as_string(), re.IGNORECASE | re.MULTILINE
+    ):
+        raise RecordError(NOT_PERIODIC, "a modulated structure")
+    number = _one(block, _NUMBERS, _number)
     if number is not None and (number != int(number) or number < 1):
-        raise RecordError(UNKNOWN_GROUP, f"CIF: number {number:g}")
+        raise RecordError(UNKNOWN_GROUP, f"number {number:g}")
+    names = [name for tag in _NAMES if (name := _text(block, tag)) is not None]
+    for other in names[1:]:
+        require_same_group(names[0], other)
     return understood(
         Stated(
-            name=_first(_text(block, tag) for tag in _NAMES),
-            hall=_first(_text(block, tag) for tag in _HALL),
+            name=names[0] if names else None,
+            hall=_one(block, _HALL, _text),
             number=None if number is None else int(number),
             operations=tuple(_first(_column(block, tag) or None for tag in _OPERATIONS) or ()),
         )
     )
+
+
+def _one(
+    block: gemmi.cif.Block, tags: Iterable[str], read: Callable[[gemmi.cif.Block, str], _T | None]
+) -> _T | None:
+    """Return the value that an item has under its old and its new name, which agree."""
+    values = {tag: value for tag in tags if (value := read(block, tag)) is not None}
+    if len(set(values.values())) > 1:
+        said = " and ".join(f"{tag} {value}" for tag, value in values.items())
+        raise RecordError(DISAGREES, f"it says {said}")
+    return next(iter(values.values()), None)
 
 
 def _first(values: Iterable[_T | None]) -> _T | None:
@@ -286,12 +344,14 @@ def _first(values: Iterable[_T | None]) -> _T | None:
 def _sites(block: gemmi.cif.Block) -> _Sites:
     places = [_column(block, f"_atom_site_fract_{axis}") for axis in "xyz"]
     if not all(places):
-        raise RecordError("no atoms", "CIF: no sites with fractional coordinates")
+        cartesian = "; Cartesian ones are not read" if _column(block, "_atom_site_Cartn_x") else ""
+        raise RecordError("no atoms", f"no sites with fractional coordinates{cartesian}")
     types = _column(block, "_atom_site_type_symbol")
     labels = _column(block, "_atom_site_label") or types
     if not labels:
-        raise RecordError(UNKNOWN_ELEMENT, "CIF: sites without label and type symbol")
+        raise RecordError(UNKNOWN_ELEMENT, "sites without label and type symbol")
     occupancies = _column(block, "_atom_site_occupancy")
+    counts = _first(_column(block, tag) or None for tag in _MULTIPLICITIES) or []
     symbols, coords = [], []
     for label, kind, share, *place in zip_longest(labels, types, occupancies, *places):
         symbol = element(_spelled(kind) if kind not in (None, *_NOTHING) else label)
@@ -301,12 +361,16 @@ def _sites(block: gemmi.cif.Block) -> _Sites:
         symbols.append(symbol)
         coords.append([_parsed(text, f"coordinate of site {label}") for text in place])
     if len(set(_column(block, "_atom_site_disorder_group")) - {*_NOTHING, "0"}) > 1:
-        raise RecordError(PARTIAL, "CIF: several groups of disorder")
+        raise RecordError(PARTIAL, "several groups of disorder")
     if any(_known(text) for text in _column(block, "_atom_site_attached_hydrogens")):
-        raise RecordError(DISAGREES, "CIF: hydrogens attached to sites, without sites of their own")
+        raise RecordError(DISAGREES, "hydrogens attached to sites, without sites of their own")
     if "dum" in _column(block, "_atom_site_calc_flag"):
-        raise RecordError(UNKNOWN_ELEMENT, "CIF: dummy sites")
-    return _Sites(tuple(symbols), tuple(labels), np.array(coords, dtype=np.float64))
+        raise RecordError(UNKNOWN_ELEMENT, "dummy sites")
+    multiplicities = tuple(
+        None if count in (None, *_NOTHING) else _parsed(count, f"multiplicity of {label}")
+        for label, count in zip_longest(labels, counts)
+    )
+    return _Sites(tuple(symbols), tuple(labels), multiplicities, np.array(coords, dtype=np.float64))
 
 
 def _spelled(kind: str) -> str:
@@ -344,7 +408,7 @@ def _parsed(text: str | None, what: str) -> float:
     """Return a number, without its standard uncertainty."""
     number = gemmi.cif.as_number(text) if text is not None else math.nan
     if not math.isfinite(number):
-        raise RecordError(MALFORMED, f"CIF: {what} is {text!r}, which is no number")
+        raise RecordError(MALFORMED, f"{what} is {text!r}, which is no number")
     return number
 
 

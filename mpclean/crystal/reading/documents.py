@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -13,9 +14,17 @@ from numpy.typing import NDArray
 
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.linear import inverse, matmul
-from mpclean.crystal.reading.bookkeeping import parse_formula, require_atoms, require_formula, require_volume
+from mpclean.crystal.reading.bookkeeping import (
+    DISAGREES,
+    parse_formula,
+    require_atoms,
+    require_formula,
+    require_length,
+    require_volume,
+)
 from mpclean.crystal.reading.bounds import require_bounds
 from mpclean.crystal.reading.facts import (
+    ISOTOPES,
     MALFORMED,
     NO_STRUCTURE,
     NOT_PERIODIC,
@@ -33,9 +42,16 @@ from mpclean.vocabulary.elements import ATOMIC_NUMBERS
 #: Columns of a structure in OPTIMADE that a crystal is read from, and by which it is known.
 OPTIMADE = frozenset(("lattice_vectors", "cartesian_site_positions", "species_at_sites"))
 
+# What structures of OPTIMADE may be that is no list of whole atoms.
+_FEATURES = {
+    "disorder": (PARTIAL, "structure_features has 'disorder'; order the structure first"),
+    "assemblies": (PARTIAL, "structure_features has 'assemblies'; order the structure first"),
+    "implicit_atoms": (DISAGREES, "structure_features has 'implicit_atoms', which have no sites"),
+    "site_attachments": (DISAGREES, "structure_features has 'site_attachments', which have no sites"),
+}
+
 # What Python raises where a document has something else than was expected.
 _UNEXPECTED = (
-    KeyError,
     TypeError,
     ValueError,
     AttributeError,
@@ -98,6 +114,8 @@ def read_structure(structure: Any) -> Reading:
         reading = _optimade(structure) if structure.keys() >= OPTIMADE else _pymatgen(structure)
     except RecordError:
         raise
+    except KeyError as error:
+        raise RecordError(MALFORMED, f"no entry {error.args[0]!r}") from error
     except _UNEXPECTED as error:
         raise RecordError(MALFORMED, f"{type(error).__name__}: {error}") from error
     return reading
@@ -122,6 +140,9 @@ def _pymatgen(structure: Mapping[str, Any]) -> Reading:
     crystal = _crystal(matrix, numbers, _frac_coords(sites, matrix), moments)
     if isinstance(volume := lattice.get("volume"), int | float) and math.isfinite(volume):
         require_volume(crystal, volume)
+    for name, edge in zip("abc", matrix, strict=True):
+        if isinstance(stated := lattice.get(name), int | float):
+            require_length(name, float(np.linalg.norm(edge)), stated)
     return Reading(crystal, notes)
 
 
@@ -163,8 +184,12 @@ def _optimade(structure: Mapping[str, Any]) -> Reading:
     """Read the columns that LeMat-Bulk shares with OPTIMADE (specification 1.2, section 7.2)."""
     if (directions := structure.get("dimension_types")) is not None:
         require_periodic(directions)
+    elif structure.get("nperiodic_dimensions") not in (None, 3):
+        raise RecordError(NOT_PERIODIC, f"nperiodic_dimensions = {structure['nperiodic_dimensions']}")
+    for feature in structure.get("structure_features") or ():
+        raise RecordError(*_FEATURES.get(feature, (MALFORMED, f"structure_features has {feature!r}")))
     lattice = np.array(structure["lattice_vectors"], dtype=np.float64)
-    fillings = {one["name"]: _filling(one) for one in structure.get("species") or ()}
+    fillings = {one["name"]: _filling(one) for one in _species_of(structure.get("species"))}
     labels = structure["species_at_sites"] or ()
     symbols = [element(require_full(fillings.get(label, {label: 1.0}), n)) for n, label in enumerate(labels)]
     positions = structure["cartesian_site_positions"] or ()
@@ -183,11 +208,33 @@ def _optimade(structure: Mapping[str, Any]) -> Reading:
         require_atoms(crystal, stated)
     if isinstance(said := structure.get("chemical_formula_reduced"), str) and said:
         require_formula(crystal, parse_formula(said), f"chemical_formula_reduced {said!r}")
+    if isinstance(elements := structure.get("elements"), list) and elements:
+        found = {"H" if symbol in ISOTOPES else symbol for symbol in symbols}
+        if set(elements) != found:
+            raise RecordError(
+                DISAGREES,
+                f"it says elements {' '.join(map(str, elements))}, its sites are {' '.join(sorted(found))}",
+            )
     return Reading(crystal, isotope_notes(symbols))
+
+
+def _species_of(given: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the species of a structure of OPTIMADE; the tables of LeMat have them as text."""
+    if not isinstance(given, str):
+        return given or ()
+    try:
+        return cast(
+            "Sequence[Mapping[str, Any]]", ast.literal_eval(given) if "'" in given else json.loads(given)
+        )
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise RecordError(MALFORMED, f"species is {given!r:.60}, which is no list of species") from error
 
 
 def _filling(species: Mapping[str, Any]) -> dict[str, float]:
     """Return the shares of the elements of a species of OPTIMADE."""
+    if species.get("attached"):
+        said = ", ".join(map(str, species["attached"]))
+        raise RecordError(DISAGREES, f"{said} attached to {species['name']}, without sites of their own")
     return dict(zip(species["chemical_symbols"], species["concentration"], strict=True))
 
 

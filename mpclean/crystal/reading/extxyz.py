@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
+import numpy as np
+
+from mpclean.crystal.reading.bookkeeping import DISAGREES
 from mpclean.crystal.reading.facts import MALFORMED
 from mpclean.crystal.reading.objects import atoms_document
 from mpclean.crystal.reading.parsers import heard
 from mpclean.errors import RecordError
 from mpclean.vocabulary.elements import ATOMIC_NUMBERS
-
-#: Keys of a header whose values are text whatever they look like.
-TEXT_KEYS = ("material_id", "task_id", "immutable_id")
+from mpclean.vocabulary.ids import ID_KEYS
 
 _TEXT = re.compile(
-    rf"""(?:^|\s)["']?({"|".join(TEXT_KEYS)})["']?\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S+))"""
+    rf"""(?:^|\s)["']?({"|".join(ID_KEYS)})["']?\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S+))"""
 )
 _SPECIES = re.compile(r"(?:^|[\s\"'=])Properties\s*=\s*[\"']?(\S*?)[\"']?(?:\s|$)", re.IGNORECASE)
 
@@ -57,7 +58,13 @@ def frame_texts(lines: IO[str]) -> Iterator[str]:
     """
     for line in lines:
         if line.strip():
-            yield line + "".join(islice(lines, int(line) + 1))
+            try:
+                n_atoms = int(line)
+            except ValueError:
+                raise ValueError(
+                    f"{line.strip():.60} where the number of atoms of a frame was expected"
+                ) from None
+            yield line + "".join(islice(lines, n_atoms + 1))
 
 
 def read_frame(text: str) -> Frame:
@@ -83,6 +90,8 @@ def read_frame(text: str) -> Frame:
         stated = key_val_str_to_dict(line)
         for key, double, single, bare in _TEXT.findall(line):
             stated[key] = re.sub(r"\\(.)", r"\1", double) or single or bare
+        for key in [key for key in stated if key.lower() == "pbc"]:
+            stated["pbc"] = _directions(stated.pop(key))
         return stated
 
     with heard("ASE"):
@@ -95,17 +104,31 @@ def read_frame(text: str) -> Frame:
         structure = atoms_document(atoms)
     for site, label in labels.items():
         shares = structure["sites"][site]["species"]
+        if len(shares) == 1 and label in ATOMIC_NUMBERS and shares[0]["element"] != label:
+            raise RecordError(DISAGREES, f"site {site} says {label} and {shares[0]['element']}")
         if len(shares) == 1:
             shares[0]["element"] = label
     results = atoms.calc.results if atoms.calc else {}
     return Frame(structure, dict(atoms.info), results.get("magmom"))
 
 
+def _directions(pbc: Any) -> list[bool]:
+    """Read periodic directions, also where they are words; one word is for all."""
+    words = [str(word).strip().casefold() for word in np.atleast_1d(pbc).tolist()]
+    known = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
+    if len(words) not in (1, 3) or not known.keys() >= set(words):
+        raise RecordError(MALFORMED, f'pbc = {" ".join(words)!r}; write pbc="T T T"')
+    return [known[word] for word in words] * (3 // len(words))
+
+
 def _plain_species(lines: list[str], header: str) -> dict[int, str]:
-    """Put hydrogen, in place, where a species is no plain symbol; return what stood there by the site."""
+    """Put hydrogen, in place, where a species is no plain symbol; return what stood there by the site.
+
+    Where atomic numbers stand beside the species, all of these are returned, to be held against them.
+    """
     match = _SPECIES.search(header)
     names = (match[1] if match else "species:S:1:pos:R:3").split(":")
-    column = 0
+    column, numbered = 0, "Z" in names[::3]
     for name, kind, width in zip(names[::3], names[1::3], names[2::3], strict=False):
         if name == "species" and kind == "S":
             break
@@ -115,8 +138,9 @@ def _plain_species(lines: list[str], header: str) -> dict[int, str]:
     labels = {}
     for number, line in enumerate(lines[2:]):
         fields = line.split()
-        if column < len(fields) and fields[column] not in ATOMIC_NUMBERS:
+        if column < len(fields) and (numbered or fields[column] not in ATOMIC_NUMBERS):
             labels[number] = fields[column]
+        if column < len(fields) and fields[column] not in ATOMIC_NUMBERS:
             fields[column] = "H"
             lines[2 + number] = " ".join(fields)
     return labels

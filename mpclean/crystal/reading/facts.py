@@ -31,6 +31,7 @@ ISOTOPES = {"D": "deuterium", "T": "tritium"}
 
 # A symbol with what labels, charges and pseudopotentials add to it: Li1, Fe2+, O-2, Ti_sv, C(3), H1A. Another
 # letter right after the symbol may belong to it or not (OW, HO), so such a label is refused.
+_WATER = re.compile(r"[HD]\d*O")  # a molecule of several atoms, as H2O and H3O1
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:[0-9+\-_(.'*/].*)?", re.DOTALL)
 
 
@@ -69,7 +70,7 @@ def element(label: object) -> str:
     text = label.strip()
     if text in ATOMIC_NUMBERS or text in ISOTOPES:
         return text
-    match = _LABEL.fullmatch(text)
+    match = None if _WATER.match(text) else _LABEL.fullmatch(text)
     symbol = match[1] if match else ""
     # T1 and T2 are the tetrahedral sites of zeolites and feldspars, not tritium.
     if symbol in ATOMIC_NUMBERS or symbol == "D":

@@ -6,15 +6,18 @@ ASE guesses what a species of an input file means, and where; what is known to b
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpclean.crystal.crystal import Crystal
+from mpclean.crystal.reading.bookkeeping import DISAGREES
 from mpclean.crystal.reading.cif import cif_blocks
 from mpclean.crystal.reading.documents import parse, read_structure
 from mpclean.crystal.reading.extxyz import frame_texts, read_frame
@@ -111,6 +114,11 @@ _ESPRESSO_ATOMS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+# A line of symbols and one of numbers, as in the head of a POSCAR.
+_ANOTHER_POSCAR = re.compile(
+    r"^[ \t]*[A-Z][a-z]?(?:[ \t]+[A-Z][a-z]?)*[ \t]*\n[ \t]*\d+(?:[ \t]+\d+)*[ \t]*$", re.MULTILINE
+)
+
 # What ASE says in more letters is no label of an atom.
 _LONGEST_LABEL = 10
 
@@ -195,7 +203,7 @@ def _parts(path: Path) -> _Parts:
         documents = document if isinstance(document, list) else [document]
         return _numbered(partial(_structure_of_document, one) for one in documents)
     if name.endswith(".res"):
-        return [("", "", partial(res_document, _text(path)))]
+        return _numbered(partial(res_document, text) for text in res_texts(_text(path)))
     if _is_poscar(name):
         return [("", "", partial(poscar_document, _text(path)))]
     if name.endswith(".cell"):
@@ -285,7 +293,8 @@ def poscar_document(text: str) -> dict[str, Any]:
     Raises
     ------
     RecordError
-        If it names none, or cannot be read.
+        If it names none, is not of the form, holds several crystals, or an atom has another symbol behind
+        its coordinates.
     """
     from pymatgen.io.vasp import Poscar
 
@@ -293,24 +302,63 @@ def poscar_document(text: str) -> dict[str, Any]:
     labels, counts = (lines[n].split() if len(lines) > n else [] for n in (5, 6))
     if not labels or labels[0].lstrip("+-").isdecimal():
         raise RecordError(
-            UNKNOWN_ELEMENT, "POSCAR: no line of element symbols above the numbers of atoms; add it as line 6"
+            UNKNOWN_ELEMENT, "no line of element symbols above the numbers of atoms; add it as line 6"
         )
+    if len(labels) != len(counts) or not all(count.isdecimal() for count in counts):
+        raise RecordError(
+            MALFORMED,
+            f"line 7 is {lines[6] if counts else ''!r}: a number of atoms for each of {len(labels)} symbols",
+        )
+    if not _is_scale(lines[1]):
+        raise RecordError(MALFORMED, f"line 2 is {lines[1]!r}: one number, and not 0, scales the cell")
+    for number, line in enumerate(lines[2:5], start=3):
+        if not _is_coordinates(line):
+            raise RecordError(MALFORMED, f"line {number} is {line!r}: a vector of the cell is expected")
+    atoms = [label for label, count in zip(labels, counts, strict=True) for _ in range(int(count))]
+    selective = lines[7].strip()[:1].lower() == "s" if len(lines) > 7 else False
+    first = 8 + selective
+    if len(lines) < first or not lines[first - 1].strip():
+        raise RecordError(MALFORMED, f"line {first} is empty: Direct or Cartesian is expected")
+    for number, line in enumerate(lines[first : first + len(atoms)], start=first + 1):
+        if not _is_coordinates(line):
+            raise RecordError(
+                MALFORMED, f"line {number} is {line!r}: coordinates of {len(atoms)} atoms follow line {first}"
+            )
+    if len(lines) < first + len(atoms):
+        raise RecordError(MALFORMED, f"coordinates of {len(lines) - first} atoms, and {len(atoms)} in line 7")
+    rest = lines[first + len(atoms) :]
+    if rest and _is_coordinates(rest[0]):
+        raise RecordError(MALFORMED, f"more coordinates than those of the atoms of line 7, {len(atoms)}")
+    if _ANOTHER_POSCAR.search("\n".join(rest)):
+        raise RecordError("several structures", "another POSCAR follows; write each to a file of its own")
+    for number, label in enumerate(atoms):
+        behind = lines[first + number].split()[3 + 3 * selective :][:1]
+        if behind and _other_element(behind[0], label):
+            raise RecordError(
+                DISAGREES, f"it says {label} in line 6 and {behind[0]} in line {first + number + 1}"
+            )
     # pymatgen knows plain symbols only; labels are for the reader of the document to judge.
     lines[5] = " ".join("H" for _ in labels)
-    if len(labels) != len(counts):
-        raise RecordError(MALFORMED, f"POSCAR: {len(labels)} symbols, {len(counts)} numbers of atoms")
-    with heard("POSCAR"):
-        structure = Poscar.from_str("\n".join(lines)).structure
-        selective = lines[7].strip()[:1].lower() == "s"
-        after = lines[8 + selective + len(structure) :][:1]
-    if after and _is_coordinates(after[0]):
-        raise RecordError(MALFORMED, f"POSCAR: more coordinates than the {len(structure)} atoms of line 7")
-    with heard("POSCAR"):
-        document = structure.as_dict()
-        atoms = (label for label, count in zip(labels, counts, strict=True) for _ in range(int(count)))
+    with heard("pymatgen"):
+        document = Poscar.from_str("\n".join(lines)).structure.as_dict()
         for site, label in zip(document["sites"], atoms, strict=True):
             site["species"][0]["element"] = label
     return document
+
+
+def _is_scale(line: str) -> bool:
+    try:
+        return float(line) != 0.0 and math.isfinite(float(line))
+    except ValueError:
+        return False
+
+
+def _other_element(text: str, label: str) -> bool:
+    """Whether a text names an element, and another one than a label does."""
+    try:
+        return element(text) != element(label)
+    except RecordError:
+        return False
 
 
 def _is_coordinates(line: str) -> bool:
@@ -320,39 +368,59 @@ def _is_coordinates(line: str) -> bool:
         return False
 
 
+def res_texts(text: str) -> list[str]:
+    """Take a RES file apart: AIRSS writes many structures into one, each begins with ``TITL``."""
+    starts = [match.start() for match in re.finditer(r"^TITL\b", text, re.MULTILINE)]
+    return [text[start:end] for start, end in pairwise([0, *starts[1:], len(text)])]
+
+
 def res_document(text: str) -> dict[str, Any]:
-    """Write a RES file of AIRSS, which lists all atoms of the cell and no symmetry, as pymatgen does.
+    """Write a structure of AIRSS, which lists all atoms of the cell and no symmetry, as pymatgen does.
 
     Raises
     ------
     RecordError
-        If it has symmetry or partial occupancies, or cannot be read.
+        If it has symmetry or partial occupancies, disagrees with its own title or list of elements, or cannot
+        be read.
     """
     from pymatgen.io.res import ResIO
 
-    lines, labels, in_atoms, volume = text.splitlines(), [], False, None
+    lines, labels, in_atoms, volume, n_atoms = text.splitlines(), [], False, None, None
+    elements: list[str] = []
+    listed = False
     for number, fields in enumerate(line.split() for line in lines):
         match fields:
-            case ["TITL", _, _, stated, _, _, _, *_]:
-                with heard("RES, TITL"):
-                    volume = float(stated)
-            case ["LATT", kind, *_] if kind != "-1":
-                raise RecordError(
-                    "space group not understood", f"RES: LATT {kind}; only -1, all atoms listed"
-                )
-            case ["SFAC", *_]:
+            case ["TITL", _, _, stated, _, _, _, *rest]:
+                with heard("title"):
+                    volume, n_atoms = float(stated), int(rest[0]) if rest else None
+            case ["LATT", kind, *_]:
+                listed = kind == "-1"
+            case ["SYMM", *_]:
+                listed = False
+            case ["SFAC", *elements]:
                 in_atoms = True
             case ["END", *_]:
                 in_atoms = False
             case [label, place, x, y, z, share, *rest] if in_atoms:
-                with heard(f"RES, site {label}"):
-                    value = float(share)
+                with heard(f"site {label}"):
+                    value, kind_of_atom = float(share), elements[int(place) - 1]
                 # SHELX adds 10 to what is not to be refined.
                 require_full({label: value - 10.0 if value > 10.0 else value}, label)
+                if _other_element(kind_of_atom, label):
+                    raise RecordError(DISAGREES, f"site {label} is number {place} of SFAC, {kind_of_atom}")
                 labels.append(label)
                 # pymatgen knows plain symbols only; the label is for the reader of the document to judge.
                 lines[number] = " ".join(["H", place, x, y, z, share, *rest])
-    with heard("RES"):
+    if not labels:
+        raise RecordError(NO_STRUCTURE, "no sites after SFAC")
+    if not listed:
+        raise RecordError(
+            "space group not understood",
+            "only LATT -1 without SYMM is read, where all atoms of the cell are listed",
+        )
+    if n_atoms is not None and n_atoms != len(labels):
+        raise RecordError(DISAGREES, f"it says {n_atoms} atoms in TITL, its sites are {len(labels)}")
+    with heard("pymatgen"):
         document = ResIO.structure_from_str("\n".join(lines)).as_dict()
         for site, label in zip(document["sites"], labels, strict=True):
             site["species"][0]["element"] = label

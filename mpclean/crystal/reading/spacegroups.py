@@ -119,6 +119,22 @@ def understood(stated: Stated) -> tuple[Operations, ...]:
     return settings
 
 
+def require_same_group(name: str, other: str) -> None:
+    """Refuse two names that share no setting; an extended symbol, which is not understood, says nothing.
+
+    Raises
+    ------
+    RecordError
+        If there is none.
+    """
+    try:
+        keys = [{setting.key for setting in _of_name(one)} for one in (name, other)]
+    except RecordError:
+        return
+    if not keys[0] & keys[1]:
+        raise RecordError(DISAGREES, f"it says space group {name!r} and space group {other!r}")
+
+
 def _require_name(name: str, group: Operations, source: str) -> None:
     """Refuse a name that means another group or setting than the operations do."""
     named = _of_name(name)

@@ -222,3 +222,41 @@ def test_recognised(tmp_path, rock_salt, write_lines):
     write(tmp_path / "frames" / "a.xyz", salt())
     assert is_ase(tmp_path / "frames")
     assert not is_ase(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("stated", [7.5, 7e10, True, False, float("nan")])
+@pytest.mark.parametrize("name", ["a.db", "a.json"])
+def test_an_id_of_a_database_that_is_no_text_any_more_is_refused(tmp_path, name, stated):
+    """ASE makes numbers and truth values of text, so nobody knows what stood there."""
+    with ase.db.connect(tmp_path / name) as database:
+        database.write(salt(), material_id=stated)
+        database.write(salt(), material_id="x7", data={"material_id": "0012"})
+    rows = read(tmp_path / name)
+    assert [(row["material_id"], row["reason"]) for row in rows] == [("a-1", "id is no text"), ("0012", None)]
+    assert f"material_id = {stated!r}; write it with a letter" in rows[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("pbc", "reason"),
+    [
+        ('pbc="T T F"', NOT_PERIODIC),
+        ('PBC="1 1 0"', NOT_PERIODIC),
+        ("pbc=[T, T, F]", NOT_PERIODIC),
+        ("pbc=F", NOT_PERIODIC),
+        ("pbc=T", None),
+        ('pbc="T T"', "structure is malformed"),
+        ('pbc=["T", "T", "F"]', "structure is malformed"),
+    ],
+)
+def test_periodic_directions_however_they_are_written(tmp_path, pbc, reason):
+    cell = 'Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3'
+    (tmp_path / "a.extxyz").write_text(f"2\n{cell} {pbc}\nLi 0 0 0\nF 2 2 2\n")
+    assert [row["reason"] for row in read(tmp_path / "a.extxyz")] == [reason]
+
+
+def test_atomic_numbers_beside_the_species_agree_with_them(tmp_path):
+    cell = '2\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3:Z:I:1\n'
+    (tmp_path / "a.extxyz").write_text(cell + "Li 0 0 0 3\nF 2 2 2 9\n" + cell + "Li 0 0 0 11\nF 2 2 2 9\n")
+    good, bad = read(tmp_path / "a.extxyz")
+    assert good["formula"] == "Li1 F1"
+    assert (bad["reason"], "says Li and Na" in bad["detail"]) == ("file disagrees with its crystal", True)

@@ -129,6 +129,23 @@ def test_recognised(folder, tmp_path_factory):
     assert not is_cgcnn(tmp_path_factory.mktemp("empty"))
 
 
+@pytest.mark.parametrize("name", ["id_prop.csv.gz", "ID_PROP.CSV"])
+def test_a_table_packed_or_in_capitals(folder, name):
+    data = (folder / "id_prop.csv").read_bytes()
+    (folder / "id_prop.csv").unlink()
+    (folder / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    assert is_cgcnn(folder)
+    assert [row["reason"] for row in read(folder)] == [None] * 3
+
+
+def test_a_quoted_table(folder):
+    lines = (folder / "id_prop.csv").read_text().splitlines()
+    quoted = [",".join(f'"{cell}"' for cell in line.split(",")) for line in lines]
+    expected = read(folder)
+    (folder / "id_prop.csv").write_text("\n".join(quoted))
+    assert read(folder) == expected
+
+
 def test_every_block_of_a_file_is_a_record(folder):
     text = (folder / "salt-1.cif").read_text()
     blocks = [text.replace("data_MgS", f"data_{name}") for name in ("first", "second")]
@@ -138,7 +155,7 @@ def test_every_block_of_a_file_is_a_record(folder):
     assert [row["reason"] for row in rows] == [None, "structure is malformed", None, None]
     assert rows[0]["id_prop"] is None
     assert rows[0]["note"] == "id_prop -1.5 of salt-1 not used: its file has 2 crystals"
-    assert rows[1]["detail"] == "id_prop.csv, line 1, salt-1.cif, block second: CIF: no _cell_length_a"
+    assert rows[1]["detail"] == "id_prop.csv, line 1, salt-1.cif, block second: no _cell_length_a"
 
 
 @pytest.mark.parametrize(

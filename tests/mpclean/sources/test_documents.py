@@ -272,7 +272,7 @@ def test_numbers_as_text(document, energy):
         ({"structure": ""}, "no structure", ""),
         ({"structure": 5}, "structure is malformed", "a int where a structure was expected"),
         ({"structure": []}, "structure is malformed", "a list where"),
-        ({"structure": {}}, "structure is malformed", "KeyError"),
+        ({"structure": {}}, "structure is malformed", "no entry 'lattice'"),
         ({"structure": "no CIF at all"}, "structure is malformed", "CIF"),
     ],
 )
@@ -611,3 +611,16 @@ def test_numbers_that_the_schema_does_not_know_are_named(document):
 
 def test_a_document_says_that_it_is_synthetic(document):
     assert [row["synthetic"] for row in read(document, document | {"synthetic": True})] == [None, True]
+
+
+def test_a_resource_of_optimade_has_its_structure_in_its_attributes():
+    attributes = {
+        "lattice_vectors": [[4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]],
+        "cartesian_site_positions": [[0, 0, 0], [2.0, 2.0, 2.0]],
+        "species_at_sites": ["Li", "F"],
+        "dimension_types": [1, 1, 1],
+    }
+    (row,) = read({"id": "0012", "type": "structures", "attributes": attributes})
+    assert (row["material_id"], row["formula"], row["reason"]) == ("0012", "Li1 F1", None)
+    (row,) = read({"id": "0012", "attributes": attributes | {"dimension_types": [1, 1, 0]}})
+    assert row["reason"] == "not periodic in three directions"

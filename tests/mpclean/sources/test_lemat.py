@@ -1,5 +1,7 @@
 """Tables in the column layout of LeMat-Bulk."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +23,9 @@ LAYOUT = pa.schema(
         ("immutable_id", pa.string()),
         ("cartesian_site_positions", _MATRIX),
         ("species", pa.string()),
+        ("elements", pa.list_(pa.string())),
+        ("nperiodic_dimensions", pa.int8()),
+        ("structure_features", pa.list_(pa.string())),
         ("species_at_sites", pa.list_(pa.string())),
         ("last_modified", pa.string()),
         ("energy", pa.float64()),
@@ -36,6 +41,9 @@ LAYOUT = pa.schema(
         ("bawl_fingerprint", pa.string()),
     ]
 )
+
+
+MG = {"name": "Mg", "chemical_symbols": ["Mg"], "concentration": [1.0]}
 
 
 @pytest.fixture
@@ -127,13 +135,23 @@ def test_functionals(tmp_path, row):
         ({"species_at_sites": None, "cartesian_site_positions": None, "magnetic_moments": None},
          "no atoms"),
         ({"immutable_id": None}, "no id"),
+        ({"nperiodic_dimensions": 2}, "not periodic in three directions"),
+        ({"structure_features": ["disorder"]}, "partial occupancies"),
+        ({"structure_features": ["implicit_atoms"]}, "file disagrees with its crystal"),
+        ({"elements": ["Mg", "O", "H"]}, "file disagrees with its crystal"),
+        ({"species": json.dumps([MG | {"attached": ["H"]}])}, "file disagrees with its crystal"),
+        ({"species": json.dumps([MG | {"concentration": [0.9]}])}, "partial occupancies"),
+        ({"species": str([MG | {"concentration": [0.9], "mass": None}])}, "partial occupancies"),
+        ({"species": "Mg"}, "structure is malformed"),
+        ({"species": json.dumps([MG])}, None),
+        ({"species": str([MG | {"mass": None}])}, None),
         ({"space_group_it_number": 231}, "space group out of range"),
     ],
 )  # fmt: skip
 def test_bad_rows(tmp_path, row, change, reason):
     rows = read(write(tmp_path / "train.parquet", row(0, **change), row(1)))
     assert [found["reason"] for found in rows] == [reason, None]
-    assert rows[0]["detail"].startswith("train.parquet, row 0")
+    assert reason is None or rows[0]["detail"].startswith("train.parquet, row 0")
 
 
 def test_moments_that_are_not_known(tmp_path, row):
@@ -149,7 +167,7 @@ def test_parts_of_a_folder(tmp_path, row):
 
 def test_identity(tmp_path, row):
     source = open_lemat(write(tmp_path / "train.parquet", row(0)))
-    assert (source.identity.name, source.identity.licence) == ("lemat", "CC-BY-4.0")
+    assert (source.identity.name, source.identity.licence) == ("lemat", "unknown")
     assert source.parameters == {"functional": "PBE"}
 
 

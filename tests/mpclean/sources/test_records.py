@@ -339,3 +339,20 @@ def test_a_list_that_begins_with_null_is_read_in_one_go(tmp_path):
     began = time.process_time()
     assert sum(batch.num_rows for batch in open_records(path).batches()) == 100_001
     assert time.process_time() - began < 10
+
+
+def test_ids_of_yaml_are_text_as_written(tmp_path):
+    """To YAML 0012 is ten, 1_0 is ten too, and 7E10 a number."""
+    ids = ["0012", "12", "7E10", "1_0", "0x10", "true", "2021-05-01"]
+    (tmp_path / "docs.yaml").write_text("".join(f"- material_id: {one}\n  band_gap: 0.5\n" for one in ids))
+    found = [json.loads(document) for _, document in documents_of(tmp_path / "docs.yaml")]
+    assert [one["material_id"] for one in found] == ids
+    assert {one["band_gap"] for one in found} == {0.5}
+
+
+def documents_of(path):
+    return [
+        (row["location"], row["document"])
+        for batch in open_records(path).batches()
+        for row in batch.to_pylist()
+    ]

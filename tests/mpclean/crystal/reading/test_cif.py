@@ -6,7 +6,7 @@ from pymatgen.io.cif import CifWriter
 
 from mpclean.crystal.formula import formula
 from mpclean.crystal.reading.bookkeeping import DISAGREES
-from mpclean.crystal.reading.cif import cif_blocks, read_cif
+from mpclean.crystal.reading.cif import NO_CELL, cif_blocks, read_cif
 from mpclean.crystal.reading.facts import MALFORMED, NO_STRUCTURE, PARTIAL
 from mpclean.errors import RecordError
 
@@ -156,14 +156,23 @@ def test_isotopes_count_as_hydrogen_in_the_formula(cif):
     [
         (("_cell_length_a 3.905", "_cell_length_a ?"), MALFORMED, "no _cell_length_a"),
         (("_cell_angle_beta 90\n", ""), MALFORMED, "no _cell_angle_beta"),
-        (("_cell_angle_beta 90", "_cell_angle_beta 300"), "cell has no volume", "90, 300, 90"),
+        (("_cell_angle_beta 90", "_cell_angle_beta 300"), NO_CELL, "between 0 and 180 degrees"),
+        (("_cell_angle_beta 90", "_cell_angle_beta -90"), NO_CELL, "angles 90, -90, 90"),
+        (("_cell_length_b 3.905", "_cell_length_b -3.905"), NO_CELL, "a length is above 0"),
+        (("_cell_length_b 3.905", "_cell_length_b 0"), NO_CELL, "lengths 3.905, 0, 3.905 A"),
+        (("_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma 90",
+          "_cell_angle_alpha 30\n_cell_angle_beta 30\n_cell_angle_gamma 120"), NO_CELL, "no three vectors"),
         (("Ti .5 .5 .5", "Ti .5 .5"), MALFORMED, "Wrong number of values in loop"),
         (("Ti .5 .5 .5", "Ti .5 ? .5"), MALFORMED, "coordinate of site Ti is '?'"),
         (("Ti .5 .5 .5", "Sr .0 .0 .0"), "atoms coincide", "apart"),
-        (("loop_", "loop"), MALFORMED, "CIF: "),
-        (("data_a", "data_a\n_cell_length_a 4"), MALFORMED, "duplicate tag _cell_length_a"),
+        (("loop_", "loop"), MALFORMED, "no valid CIF: line 9 of the block"),
+        (("data_a", "data_a\n_cell_length_a 4"), MALFORMED, "line 3 of the block in data_a: duplicate tag"),
         (("_symmetry_space_group_name_H-M 'P m -3 m'\n", ""), "no space group", "'P 1'"),
         (("data_a", "data_a\n_cell_modulation_dimension 1"), "not periodic in three directions", "modulated"),
+        (("data_a", "data_a\n_space_group_ssg_name 'P m'"), "not periodic in three directions", "modulated"),
+        (("_atom_site_fract", "_atom_site_Cartn"), "no atoms", "Cartesian ones are not read"),
+        (("data_a", "data_a\n_space_group_name_H-M_alt 'F m -3 m'"), DISAGREES, "group 'P m -3 m'"),
+        (("data_a", "data_a\n_symmetry_Int_Tables_number 221\n_space_group_IT_number 225"), DISAGREES, "225"),
         (("data_a", "data_a\n_space_group_magn.name_BNS 'P m'"), "space group not understood", "magnetic"),
     ],
 )  # fmt: skip
@@ -173,6 +182,22 @@ def test_damaged_files_say_what_is_wrong(cif, change, reason, said):
     error = refusal(text.replace(*change))
     assert error.reason == reason
     assert said in error.detail
+
+
+def test_the_multiplicity_that_a_site_states_is_that_of_its_images(cif):
+    sites = ("Sr 0 0 0 1", "Ti .5 .5 .5 1", "O .5 .5 0 3")
+    columns = ("site_symmetry_multiplicity",)
+    assert read(cif(*sites, columns=columns, **CUBIC)) == "Sr1 Ti1 O3"
+    error = refusal(cif(*sites, columns=columns, space_group_IT_number=1))
+    assert error.reason == DISAGREES
+    assert error.detail == "it says multiplicity 3 of site O, P 1 makes 1 of it"
+
+
+def test_ends_of_lines_of_any_system(cif):
+    text = cif(*PEROVSKITE, **CUBIC)
+    assert [read(block.text) for end in ("\r\n", "\r") for block in cif_blocks(text.replace("\n", end))] == [
+        "Sr1 Ti1 O3"
+    ] * 2
 
 
 def test_blocks(cif):
@@ -185,7 +210,7 @@ def test_blocks(cif):
     error = refusal(first + second)
     assert (error.reason, error.detail) == (
         "several structures",
-        "CIF: 2 blocks with a crystal: first, second",
+        "2 blocks with a crystal: first, second",
     )
     assert refusal(paper).reason == NO_STRUCTURE
     assert refusal("no CIF").reason == MALFORMED

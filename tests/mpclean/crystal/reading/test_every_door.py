@@ -497,7 +497,7 @@ def test_labels_are_resolved(through, label):
     assert (found.formula, found.reason) == ("Li1 F1", None)
 
 
-@pytest.mark.parametrize("label", ["Xx", "Wat1", "OW1", "T1", "li"])
+@pytest.mark.parametrize("label", ["Xx", "Wat1", "OW1", "T1", "li", "H2O"])
 def test_labels_that_name_no_element_are_refused(through, label):
     (found,) = through(Sample(labels=(label, "F")))
     assert found.reason == UNKNOWN_ELEMENT

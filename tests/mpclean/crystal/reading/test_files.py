@@ -13,6 +13,7 @@ from pymatgen.core import Lattice, Structure
 from mpclean.crystal.crystal import Crystal
 from mpclean.crystal.formula import formula
 from mpclean.crystal.reading import is_structure_file, read_file
+from mpclean.crystal.reading.bookkeeping import DISAGREES
 from mpclean.crystal.reading.facts import MALFORMED, NO_STRUCTURE, UNKNOWN_ELEMENT
 from mpclean.crystal.reading.files import UNKNOWN_KIND
 from mpclean.errors import UserError
@@ -144,7 +145,7 @@ def test_no_file(tmp_path):
 def test_files_without_a_crystal(tmp_path):
     for name in ("bad.cif", "empty.md", "bad.json", "bad.xyz", "bad.res", "POSCAR", "bad.traj"):
         (tmp_path / name).write_text("nothing here\n")
-        assert problem(tmp_path / name).reason in (MALFORMED, NO_STRUCTURE, UNKNOWN_ELEMENT,
+        assert problem(tmp_path / name).reason in (MALFORMED, NO_STRUCTURE, UNKNOWN_ELEMENT, UNKNOWN_KIND,
                                                    "document cannot be read")  # fmt: skip
     (tmp_path / "none.cif").write_text("")
     assert problem(tmp_path / "none.cif").reason == NO_STRUCTURE
@@ -172,12 +173,22 @@ Direct
         ("Sr Ti O\n", "", UNKNOWN_ELEMENT, "no line of element symbols"),
         ("Sr Ti O\n1 1 3\n", "1 1 3\n", UNKNOWN_ELEMENT, "no line of element symbols"),
         ("Sr Ti O\n", "A B X\n", UNKNOWN_ELEMENT, "'A'"),
-        ("1 1 3", "1 1", MALFORMED, "3 symbols, 2 numbers"),
-        ("1 1 3", "1 1 4", MALFORMED, "POSCAR: "),
-        ("1 1 3", "1 1 2", MALFORMED, "more coordinates than the 4 atoms"),
-        ("1 1 3", "1 one 3", MALFORMED, "POSCAR: "),
-        ("3.905 0 0", "3.905 0", MALFORMED, "POSCAR: "),
-        ("0 .5 .5", "0 .5", MALFORMED, "POSCAR: "),
+        ("1 1 3", "1 1", MALFORMED, "line 7 is '1 1': a number of atoms for each of 3 symbols"),
+        ("1 1 3", "1 1 4", MALFORMED, "coordinates of 5 atoms, and 6 in line 7"),
+        ("1 1 3", "1 1 2", MALFORMED, "more coordinates than those of the atoms of line 7, 4"),
+        ("1 1 3", "1 one 3", MALFORMED, "line 7 is '1 one 3'"),
+        ("3.905 0 0", "3.905 0", MALFORMED, "line 3 is '3.905 0': a vector of the cell"),
+        ("0 .5 .5", "0 .5", MALFORMED, "line 13 is '0 .5'"),
+        ("Direct\n", "\n", MALFORMED, "line 8 is empty: Direct or Cartesian"),
+        ("1.0\n", "1.0 1.0 2.0\n", MALFORMED, "line 2 is '1.0 1.0 2.0': one number"),
+        ("1.0\n", "0.0\n", MALFORMED, "line 2 is '0.0': one number, and not 0"),
+        ("0 .5 .5", "0 .5 .5 Ti", DISAGREES, "it says O in line 6 and Ti in line 13"),
+        (
+            "0 .5 .5\n",
+            "0 .5 .5\nSr1 Ti1 O3\n1.0\n4 0 0\n0 4 0\n0 0 4\nSr Ti\n1 1\n",
+            "several structures",
+            "another POSCAR",
+        ),
     ],
 )
 def test_damaged_poscar(tmp_path, old, new, reason, said):
@@ -193,6 +204,8 @@ def test_damaged_poscar(tmp_path, old, new, reason, said):
         ("Sr Ti O\n", "Sr_sv Ti_pv O/0f3c\n"),
         ("Direct", "Selective dynamics\nDirect"),
         ("0 .5 .5\n", "0 .5 .5\n\n0 0 0\n"),  # velocities
+        ("1.0\n", "-59.547\n"),  # a volume
+        ("0 .5 .5\n", "0 .5 .5 O3\n"),  # as pymatgen names sites
     ],
 )
 def test_what_vasp_writes_into_a_poscar(tmp_path, old, new):
@@ -220,8 +233,11 @@ END
     ("old", "new", "reason", "said"),
     [
         ("0 64.0", "0 70.0", "file disagrees with its crystal", "a volume of 70 A^3, its cell has 64"),
-        ("LATT -1", "LATT 1", "space group not understood", "LATT 1"),
-        ("LATT -1", "LATT -1\nSYMM -X,-Y,-Z", MALFORMED, "SYMM"),
+        ("LATT -1", "LATT 1", "space group not understood", "only LATT -1"),
+        ("LATT -1\n", "", "space group not understood", "only LATT -1"),
+        ("LATT -1", "LATT -1\nSYMM -X,-Y,-Z", "space group not understood", "without SYMM"),
+        ("0 0 2 (P1)", "0 0 5 (P1)", DISAGREES, "it says 5 atoms in TITL, its sites are 2"),
+        ("F 2 0.5", "F 1 0.5", DISAGREES, "site F is number 1 of SFAC, Li"),
         ("0 0 0 1.0", "0 0 0 0.5", "partial occupancies", "site Li: Li 0.5"),
         ("END\n", "", MALFORMED, "END"),
     ],
@@ -233,6 +249,14 @@ def test_res_files_that_are_refused(tmp_path, old, new, reason, said):
     found = problem(tmp_path / "a.res")
     assert found.reason == reason
     assert said in found.detail
+
+
+def test_every_structure_of_a_res_file_is_one(tmp_path):
+    (tmp_path / "a.res").write_text(RES + RES.replace("Li", "Na") + RES.replace("0 0 0 1.0", "0 0 0 0.5"))
+    entries = read_file(tmp_path / "a.res")
+    assert [entry.suffix for entry in entries] == ["-1", "-2", "-3"]
+    assert [entry.problem is None for entry in entries] == [True, True, False]
+    assert formula(entries[1].crystal.atomic_numbers) == "Na1 F1"
 
 
 def test_a_disordered_structure_of_pymatgen(tmp_path):
