@@ -5,8 +5,9 @@ so a network that costs more sees the rows less often. What counts is the best v
 settings of the preset `best` are chosen by it; no test row is read::
 
     python benchmarks/ablation.py releases/mp-four-targets --minutes 2.5 --jobs 2
+    python benchmarks/ablation.py releases/mp-four-targets --study best --minutes 2.5
     mpclean split releases/perov-5 --strategy learning-curve
-    python benchmarks/ablation.py releases/perov-5 --target heat_all --minutes 5
+    python benchmarks/ablation.py releases/perov-5 --study heat_all --minutes 5
 
 One that was stopped goes on, and only what is new in STUDIES is trained.
 """
@@ -42,6 +43,8 @@ class Study:
     """Options of `ecn fit` that say so."""
     changes: dict[str, list[str]]
     """Name in the table -> options of `ecn fit` beside those of the base, which they override."""
+    target: str = "formation_energy"
+    """What is learned."""
 
 
 #: The preset `paper`, whole.
@@ -53,13 +56,8 @@ _S8 = [
     *("--set=fade_area=null", "--set=fade_length=null"),
 ]
 
-#: Equal atoms once, beside the settings that had been found by then.
-_ONCE = [
-    *("--group=S8n", "--batch-size=64", "--set=same_length=1e-4"),
-    *("--set=weight_decay=0.01", "--set=n_centres=40", "--set=basis_width=0.3"),
-]
-
-#: Studies by their targets: what the preset `best` comes from, and what holds it back on Perov-5.
+#: Studies by their names: what the settings of the preset `best` come from, what held them back on Perov-5,
+#: and what the preset is worth beside the one before it and its neighbours.
 STUDIES = {
     "formation_energy": Study(
         "64 channels, 3 layers, 20 Gaussians and no weight decay, in the group S8",
@@ -90,14 +88,6 @@ STUDIES = {
                 *("--set=weight_decay=0.01", "--set=n_layers=2"),
                 *("--set=n_centres=40", "--set=basis_width=0.3"),
             ],
-            "the group S8n: weight decay of 0.01, 40 Gaussians of 0.3 A, batches of 64": _ONCE,
-            "the group S8n, 2 layers": [*_ONCE, "--set=n_layers=2"],
-            "the group S8n, 96 channels": [*_ONCE, "--set=width=96"],
-            "the group S8n, batches of 32": [*_ONCE, "--batch-size=32"],
-            "the group S8n, messages that fade: the preset best": [
-                *_ONCE,
-                *("--set=fade_area=0.3", "--set=fade_length=0.2"),
-            ],
             # These two were trained on a slower machine than all others.
             "none, in fewer epochs": ["--seed=0"],
             "targets in their units, not standardised, in fewer epochs": ["--set=standardise=false"],
@@ -117,6 +107,19 @@ STUDIES = {
             "half of the training rows": ["--split=learning-curve-0.5"],
             "a quarter of the training rows": ["--split=learning-curve-0.25"],
         },
+        target="heat_all",
+    ),
+    "best": Study(
+        "the preset `best`",
+        ["--preset=best"],
+        {
+            "none": [],
+            "another seed": ["--seed=1"],
+            "the group S8, 2 layers, batches of 32, no fading: `best` before": [*_S8, "--set=n_layers=2"],
+            "messages that do not fade": ["--set=fade_area=null", "--set=fade_length=null"],
+            "96 channels": ["--set=width=96"],
+            "lengths equal within 1e-6 A only": ["--set=same_length=1e-6"],
+        },
     ),
 }
 
@@ -126,16 +129,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("release", type=Path)
-    parser.add_argument("--target", default="formation_energy", choices=STUDIES)
+    parser.add_argument("--study", default="formation_energy", choices=STUDIES)
     parser.add_argument("--minutes", type=float, default=2.5)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on one core")
     options = parser.parse_args()
     manifest = open_release(options.release).manifest
-    study = STUDIES[options.target]
-    made = {tuple(run["key"]): run for run in _made(options.target)}
+    study = STUDIES[options.study]
+    made = {tuple(run["key"]): run for run in _made(options.study)}
 
     def of(name: str) -> dict[str, Any]:
-        words = ["--target", options.target, "--time-limit", f"{options.minutes:g}"]
+        words = ["--target", study.target, "--time-limit", f"{options.minutes:g}"]
         key = (manifest.content_hash, *words, *study.base, *study.changes[name])
         found = made.get(key) or fit(options.release, key)
         print(name, found, file=sys.stderr)
@@ -145,7 +148,7 @@ def main() -> None:
     with ThreadPoolExecutor(options.jobs) as pool:
         for name, run in zip(study.changes, pool.map(of, study.changes), strict=True):
             found[name] = run
-            _save(options.target, options.minutes, manifest, found)
+            _save(options.study, options.minutes, manifest, found)
 
 
 def fit(release: Path, key: tuple[str, ...]) -> dict[str, Any]:
@@ -170,9 +173,9 @@ def fit(release: Path, key: tuple[str, ...]) -> dict[str, Any]:
     return {"key": list(key), "commit": COMMIT, "hardware": hardware(), "scores": scores}
 
 
-def _made(target: str) -> list[dict[str, Any]]:
+def _made(name: str) -> list[dict[str, Any]]:
     """The runs of an ablation that was stopped, or had fewer changes."""
-    path = RESULTS / f"ablation_{target}.json"
+    path = RESULTS / f"ablation_{name}.json"
     return list(json.loads(path.read_text())["values"]["runs"].values()) if path.exists() else []
 
 
@@ -181,7 +184,7 @@ def _each(name: str, found: dict[str, dict[str, Any]]) -> str:
     return "; ".join(dict.fromkeys(run[name] for run in found.values()))
 
 
-def _save(target: str, minutes: float, manifest: Manifest, found: dict[str, dict[str, Any]]) -> None:
+def _save(study: str, minutes: float, manifest: Manifest, found: dict[str, dict[str, Any]]) -> None:
     base = min(next(iter(found.values()))["scores"])
     rows = [
         [
@@ -193,11 +196,11 @@ def _save(target: str, minutes: float, manifest: Manifest, found: dict[str, dict
         for name, run in found.items()
     ]
     save(
-        f"ablation_{target}",
-        f"What a setting is worth: {target} on {manifest.name}",
+        f"ablation_{study}",
+        f"What a setting is worth, study {study}: {STUDIES[study].target} on {manifest.name}",
         ["changed", "validation score", "beside none", "epochs"],
         rows,
-        f"Beside {STUDIES[target].begins_with}; {minutes:g} minutes of one core for every run, over "
+        f"Beside {STUDIES[study].begins_with}; {minutes:g} minutes of one core for every run, over "
         f"{manifest.splits['train']:,} crystals, the learning rate falling to zero by their end (but for "
         "plateaus, `paper` among them); one seed, so what differs by less than another seed does is nothing. "
         "The score is an MAE in the unit of the target. "

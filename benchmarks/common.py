@@ -44,6 +44,7 @@ ORDER = (
     "continuity",
     "ablation_formation_energy",
     "ablation_heat_all",
+    "ablation_best",
     "finetune",
     "threads",
 )
