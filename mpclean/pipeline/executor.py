@@ -95,7 +95,7 @@ def run(
     ------
     Exception
         What `function` raised, at its place in the order, if it is a mistake of the user, of the
-        machine, or without `rescue`; tasks not yet begun are dropped.
+        machine, or without `rescue`; tasks not yet begun are not begun.
     UnfinishedError
         If workers keep dying, or a cluster is lost.
     UserError

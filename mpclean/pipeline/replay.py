@@ -77,7 +77,7 @@ def recount(release: Release) -> dict[str, Any]:
 
     Returns
     -------
-    ``stages`` (records left after each), ``statistics`` (of the targets) and ``replay``, with
+    ``stages`` (records kept after each), ``statistics`` (of the targets) and ``replay``, with
     the values that the manifest has.
 
     Raises
@@ -87,12 +87,12 @@ def recount(release: Release) -> dict[str, Any]:
     """
     listed, ledger = release.listed(), release.ledger()
     rows = release.table(columns=["material_id", "nsites", *TARGETS, "is_insulator"])
-    dropped = Counter(ledger["rule"].to_pylist())
-    left = rows.num_rows + ledger.num_rows
-    stages = {"records": left}
+    excluded = Counter(ledger["rule"].to_pylist())
+    kept = rows.num_rows + ledger.num_rows
+    stages = {"records": kept}
     for rule in (*release.manifest.parameters.rules, "split"):
-        left -= dropped[rule]
-        stages[rule] = left
+        kept -= excluded[rule]
+        stages[rule] = kept
     stages["insulators"] = int(pc.sum(rows["is_insulator"]).as_py() or 0)
     return {
         "stages": stages,

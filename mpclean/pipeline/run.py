@@ -207,9 +207,9 @@ def judge(plan: Plan, passes: Passes) -> Outcome:
         assigned = shuffled(ids.take(pc.sort_indices(ids)))
     else:
         split = SplitOrigin("published", plan.split[1])
-        (keys, dropped), assigned = published(keys, plan.split[0])
-        ledger.append(dropped)
-        stages.append(Stage("split", "on the lists of the split", keys.num_rows, dropped.num_rows))
+        (keys, unlisted), assigned = published(keys, plan.split[0])
+        ledger.append(unlisted)
+        stages.append(Stage("split", "on the lists of the split", keys.num_rows, unlisted.num_rows))
     excluded = pa.concat_tables(ledger)
     assert keys.num_rows + excluded.num_rows == stages[0].kept, "a record is neither kept nor in the ledger"
     if not keys.num_rows:
@@ -273,10 +273,10 @@ def _most_common(ledger: list[pa.Table]) -> str:
     return f"{most['counts']} of them: {most['values']}"
 
 
-def _nothing_readable(origin: str, dropped: pa.Table) -> str:
-    if not dropped.num_rows:
+def _nothing_readable(origin: str, unreadable: pa.Table) -> str:
+    if not unreadable.num_rows:
         return f"{origin}: no record in it; give a snapshot with one document per record"
-    first = dropped.slice(0, 1).to_pylist()[0]
+    first = unreadable.slice(0, 1).to_pylist()[0]
     return f"{origin}: has no readable record; the first: {first['detail']}: {first['reason']}"
 
 

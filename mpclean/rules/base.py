@@ -103,7 +103,7 @@ def partition(
     energy_difference: pa.Array | None = None,
     structures_match: pa.Array | None = None,
 ) -> Partition:
-    """Split a table by a mask into ``(kept, dropped)``.
+    """Split a table by a mask into ``(kept, excluded)``.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def published(keys: pa.Table, split: pa.Table) -> tuple[Partition, pa.Table]:
     Returns
     -------
     parts
-        ``(kept, dropped)`` of the records.
+        ``(kept, excluded)`` of the records.
     assigned
         Table of `SPLIT` of the kept records, in the order of the list.
     """

@@ -81,4 +81,3 @@ def test_it_reads_what_it_declares_and_nothing_else(keys, rule):
 
 def test_names():
     assert list(RULES) == ["record", "duplicate", "size", "dimensionality", "graph"]
-    assert [rule.name for rule in RULES.values()] == list(RULES)
