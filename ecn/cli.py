@@ -496,7 +496,7 @@ def references() -> None:
         for measured in json.loads((folder / EVALUATION).read_text())["targets"]:
             metric, value, error, unit = shown(measured)[0]
             found = f"{metric} {value:.4f}" + ("" if error is None else f" +- {error:.4f}") + f" {unit}"
-            data = f"{config.release['name']}, {measured['split']}"
+            data = f"{config.release.name}, {measured['split']}"
             rows.append([name, measured["target"], config.model, data, found.rstrip()])
     click.echo(render((["name", "target", "model", "measured on", "error"], rows)))
 

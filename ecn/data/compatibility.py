@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -10,8 +10,11 @@ from mpclean.errors import UserError
 from mpclean.release import Release
 from mpclean.vocabulary.schema import SINCE_FORMAT
 
+if TYPE_CHECKING:
+    from ecn.runs.checkpoint import Featuriser
 
-def require_same_bonds(release: Release, featuriser: dict[str, Any]) -> None:
+
+def require_same_bonds(release: Release, featuriser: Featuriser) -> None:
     """Refuse a release whose bonds were found with other settings than those that a model was trained on.
 
     Parameters
@@ -19,7 +22,7 @@ def require_same_bonds(release: Release, featuriser: dict[str, Any]) -> None:
     release
         The release to predict.
     featuriser
-        Of the run, see `ecn.runs.checkpoint.RunConfig`.
+        Of the run, see `ecn.runs.checkpoint.Featuriser`.
 
     Raises
     ------
@@ -28,7 +31,7 @@ def require_same_bonds(release: Release, featuriser: dict[str, Any]) -> None:
     """
     theirs, ours = (
         ", ".join(f"{name} {values[name]}" for name in ("bonds", "min_area", "cutoff"))
-        for values in (release.manifest.parameters.as_dict(), featuriser)
+        for values in (release.manifest.parameters.as_dict(), vars(featuriser))
     )
     if theirs != ours:
         raise UserError(

@@ -246,7 +246,7 @@ def evaluate(run: Path, part: str = "test", release: Path | None = None, device:
             "out; the cross-validated error is the last line of its training"
         )
     identity = saved.config.release
-    trained_on = Path(identity["path"])
+    trained_on = Path(identity.path)
     if release is None and not trained_on.exists():
         raise UserError(
             f"{trained_on}: the release of this run is not there any more; name it with --release"
@@ -254,7 +254,7 @@ def evaluate(run: Path, part: str = "test", release: Path | None = None, device:
     opened = open_release(release or trained_on)
     require_same_bonds(opened, saved.config.featuriser)
     require_areas(opened, saved.model)
-    split = identity["split"]
+    split = identity.split
     data = load_part(opened, part, saved.goal.tasks, split=split)
     with memory_of(torch.device(device), "evaluate with --device cpu"):
         data = data.to(device)
@@ -290,17 +290,17 @@ def evaluate(run: Path, part: str = "test", release: Path | None = None, device:
     return Evaluations(found)
 
 
-def _difference(release: Release, split: str | None, trained_on: dict[str, Any]) -> str:
+def _difference(release: Release, split: str | None, trained_on: checkpoint.TrainedOn) -> str:
     """Say how a release differs from the one that a run was trained on; empty where it does not."""
     found = {"content_hash": release.content_hash, **split_identity(release, split)}
-    if all(trained_on[name] == value for name, value in found.items()):
+    if all(getattr(trained_on, name) == value for name, value in found.items()):
         return ""
     name, version = release.manifest.name, release.manifest.release_version
-    ours, theirs = f"{name} {version}", f"{trained_on['name']} {trained_on['version']}"
-    if release.content_hash == trained_on["content_hash"]:
+    ours, theirs = f"{name} {version}", f"{trained_on.name} {trained_on.version}"
+    if release.content_hash == trained_on.content_hash:
         return f"the split {split!r} of this release is not the one that the run was trained on"
-    if name == trained_on["name"] and version != trained_on["version"]:
-        older = _number(version) < _number(trained_on["version"])
+    if name == trained_on.name and version != trained_on.version:
+        older = _number(version) < _number(trained_on.version)
         return f"this release ({ours}) is {'older' if older else 'newer'} than the one of the run ({theirs})"
     return f"this release ({ours}) is not the release that the run was trained on ({theirs})"
 

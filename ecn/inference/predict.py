@@ -125,10 +125,10 @@ class Predictor:
                     f"{members[0].path} and {other.path}: trained for different {what}, so they cannot be "
                     "averaged; give runs of one target and one kind of release"
                 )
-        self.bonds = Bonds(kind=rules["bonds"], min_area=rules["min_area"], cutoff=rules["cutoff"])
-        self.rules = remade(rules["rules"], rules.get("rule_parameters"))
+        self.bonds = Bonds(kind=rules.bonds, min_area=rules.min_area, cutoff=rules.cutoff)
+        self.rules = remade(rules.rules, rules.rule_parameters)
         self.coverage = joint_coverage([member.config.coverage for member in members])
-        self.synthetic = any(member.config.release["synthetic"] for member in members)
+        self.synthetic = any(member.config.release.synthetic for member in members)
 
     @property
     def description(self) -> str:
@@ -144,8 +144,8 @@ class Predictor:
             else (f"{first.config.model}, epoch {first.epoch}")
         )
         return (
-            f"{targets}; {kind}; trained on {first.config.n_train:,} crystals of {release['name']} "
-            f"{release['version']}"
+            f"{targets}; {kind}; trained on {first.config.n_train:,} crystals of {release.name} "
+            f"{release.version}"
         )
 
     def __repr__(self) -> str:
@@ -331,7 +331,7 @@ class Predictor:
 
     def _split(self) -> str | None:
         """Give the split that all members were trained on: another one's test rows may be training rows."""
-        splits = {member.config.release["split"] for member in self.members}
+        splits = {member.config.release.split for member in self.members}
         if len(splits) > 1:
             names = ", ".join(sorted(name or "that of the build" for name in splits))
             raise UserError(f"the models were trained on different splits ({names}): predict without --part")

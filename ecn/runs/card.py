@@ -38,7 +38,7 @@ def fit_command(config: RunConfig, out: str) -> str:
     usual = {**training_settings(preset), **asdict(options)}
     settings = {**config.training, **config.model_options}
     settings.pop("per_site", None)  # follows from the target
-    words = ["ecn", "fit", f"releases/{config.release['name']}", "--target", ",".join(targets)]
+    words = ["ecn", "fit", f"releases/{config.release.name}", "--target", ",".join(targets)]
     words += ["--model", config.model, "--preset", name]
     for setting, value in settings.items():
         if setting not in usual or value != usual[setting]:
@@ -46,7 +46,7 @@ def fit_command(config: RunConfig, out: str) -> str:
     for option, value in {
         "--from": config.start and config.start["name"],
         "--seed": config.seed,
-        "--split": config.release["split"],
+        "--split": config.release.split,
         "--limit": config.limit,
         "--time-limit": config.time_limit,
         "--out": out,
@@ -75,7 +75,9 @@ def card(config: RunConfig, epoch: int, evaluation: dict[str, Any]) -> str:
         "library_name": "mpclean",
         "license": "apache-2.0",
         "tags": ["materials-science", "crystals", config.model],
-        "model-index": [{"name": title, "results": [_result(m, release) for m in evaluation["targets"]]}],
+        "model-index": [
+            {"name": title, "results": [_result(m, release.name) for m in evaluation["targets"]]}
+        ],
     }
     made_up = (
         "**The labels are synthetic and describe no real material.**\n\n" if evaluation["synthetic"] else ""
@@ -88,8 +90,8 @@ def card(config: RunConfig, epoch: int, evaluation: dict[str, Any]) -> str:
             f"Training ended after {config.time_limit:g} minutes, so another machine gets to another epoch. "
         )
     )
-    split = release["split"] or "the one that the release was built with"
-    rules = ", ".join(config.featuriser["rules"])
+    split = release.split or "the one that the release was built with"
+    rules = ", ".join(config.featuriser.rules)
     predicted = ", ".join(f"`{m['target']}` ({m['unit']})" for m in evaluation["targets"])
     return f"""---
 {yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---
@@ -121,8 +123,8 @@ other crystals. The numbers are those of `evaluation.json`.
 
 | | |
 |---|---|
-| release | {release["name"]} {release["version"]}, {data["title"]} |
-| content hash | `{release["content_hash"]}` |
+| release | {release.name} {release.version}, {data["title"]} |
+| content hash | `{release.content_hash}` |
 | split | {split}; {config.n_train:,} crystals trained on, {config.n_validation:,} to choose the epoch |
 | source | {data["source"]}, sha256 `{data["sha256"]}` |
 | licence of the data | {data["licence"]} |
@@ -142,7 +144,7 @@ Epoch {epoch} was the best by the validation score. {limit}Code: {_code(config)}
 
 - It knows crystals like those it was trained on: those that passed the rules {rules}.
   `ecn predict` gives every other crystal a number too, and says which rule it breaks.
-{_covered(config)}{_unseen(config)}- Bonds: {config.featuriser["bonds"]}, found as for the release. A
+{_covered(config)}{_unseen(config)}- Bonds: {config.featuriser.bonds}, found as for the release. A
   structure far from its relaxed geometry has other bonds than the crystals of the release.
 - Labels are what the source calculated, with its functional and its corrections; errors are against
   those, not against experiments.
@@ -220,11 +222,11 @@ def _table(measured: dict[str, Any]) -> str:
     return tabulate(rows, [kind, "value", "standard error", "unit"], tablefmt="github", disable_numparse=True)
 
 
-def _result(measured: dict[str, Any], release: dict[str, Any]) -> dict[str, Any]:
+def _result(measured: dict[str, Any], release: str) -> dict[str, Any]:
     """Give the metrics of a target as the Hub reads them."""
     return {
         "task": {"type": "tabular-regression", "name": measured["target"]},
-        "dataset": {"type": release["name"], "name": release["name"], "split": measured["split"]},
+        "dataset": {"type": release, "name": release, "split": measured["split"]},
         "metrics": [
             {"type": name, "value": value, "name": f"{name} ({unit})" if unit else name}
             for name, value, _, unit in shown(measured)

@@ -24,7 +24,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,6 +65,43 @@ def git_revision() -> str | None:
         return None
 
 
+@dataclass(frozen=True)
+class TrainedOn:
+    """The release that a run was trained on."""
+
+    path: str
+    """Its folder, absolute; its name where the run was exported."""
+    name: str
+    """Its name."""
+    version: str
+    """Its version."""
+    content_hash: str
+    """Its content hash, 64 hexadecimal digits."""
+    synthetic: bool
+    """Whether its labels are made up."""
+    split: str | None
+    """Name of the split; None for the one that it was built with."""
+    split_sha256: str | None
+    """SHA-256 of the file of that split."""
+
+
+@dataclass(frozen=True)
+class Featuriser:
+    """How a release turned a crystal into a graph, and by which rules crystals were kept."""
+
+    # A kind that is not known must never be taken for another: its predictions would mean nothing.
+    bonds: Literal["voronoi", "radius"]
+    """How bonds were found, see `mpclean.pipeline.steps.Bonds`."""
+    min_area: float
+    """Smallest face of a bond, A^2."""
+    cutoff: float
+    """Longest edge of a radius graph, A."""
+    rules: list[str]
+    """Names of the rules, in their order."""
+    rule_parameters: dict[str, Any] | None = None
+    """Parameters by rule and field; None for the defaults, as in runs before rules had parameters."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """What a run was made of, resolved: nothing is left to a default."""
@@ -95,11 +132,10 @@ class RunConfig:
     """Rows trained on."""
     n_validation: int
     """Rows that the best epoch was chosen by."""
-    release: dict[str, Any]
-    """Of the training data: path, name, version, content hash, whether it is synthetic, split."""
-    featuriser: dict[str, Any]
-    """How the release turned a crystal into a graph, and by which rules crystals stayed: bonds,
-    min_area, cutoff, rules."""
+    release: TrainedOn
+    """Of the training data."""
+    featuriser: Featuriser
+    """How crystals became graphs."""
     packages: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})
     """Versions of the packages that had a hand in it."""
     git_revision: str | None = field(default_factory=git_revision)
@@ -306,12 +342,14 @@ def load_config(run: Path) -> RunConfig:
     expected = {f.name for f in fields(RunConfig)}
     if set(content) != expected:
         raise UserError(f"{path}: damaged, entries {sorted(set(content) ^ expected)} are missing or unknown")
-    for name, kind in _ENTRIES.items():
-        entries = {f.name for f in fields(kind)}
-        if not isinstance(content[name], dict) or not entries <= content[name].keys():
-            raise UserError(f"{path}: damaged, {name} lacks some of the entries {', '.join(sorted(entries))}")
-        known = {entry: content[name][entry] for entry in entries}
-        settings.check(f"{path}: damaged, {name}", kind, known)
+    for name, kind in (("release", TrainedOn), ("featuriser", Featuriser)):
+        required = {f.name for f in fields(kind) if f.default is MISSING}
+        if not isinstance(content[name], dict) or not required <= content[name].keys():
+            raise UserError(
+                f"{path}: damaged, {name} lacks some of the entries {', '.join(sorted(required))}"
+            )
+        settings.check(f"{path}: damaged, {name}", kind, content[name])
+        content[name] = kind(**content[name])
     settings.check(f"{path}: damaged, a run", RunConfig, content, may_be_zero=["seed"])
     _require_sensible(path, content)
     return RunConfig(**content)
@@ -321,44 +359,15 @@ def _require_sensible(path: Path, content: dict[str, Any]) -> None:
     """Refuse values of the right type that no training wrote."""
     featuriser = content["featuriser"]
     for name in ("min_area", "cutoff"):
-        if not 0 <= featuriser[name] < math.inf:  # JSON of Python has NaN and Infinity
-            raise UserError(
-                f"{path}: damaged, featuriser: {name} = {featuriser[name]!r} is not a length or an area"
-            )
-    if not all(isinstance(rule, str) for rule in featuriser["rules"]):
-        raise UserError(f"{path}: damaged, featuriser: rules = {featuriser['rules']!r:.80} are not names")
+        value = getattr(featuriser, name)
+        if not 0 <= value < math.inf:  # JSON of Python has NaN and Infinity
+            raise UserError(f"{path}: damaged, featuriser: {name} = {value!r} is not a length or an area")
+    if not all(isinstance(rule, str) for rule in featuriser.rules):
+        raise UserError(f"{path}: damaged, featuriser: rules = {featuriser.rules!r:.80} are not names")
     if content["fold"] is not None:
         fold = content["fold"]
         if len(fold) != 2 or any(type(n) is not int for n in fold) or not 1 <= fold[0] <= fold[1]:
             raise UserError(f"{path}: damaged, fold = {fold!r:.80} is not which of how many, such as [1, 5]")
-
-
-@dataclass(frozen=True)
-class _ReleaseEntries:
-    """Entries that `RunConfig.release` has at least."""
-
-    path: str
-    name: str
-    version: str
-    content_hash: str
-    synthetic: bool
-    split: str | None
-    split_sha256: str | None
-
-
-@dataclass(frozen=True)
-class _FeaturiserEntries:
-    """Entries that `RunConfig.featuriser` has at least."""
-
-    # A kind that is not known must never be taken for another: its predictions would mean nothing.
-    bonds: Literal["voronoi", "radius"]
-    min_area: float
-    cutoff: float
-    rules: list[str]
-
-
-#: Parts of a configuration, as types of the entries that they have at least.
-_ENTRIES: dict[str, type] = {"release": _ReleaseEntries, "featuriser": _FeaturiserEntries}
 
 
 def _from_1(content: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def export(
         )
     saved = checkpoint.load(run)
     content = saved_evaluation(run, saved.digest) or _measure(run, part, release, obtain, device)
-    config = replace(saved.config, release={**saved.config.release, "path": saved.config.release["name"]})
+    config = replace(saved.config, release=replace(saved.config.release, path=saved.config.release.name))
     with staging_folder(out) as staging:
         new = staging / "run"
         new.mkdir()
@@ -111,7 +111,7 @@ def _measure(run: Path, part: str, release: Path | None, obtain: str, device: st
     first = evaluations[0]
     if first.difference:
         raise UserError(f"{release or run}: {first.difference}; give that one as --release")
-    manifest = open_release(release or Path(checkpoint.load_config(run).release["path"])).manifest
+    manifest = open_release(release or Path(checkpoint.load_config(run).release.path)).manifest
     upstream = manifest.upstream
     data = {name: getattr(upstream, name) for name in ("title", "source", "sha256", "licence", "citation")}
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 #: Fewer training rows than this are a mistake: a deviation of labels needs two.
 MIN_ROWS = 2
-
-#: Entries of a release's manifest that say how a crystal became a graph, and by which rules it stayed.
-_FEATURISER = ("bonds", "min_area", "cutoff", "rules", "rule_parameters")
 
 #: Options of a model that follow from what it is trained for.
 _FOLLOWING = ("n_outputs", "per_site")
@@ -155,8 +152,8 @@ def fit(
         n_train=len(train),
         n_validation=len(validation),
         coverage=asdict(measure_coverage(train)),
-        release=_identity(opened, plan.split),
-        featuriser={key: opened.manifest.parameters.as_dict().get(key) for key in _FEATURISER},
+        release=_trained_on(opened, plan.split),
+        featuriser=_featuriser(opened),
     )
     with _folder(run), cpu_threads(threads):
         if is_first():
@@ -252,11 +249,11 @@ def resume(
     config = checkpoint.load_config(run)
     if (run / checkpoint.WEIGHTS).exists() and not (run / STATE).exists():
         raise UserError(f"{run}: its training is over; there is nothing to resume")
-    path = release or Path(config.release["path"])
+    path = release or Path(config.release.path)
     opened = open_release(path)
-    split = config.release["split"]
+    split = config.release.split
     for name, value in {"content_hash": opened.content_hash, **split_identity(opened, split)}.items():
-        if config.release[name] != value:
+        if getattr(config.release, name) != value:
             raise UserError(
                 f"{path}: not the release and split that {run} was trained on ({name} differs); give that "
                 "release, or train a new run"
@@ -478,13 +475,20 @@ def _outputs(model: str, goal: Goal, options: dict[str, Any]) -> dict[str, Any]:
     return following
 
 
-def _identity(release: Release, split: str | None) -> dict[str, Any]:
+def _trained_on(release: Release, split: str | None) -> checkpoint.TrainedOn:
     manifest = release.manifest
-    return {
-        "path": str(Path(release.path).resolve()),
-        "name": manifest.name,
-        "version": manifest.release_version,
-        "content_hash": release.content_hash,
-        "synthetic": manifest.upstream.synthetic,
+    return checkpoint.TrainedOn(
+        path=str(Path(release.path).resolve()),
+        name=manifest.name,
+        version=manifest.release_version,
+        content_hash=release.content_hash,
+        synthetic=manifest.upstream.synthetic,
         **split_identity(release, split),
-    }
+    )
+
+
+def _featuriser(release: Release) -> checkpoint.Featuriser:
+    stated = release.manifest.parameters.as_dict()
+    return checkpoint.Featuriser(
+        **{f.name: stated[f.name] for f in fields(checkpoint.Featuriser) if f.name in stated}
+    )

@@ -145,7 +145,7 @@ def test_models_of_different_things_are_no_ensemble(run):
     saved = checkpoint.load(run)
     with pytest.raises(UserError, match="trained for different targets, so they cannot be averaged"):
         Predictor(saved, replace(saved, goal=Goal.named("band_gap")))
-    featuriser = saved.config.featuriser | {"min_area": 0.5}
+    featuriser = replace(saved.config.featuriser, min_area=0.5)
     with pytest.raises(UserError, match="trained for different bonds or rules"):
         Predictor(saved, replace(saved, config=replace(saved.config, featuriser=featuriser)))
 
@@ -177,7 +177,7 @@ def test_rows_of_a_release_and_the_same_crystals_are_predicted_alike(model, rele
 
 def test_a_release_with_other_bonds_is_refused(run, release):
     saved = checkpoint.load(run)
-    featuriser = saved.config.featuriser | {"bonds": "radius", "cutoff": 5.0}
+    featuriser = replace(saved.config.featuriser, bonds="radius", cutoff=5.0)
     other = Predictor(replace(saved, config=replace(saved.config, featuriser=featuriser)))
     with pytest.raises(UserError, match=r"built with other bond settings \(bonds voronoi"):
         next(other.predict_release(open_release(release)))

@@ -224,7 +224,7 @@ def test_what_an_earlier_format_did_not_say_is_what_was_fixed_then():
     assert config.format_version == checkpoint.FORMAT_VERSION
     assert config.git_revision is None
     assert (config.training["loss"], config.training["precision"]) == ("mse", "32-true")
-    assert config.featuriser["rules"] == ["record", "duplicate", "size", "dimensionality", "graph"]
+    assert config.featuriser.rules == ["record", "duplicate", "size", "dimensionality", "graph"]
 
 
 def test_the_revision_is_that_of_the_checkout(run):
