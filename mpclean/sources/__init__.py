@@ -19,6 +19,7 @@ from mpclean.sources.mp_snapshot import is_snapshot, open_snapshot
 from mpclean.sources.perov5 import is_perov5, open_perov5
 from mpclean.sources.records import open_records
 from mpclean.sources.structure_files import is_structures, open_structures
+from mpclean.sources.structure_tables import is_structure_table, open_structure_table
 from mpclean.vocabulary.checks import require
 from mpclean.vocabulary.registry import Registry
 from mpclean.vocabulary.schema import SPLIT
@@ -84,6 +85,7 @@ SOURCES: dict[str, Kind] = {
     ),
     "cgcnn": Kind(open_cgcnn, is_cgcnn),
     "structures": Kind(open_structures, is_structures),
+    "table": Kind(open_structure_table, is_structure_table),
     "ase": Kind(open_ase, is_ase),
     "lemat": Kind(open_lemat, is_lemat, options=("functional",)),
     "entries": Kind(open_entries, is_entries, options=("functional",)),

@@ -26,6 +26,7 @@ import orjson
 from mpclean.errors import UserError
 from mpclean.release.hashing import file_sha256
 from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.sources.files import open_file
 from mpclean.vocabulary.ids import normalise_id
 
 Document = dict[str, Any]
@@ -141,7 +142,8 @@ def read_page(folder: Path, name: str) -> list[Document]:
     """
     path = page_path(folder, name)
     try:
-        return [orjson.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        with open_file(path) as lines:
+            return [orjson.loads(line) for line in lines]
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error}); {_WAY_OUT}") from error
 

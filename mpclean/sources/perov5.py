@@ -10,25 +10,23 @@ a structure as CIF text, energies in eV per cell and gaps in eV.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import math
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pyarrow as pa
 
+from mpclean.crystal.reading.packed import plain_name
 from mpclean.errors import UserError
 from mpclean.sources.base import Identity, Source, batched_documents
+from mpclean.sources.files import read_text
 from mpclean.vocabulary.schema import PARTS, SPLIT
 
 #: The files without their suffix, one per split of `mpclean.vocabulary.schema.PARTS`.
 FILES = ("train", "val", "test")
-
-_SUFFIXES = (".csv", ".csv.gz")
 
 #: Columns that hold numbers; empty means unknown.
 NUMBERS = ("heat_all", "heat_ref", "dir_gap", "ind_gap")
@@ -40,8 +38,14 @@ _WAY_OUT = "take the files from github.com/txie-93/cdvae at commit f857f59, fold
 
 
 def is_perov5(path: Path) -> bool:
-    """Whether a path is a folder with the three files."""
-    return all(any((path / f"{name}{suffix}").is_file() for suffix in _SUFFIXES) for name in FILES)
+    """Whether a path is a folder with the three files; other data sets of CDVAE have other columns."""
+    if not path.is_dir():
+        return False
+    try:
+        head = read_text(_find(path, FILES[0])).partition("\n")[0]
+        return all(_find(path, name) for name in FILES) and NUMBERS[0] in head
+    except UserError:
+        return False
 
 
 def open_perov5(folder: Path) -> Source:
@@ -53,7 +57,7 @@ def open_perov5(folder: Path) -> Source:
     Parameters
     ----------
     folder
-        Holds `train`, `val` and `test` as `.csv` or `.csv.gz`.
+        Holds `train.csv`, `val.csv` and `test.csv`, packed or not.
 
     Raises
     ------
@@ -68,8 +72,8 @@ def open_perov5(folder: Path) -> Source:
     ids: list[str] = []
     splits: list[str] = []
     for path, split in zip(paths, PARTS, strict=True):
-        text = _read(path)
-        digest.update(text)
+        text = _text(path)
+        digest.update(text.encode())  # so that the hash of a file does not depend on its packing
         new = [row["material_id"] for _, row in _rows(path, text)]
         if not new:
             raise UserError(f"{path}: no rows; {_WAY_OUT}")
@@ -89,7 +93,7 @@ def open_perov5(folder: Path) -> Source:
         batches=lambda: batched_documents(
             (f"{path.name}:{line}", orjson.dumps(_document(row)), None)
             for path in paths
-            for line, row in _rows(path, _read(path))
+            for line, row in _rows(path, _text(path))
         ),
         n_documents=len(ids),
         published_split=pa.table([ids, splits], schema=SPLIT),
@@ -97,34 +101,33 @@ def open_perov5(folder: Path) -> Source:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """Find the file of a split, plain or gzip; the plain one where there are both."""
-    for suffix in _SUFFIXES:
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    raise UserError(f"{folder}: no {name}.csv or {name}.csv.gz; {_WAY_OUT}")
+    """Find the file of a split, packed or not; the plain one where there are both."""
+    files = [
+        file for file in sorted(folder.iterdir()) if plain_name(file) == f"{name}.csv" and file.is_file()
+    ]
+    if not files:
+        raise UserError(f"{folder}: no {name}.csv, packed or not; {_WAY_OUT}")
+    return files[0]
 
 
-def _read(path: Path) -> bytes:
-    """Read the decompressed bytes, so that the hash of a file does not depend on its packing."""
+def _text(path: Path) -> str:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_WAY_OUT}") from error
+        return read_text(path)
+    except UserError as error:
+        raise UserError(f"{error}; {_WAY_OUT}") from error
 
 
-def _rows(path: Path, text: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Read the rows of a file, each with the number of the line in which it begins."""
     try:
-        reader = csv.DictReader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
             raise UserError(f"{path}: no column {', '.join(missing)}; {_WAY_OUT}")
         line = reader.line_num + 1
         for row in reader:
             yield line, row
             line = reader.line_num + 1
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
         raise UserError(f"{path}: not a CSV file ({error}); {_WAY_OUT}") from error
 
 

@@ -77,7 +77,7 @@ def read_csv(path: Path) -> TextTable:
     text = read_text(path)
     try:
         csv.field_size_limit(MAX_WHOLE)
-        delimiter = _delimiter(text)
+        delimiter = delimiter_of(text)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         rows: list[tuple[int, list[str | None]]] = []
         line = 1
@@ -95,7 +95,7 @@ def read_csv(path: Path) -> TextTable:
     return TextTable(None, rows)
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     """Find what separates cells: what cuts most of the first lines."""
     for delimiter in _DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

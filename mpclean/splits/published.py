@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from mpclean.errors import UserError
 from mpclean.rules.base import Partition, partition
+from mpclean.sources.files import ending, read_text
+from mpclean.sources.text_tables import read_csv
 from mpclean.splits.base import Strategy
 from mpclean.splits.random import shuffled
 from mpclean.vocabulary.checks import repeated, report, violations
@@ -72,7 +73,7 @@ def read_split(path: Path) -> pa.Table:
     Parameters
     ----------
     path
-        A table ``material_id, split`` (CSV, Parquet or JSON: a list of such objects or an
+        A table ``material_id, split`` (CSV, packed or not; Parquet; JSON: a list of such objects or an
         object of lists by split); a JSON list of ids alone, which is shuffled and cut in its
         order as the paper's was (`mpclean.splits.random.shuffled`); or a folder with one id
         list each in files ending in ``_train.json``, ``_valid.json`` (or ``_validation``,
@@ -126,8 +127,8 @@ def _read_folder(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _read_table(path: Path) -> tuple[list[str], list[str]]:
-    if path.suffix == ".json":
-        content = json.loads(path.read_bytes())
+    if ending(path, (".json",)):
+        content = json.loads(read_text(path))
         if isinstance(content, dict):
             pairs = [(material_id, split) for split, listed in content.items() for material_id in listed]
         elif not isinstance(content, list):
@@ -138,9 +139,12 @@ def _read_table(path: Path) -> tuple[list[str], list[str]]:
         else:
             pairs = [(row["material_id"], row["split"]) for row in content]
         return [material_id for material_id, _ in pairs], [split for _, split in pairs]
-    if path.suffix == ".parquet":
-        table = pq.read_table(path, columns=["material_id", "split"])
-    else:
-        text = pacsv.ConvertOptions(column_types={"material_id": pa.string(), "split": pa.string()})
-        table = pacsv.read_csv(path, convert_options=text)
-    return table["material_id"].to_pylist(), table["split"].to_pylist()
+    if ending(path, (".parquet",)):
+        columns = pq.read_table(path, columns=["material_id", "split"])
+        return columns["material_id"].to_pylist(), columns["split"].to_pylist()
+    try:
+        table = read_csv(path)
+    except UserError as error:
+        raise ValueError(str(error).removeprefix(f"{path}: ")) from error
+    ids, names = ((table.header or ()).index(name) for name in ("material_id", "split"))
+    return [cells[ids] or "" for _, cells in table.rows], [cells[names] or "" for _, cells in table.rows]

@@ -133,6 +133,8 @@ def export(
         rows = _rows(release, part, config) if split is None else None
         with tqdm(total=rows, desc="exporting", unit=" crystals", disable=None) as bar:
             entries = release.crystals(part, config, split)
+            if release.manifest.upstream.synthetic:
+                entries = ((crystal, labels | {"synthetic": True}) for crystal, labels in entries)
             write(_counted(entries, target, done, bar), folder / "export")
         if not done.n_crystals:
             raise UserError(f"{release.path}: no crystal to export; choose another --part or --config")

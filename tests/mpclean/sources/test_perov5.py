@@ -1,5 +1,6 @@
 """Perov-5 on files of a few rows."""
 
+import bz2
 import csv
 import gzip
 import io
@@ -9,7 +10,7 @@ import shutil
 import pytest
 
 from mpclean.errors import UserError
-from mpclean.sources.perov5 import COLUMNS, open_perov5
+from mpclean.sources.perov5 import COLUMNS, is_perov5, open_perov5
 
 CIF = "data_SrTiO3\n_cell_length_a 3.9\n"
 
@@ -132,14 +133,14 @@ def spoil_truncated(folder):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (spoil_missing, "no val.csv or val.csv.gz"),
+        (spoil_missing, "no val.csv, packed or not"),
         (spoil_empty, "val.csv: no column material_id"),
         (spoil_header_only, "val.csv: no rows"),
         (spoil_column, "val.csv: no column ind_gap"),
-        (spoil_encoding, "val.csv: not a CSV file"),
+        (spoil_encoding, "val.csv: neither UTF-8"),
         (spoil_quotes, "val.csv: not a CSV file"),
-        (spoil_gzip, "val.csv.gz: cannot be read"),
-        (spoil_truncated, "val.csv.gz: cannot be read"),
+        (spoil_gzip, "val.csv.gz: damaged, it cannot be unpacked"),
+        (spoil_truncated, "val.csv.gz: damaged, it cannot be unpacked"),
     ],
 )
 def test_bad_file_is_one_line_with_the_way_out(folder, spoil, says):
@@ -150,6 +151,23 @@ def test_bad_file_is_one_line_with_the_way_out(folder, spoil, says):
     assert says in message
     assert "f857f59" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_any_packing_and_encoding(folder, encoding):
+    expected = open_perov5(folder).identity.sha256
+    data = (folder / "val.csv").read_text().encode(encoding)
+    (folder / "val.csv").unlink()
+    (folder / "VAL.csv.bz2").write_bytes(bz2.compress(data))
+    assert is_perov5(folder)
+    assert open_perov5(folder).identity.sha256 == expected
+
+
+def test_another_data_set_in_three_files_is_not_perov5(folder):
+    for name in ("train", "val", "test"):
+        text = (folder / f"{name}.csv").read_text()
+        (folder / f"{name}.csv").write_text(text.replace("heat_all", "formation_energy_per_atom"))
+    assert not is_perov5(folder)
 
 
 def test_missing_folder(tmp_path):

@@ -1,5 +1,7 @@
 """Lists that somebody published, in every form, and mistakes in them."""
 
+import bz2
+import gzip
 import json
 
 import pyarrow as pa
@@ -215,3 +217,16 @@ def test_published():
 def test_published_on_nothing():
     (kept, dropped), assigned = published(keys(), EXPECTED)
     assert kept.num_rows == dropped.num_rows == assigned.num_rows == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.bz2", "a.json.gz"])
+def test_a_split_packed_and_in_any_encoding(tmp_path, name, encoding):
+    ids = {"0012": "train", "12": "validation", "7E10": "test"}
+    text = "material_id;split\n" + "".join(f"{one};{part}\n" for one, part in ids.items())
+    if "json" in name:
+        text = json.dumps([{"material_id": one, "split": part} for one, part in ids.items()])
+    packed = (bz2 if name.endswith("bz2") else gzip).compress(text.encode(encoding))
+    (tmp_path / name).write_bytes(packed)
+    table = read_split(tmp_path / name)
+    assert dict(zip(table["material_id"].to_pylist(), table["split"].to_pylist(), strict=True)) == ids

@@ -8,12 +8,13 @@ from mpclean.release.export import export
 
 @pytest.fixture
 def exported(demo_release, tmp_path):
-    """Export the demo release, and hand back the path and what `Release.crystals` has of it."""
+    """Export the demo release, and hand back the path and what is to be in it."""
 
     def exported(name, out, **choice):
         export(demo_release, name, tmp_path / out, **choice)
         choice.pop("target", None)
-        return tmp_path / out, list(demo_release.crystals(**choice))
+        labelled = demo_release.crystals(**choice)
+        return tmp_path / out, [(crystal, labels | {"synthetic": True}) for crystal, labels in labelled]
 
     return exported
 

@@ -11,6 +11,8 @@ import mpclean
 from mpclean.cli import main
 from mpclean.errors import UserError
 from mpclean.release.export import FORMATS, Exported, export
+from mpclean.sources import open_source, recognise
+from mpclean.sources.documents import read_documents
 from mpclean.vocabulary.schema import TARGET_NAMES
 
 
@@ -179,3 +181,13 @@ def test_a_target_has_the_names_of_ecn_fit(small_release, tmp_path, target):
     export(small_release, "matbench", tmp_path / "b.json.gz", target=TARGET_NAMES.get(target, target))
     assert done.n_crystals > 0
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["extxyz", "cif", "poscar", "ase-db", "jsonl"])
+def test_an_export_of_synthetic_labels_says_so_when_it_is_read_back(demo_release, tmp_path, name):
+    out = tmp_path / f"a{FORMATS[name].ending}"
+    export(demo_release, name, out, part="test")
+    source = open_source(recognise(out), out)
+    said = [row for batch in source.batches() for row in read_documents(batch)["synthetic"].to_pylist()]
+    assert said
+    assert all(said)
