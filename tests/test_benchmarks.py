@@ -99,12 +99,15 @@ def test_what_the_scale_benchmark_replaces_exists():
 
 def test_the_tests_that_reliability_runs_exist():
     tree = ast.parse((FOLDER / "reliability.py").read_text("utf-8"))
-    (tests,) = (
-        ast.literal_eval(node.value)
+    values = {
+        getattr(target, "id", ""): node.value
         for node in tree.body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TESTS"
-    )
-    assert all((FOLDER.parent / path).is_file() for path in tests)
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    }
+    promises = ast.literal_eval(values["PROMISES"]).values()
+    paths = [*ast.literal_eval(values["TESTS"]), *(words.split()[0] for words, _ in promises)]
+    assert all((FOLDER.parent / path).is_file() for path in paths)
 
 
 @pytest.mark.parametrize("options", [{}, {"group": "P1bar"}], ids=["S8", "P1bar"])
