@@ -397,3 +397,28 @@ def test_a_long_cell_has_its_symmetry():
     for turn in (np.eye(3), np.array([[1, 0, 0], [0, 1, 0], [500, 0, 1]])):
         crystal = Crystal(turn @ lattice, np.array([14]), np.zeros((1, 3)))
         assert primitive_cell(crystal).bravais_lattice == "tP"
+
+
+def test_what_moyo_warns_of_changes_no_crystal(caplog):
+    """Atoms that it moves far are those of positions that it idealises, and that nobody takes from it."""
+    lattice = np.array([[3.5132, 0.0008, 0.0002], [-0.0004, 3.5136, 0.0003], [-0.0001, -0.0006, 3.5127]])
+    places = [
+        [0.7499, 0.0001, 0.0],
+        [0.5001, -0.0001, 0.0],
+        [0.4999, 0.0002, 0.2502],
+        [0.5, 0.5001, 0.0],
+        [0.5002, 0.0, 0.0],
+    ]
+    crystal = Crystal(lattice, np.full(5, 3, np.uint8), np.array(places))
+    caplog.set_level("WARNING", "moyo")
+    found = primitive_cell(crystal).crystal
+    said = [record.getMessage() for record in caplog.records]
+    assert said
+    assert all(line.startswith("Large displacement") for line in said)
+    assert found.volume == pytest.approx(crystal.volume, rel=1e-9)
+    assert distances(found) == pytest.approx(distances(crystal), abs=4 * CELL_TOLERANCE)
+
+
+def distances(crystal):
+    """All distances between atoms within 4 A, in order."""
+    return np.sort(crystal.to_pymatgen().get_neighbor_list(4.0)[3])
