@@ -75,9 +75,9 @@ _GRID_SHIFT = _IRRATIONAL - 1.0
 # The last comparison: A^2 for metrics, cell vectors for coordinates. Rounding stays below it.
 _FINEST = 1e-8
 
-# What both report changes no crystal: moyopy logs inputs that are not primitive, and atoms that it moves far to
-# idealise positions that are not used here; spglib writes a tolerance that it lowers to standard error, and
-# finds the number at that one, as for the Materials Project.
+# What both report changes no crystal: moyopy logs inputs that are not primitive, and atoms that it moves far
+# to idealise positions that are not used here; spglib writes a tolerance that it lowers to standard error,
+# and finds the number at that one, as for the Materials Project.
 logging.getLogger("moyo").setLevel(logging.ERROR)
 os.environ.setdefault("SPGLIB_WARNING", "OFF")
 
