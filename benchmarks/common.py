@@ -33,6 +33,7 @@ ORDER = (
     "build_paired",
     "same_release",
     "predict",
+    "install",
     "scale",
     "orbits",
     "models",
