@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecn.runs.checkpoint import CONFIG, WEIGHTS
+from ecn.runs.checkpoint import CONFIG, WEIGHTS, load_config
 from ecn.runs.export import FILES
 from mpclean.errors import UserError
 from mpclean.release.hub import connect
@@ -77,7 +77,8 @@ def pull(repo: str, revision: str = "main") -> Path:
     Raises
     ------
     UserError
-        If there is no such model or revision, it is no run, or the Hub cannot be asked.
+        If there is no such model or revision, it is no run, its model is code of its own, or the Hub
+        cannot be asked.
     """
     with connect(repo, _KIND) as api:
         from huggingface_hub.errors import RevisionNotFoundError
@@ -90,4 +91,28 @@ def pull(repo: str, revision: str = "main") -> Path:
             raise UserError(f"{repo}: has no revision {revision}") from None
     if not ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
         raise UserError(f"{repo}: {revision} is not a run (it has no {CONFIG} and {WEIGHTS})")
+    require_named_model(folder, repo)
     return folder
+
+
+def require_named_model(folder: Path, repo: str) -> None:
+    """Refuse a run from elsewhere that names code of its own: to read it would be to import what it says.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    repo
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    UserError
+        If its model is a ``package.module:Class``.
+    """
+    model = load_config(folder).model
+    if ":" in model:
+        raise UserError(
+            f"{repo}: its model is the code {model!r:.80}, which is not imported because a download says so; "
+            "if you trust it, download the run and give its folder"
+        )

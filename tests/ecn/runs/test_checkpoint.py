@@ -170,6 +170,15 @@ CRAFTED = {
     "outputs huge": (_inside("model_options", n_outputs=10**9), "model.safetensors: not weights of"),
     "option unknown": (_inside("model_options", colour=1), "colour"),
     "weights of another model": (_edit(model="cgcnn", model_options={}), "not weights of a 'cgcnn' model"),
+    "depth negative": (_inside("model_options", n_layers=-1), "n_layers = -1 is less than 1"),
+    "depth a fraction": (_inside("model_options", n_layers=1.5), "n_layers = 1.5 is not of type int"),
+    "width true": (_inside("model_options", width=True), "width = True is not of type int"),
+    "model a number": (_edit(model=7), "model = 7 is not of type str"),
+    "model of no package": (_edit(model="no_such_package.models:M"), "cannot be imported"),
+    "model no model": (_edit(model="json:JSONDecoder"), "json:JSONDecoder"),
+    "options a list": (_edit(model_options=[1]), "model_options = .1. is not of type dict"),
+    "rows negative": (_edit(n_train=-1), "n_train = -1 is less than 1"),
+    "packages a word": (_edit(packages="torch"), "packages = 'torch' is not of type dict"),
     "sizes of a model that computes as it is made": (
         _edit(model="schnet", model_options={"width": 10**9}),
         "damaged, width = 1000000000, but no side of the weights",
@@ -187,6 +196,18 @@ def test_crafted_runs_are_refused_in_one_line_before_anything_is_allocated(copie
         checkpoint.load(copied)
     assert "\n" not in str(error.value)
     assert str(copied) in str(error.value) or "model" in str(error.value)
+
+
+def test_a_download_does_not_say_what_is_imported(copied, tmp_path, monkeypatch):
+    from ecn.runs.hub import require_named_model
+
+    require_named_model(copied, "org/run")
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _edit(model="evil:Model")(copied)
+    with pytest.raises(UserError, match="org/run: its model is the code 'evil:Model', which is not imported"):
+        require_named_model(copied, "org/run")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_folder_of_something_else_is_no_run(tmp_path):
