@@ -41,7 +41,7 @@ def reduce_crystals(
         K crystals as read, on the device of the model.
     label
         Completes a batch by `node_label`, `edge_label` and `edge_weight`, see
-        `ecn.models.base.CrystalModel.labelled`. Bonds without weight are left away.
+        `ecn.models.base.CrystalModel.labelled`. Bonds without weight are excluded.
     same_length
         Lengths that differ by no more are equal, in A.
 
