@@ -216,6 +216,7 @@ def find_rows(
         )
     for task in tasks:
         _require_some(release, tables, task, part)
+    # A row with any of the targets is learned from; the labels that it lacks are NaN.
     about = [np.any([_is_about(task, table) for task in tasks], axis=0) for table in tables]
     n = sum(int(rows.sum()) for rows in about)
     if limit is not None and limit < n:
@@ -224,6 +225,7 @@ def find_rows(
     read = _site_labels if tasks[0].per_site else _labels
     kept = [table.take(places) for table, places in zip(tables, chosen, strict=True)]
     labels = [read(table, tasks, str(release.path)) for table in kept]
+    # A row group of which no row was chosen is not opened again.
     full = [k for k, places in enumerate(chosen) if len(places)]
     return Rows(
         release,
@@ -292,6 +294,7 @@ def _labels(table: pa.Table, tasks: Sequence[Task], origin: str) -> NDArray[np.f
     labels = np.full((len(table), len(tasks)), np.nan)
     for k, task in enumerate(tasks):
         about = _is_about(task, table)
+        # As NaN, a null could not be told from a label that is no number, which is refused.
         label = pc.fill_null(table.column(task.column).cast(pa.float64()), 0.0).to_numpy()
         refuse_rows(about & ~np.isfinite(label), table, f"{origin}: {task.column} is no finite number")
         labels[about, k] = (1.0 - label if task.negated else label)[about]

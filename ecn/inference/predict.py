@@ -279,6 +279,7 @@ class Predictor:
         counts = np.where(known, atoms, 1) if self.goal.per_site else np.full(len(rows), len(tasks))
         crystal = np.repeat(np.arange(len(rows)), counts)
         has_number = known[crystal]
+        # What has no graph stays NaN, which is null in the table: no made-up number stands for it.
         numbers = np.full((len(self.members), len(crystal)), np.nan)
         atomic_number = np.zeros(len(crystal), np.int64)  # of the atom that a row is about, if it is
         if known.any():
