@@ -168,7 +168,7 @@ def test_a_folder_of_structures_has_a_row_for_each_and_a_line_for_a_bad_one(run,
     assert [line for line in lines if "no structure" in line or "not read" in line] == [
         f"Warning: {file}: {why}" for file, why in bad.items()
     ]
-    assert bad[str(folder / "bad.cif")].startswith("no structure (CIF: no block with a cell")
+    assert bad[str(folder / "bad.cif")].startswith("no structure (no CIF block with a cell")
 
 
 def test_an_id_like_a_formula_is_safe_in_a_spreadsheet_and_is_read_back(run, salt, tmp_path):
