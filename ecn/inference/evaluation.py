@@ -28,6 +28,7 @@ from mpclean.errors import UserError
 from mpclean.release.atomic import replace_file
 from mpclean.vocabulary import lists
 from mpclean.vocabulary.elements import SYMBOLS
+from mpclean.vocabulary.text import spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -380,12 +381,20 @@ def write_compared(evaluations: Sequence[Evaluation], path: Path) -> None:
     """
     rows = pa.concat_tables(evaluation.compared for evaluation in evaluations)
     if path.suffix == ".csv":
-        write: Callable[[Path], object] = partial(csv.write_csv, rows)
+        write: Callable[[Path], object] = partial(csv.write_csv, _no_formulas(rows))
     elif path.suffix == ".parquet":
         write = partial(pq.write_table, rows)
     else:
         raise UserError(f"--table {path}: the name of the file must end in .csv or .parquet")
     replace_file(path, write)
+
+
+def _no_formulas(rows: pa.Table) -> pa.Table:
+    """Return rows whose ids no spreadsheet takes for formulas; the other words are our own."""
+    ids = pa.array([None if name is None else spreadsheet(name) for name in rows["material_id"].to_pylist()])
+    return rows.set_column(
+        rows.column_names.index("material_id"), "material_id", ids.cast(rows["material_id"].type)
+    )
 
 
 def predict(saved: checkpoint.Checkpoint, data: Dataset, device: str) -> Tensor:

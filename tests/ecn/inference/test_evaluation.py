@@ -1,15 +1,18 @@
 """An evaluation tells which crystals are wrong, and of which kind."""
 
+import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 import ecn
 from ecn.cli import main
-from ecn.inference.evaluation import CRYSTAL_SYSTEMS
+from ecn.inference.evaluation import COMPARED, CRYSTAL_SYSTEMS, write_compared
 from ecn.inference.figures import learning_curves, parity_figure
 from ecn.inference.tables import evaluation_table
 from ecn.training.logs import read_metrics
@@ -93,3 +96,12 @@ def test_evaluations_and_models_say_what_they_are(run, evaluation):
     model = ecn.load(run)
     assert repr(model).startswith("Predictor(formation_energy (eV/atom); ecn, epoch ")
     assert "54 crystals of tiny 1.0.0" in model._repr_html_()
+
+
+def test_an_id_is_no_formula_of_a_spreadsheet(tmp_path):
+    ids = ["=1+1", "@x", "mp-1", None]
+    rows = [dict.fromkeys(COMPARED.names) | {"material_id": n} for n in ids]
+    made = SimpleNamespace(compared=pa.Table.from_pylist(rows, COMPARED))
+    write_compared([made], tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        assert [row["material_id"] for row in csv.DictReader(file)] == ["'=1+1", "'@x", "mp-1", ""]

@@ -1,12 +1,17 @@
 """Words of strangers on a terminal."""
 
+import json
 import re
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import mpclean
 from mpclean.cli import main
+from mpclean.inspection.report.page import page
+from mpclean.release.card import write_card
+from mpclean.release.croissant import write_croissant
 from mpclean.release.tables import render
 from mpclean.vocabulary.text import markdown, of_spreadsheet, printable, spreadsheet
 
@@ -48,6 +53,25 @@ NASTY = (
     "\u202eabc", "&lt;", "\\|", "**bold**", "\x07", "a\rb", "\u2028", "\x9b31m", "{{ x }}", "%s", "| a | b |",
     "<img src=x onerror=y>", "</td></table>", "`|`", "\x00", "&#60;", "<!--",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nasty_strings_in_card_page_and_croissant(small_release, text):
+    """Words of a source are shown by all three; none of them is obeyed."""
+    manifest = small_release.manifest
+    upstream = manifest.upstream.model_copy(update={"title": text, "licence": text, "citation": text})
+    manifest = manifest.changed(upstream=upstream, label_notes=[text])
+    head, body = write_card(manifest).removeprefix("---\n").split("\n---\n", 1)
+    plain, _ = write_card(small_release.manifest).removeprefix("---\n").split("\n---\n", 1)
+    assert yaml.safe_load(head).keys() == yaml.safe_load(plain).keys()
+    assert all(line.isprintable() for line in body.split("\n"))
+    html = page(manifest, [])
+    for shown in (body, html):
+        assert "<script>alert" not in shown
+        assert "<img src=x" not in shown
+        assert "<!--" not in shown.replace("<!-- ", "")
+    assert "](javascript" not in re.sub(r"\\.", "", body)
+    json.loads(write_croissant(manifest))
 
 
 @pytest.mark.parametrize("text", NASTY)
