@@ -128,7 +128,10 @@ def build(min_area: float | None, rules: str | None, parameters: tuple[str, ...]
         options["rules"] = [name.strip() for name in rules.split(",") if name.strip()]
     release = build(rule=dict(map(parse_value, parameters)), **options)
     for rows in (funnel_rows, split_rows, target_rows):
-        click.echo(render(rows(release.manifest)) + "\n")
+        if (table := rows(release.manifest))[1]:
+            click.echo(render(table) + "\n")
+    if empty := [part for part, n_records in release.manifest.splits.items() if not n_records]:
+        click.echo(f"no records in {' and '.join(empty)}: there are too few for a split\n")
     if (merges := merge_rows(release.manifest))[1]:
         click.echo("\n".join((render(merges), merge_note(release.manifest), "")))
     if release.manifest.replay:
@@ -339,7 +342,7 @@ def diff(a: str, b: str, tolerances: tuple[str, ...], workers: int | None, as_js
             click.echo(render(table) + "\n")
         for name, built in found.built.items():
             click.echo(printable(f"built with another {name}: {built['a']} -> {built['b']}"))
-        within = ", ".join(f"{value:g} {unit}".rstrip() for unit, value in found.tolerance.items())
+        within = ", ".join(f"{value:g} {unit or '(no unit)'}" for unit, value in found.tolerance.items())
         click.echo(f"the same are numbers within {within}")
         click.echo(printable(found.conclusion))
     if found:

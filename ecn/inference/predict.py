@@ -6,7 +6,7 @@ bonds, the same rules. Models see them as flat tensors, a batch at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -144,7 +144,7 @@ class Predictor:
             else (f"{first.config.model}, epoch {first.epoch}")
         )
         return (
-            f"{targets}; {kind}; trained on {first.config.n_train:,} crystals of {release.name} "
+            f"{targets}; {kind}; trained on {_n_trained_on(self.members):,} crystals of {release.name} "
             f"{release.version}"
         )
 
@@ -364,6 +364,14 @@ class Predictor:
         return torch.stack(found).numpy()
 
 
+def _n_trained_on(members: Sequence[checkpoint.Checkpoint]) -> int:
+    """Count the crystals that the first run learned from; members of an ensemble hold back a fold each."""
+    fold = members[0].config.fold
+    if fold is None or not 1 < fold[1] <= len(members):
+        return members[0].config.n_train
+    return sum(member.config.n_train for member in members[: fold[1]]) // (fold[1] - 1)
+
+
 def _unknown(atomic_numbers: pa.Scalar) -> str:
     names = sorted({SYMBOLS[z] for z in atomic_numbers.as_py() or () if z > N_ELEMENTS})
     return f"elements beyond Lr are unknown to the model: {', '.join(names)}" if names else ""
@@ -373,6 +381,7 @@ def _said(rule: str | None, reason: str | None, detail: str | None) -> str:
     """Put a verdict of the rules in words; empty where the crystal would be kept."""
     if rule is None:
         return ""
+    detail = detail and detail.replace("; ", ", ")  # semicolons part the warnings of a crystal
     what = f"{reason} ({detail})" if detail else f"{reason}"
     return what if rule == "record" else f"the rule {rule} excludes such crystals: {what}"
 

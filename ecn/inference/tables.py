@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from ecn.inference.evaluation import Evaluation
 
 #: Crystals with the largest errors, and elements, that a table lists.
 _LISTED = 5
+
+#: The kind of a warning, and what it says of a crystal: after a colon, or in brackets at the end.
+_KIND = re.compile(r"(.+?)(?:: (.+)| \((.+)\))?", re.DOTALL)
 
 #: Elements with fewer crystals are not listed: the mean of their errors says little.
 _ENOUGH = 5
@@ -131,8 +135,8 @@ def predictions_table(rows: pa.Table, *, head: bool = True) -> str:
 class WarningCounts:
     """Warnings about the crystals of an input by their kind: a line for each, of however many crystals.
 
-    The kind of a warning is what stands before its colon. Each file of a folder that cannot be read has its
-    own line.
+    The kind of a warning is what stands before its colon or its brackets. Each file of a folder that cannot
+    be read has its own line.
 
     Parameters
     ----------
@@ -157,7 +161,8 @@ class WarningCounts:
                 self._unread.append(f"{row['file']}: {row['warning']}")
                 continue
             for warning in row["warning"].split("; "):
-                kind, _, detail = warning.partition(": ")
+                kind, *details = _KIND.fullmatch(warning).groups("")  # type: ignore[union-attr]
+                detail = "".join(details)
                 name = row["material_id"] or f"crystal {row['index']}"
                 seen[row["file"], row["index"], kind] = f"{name}, {detail}" if detail else name
         for (*_, kind), example in seen.items():

@@ -37,4 +37,4 @@ def locate(name: str | Path) -> Path:
     try:
         return pull(repo, revision or "main")
     except UserError as error:
-        raise UserError(f"no run in the folder {name}; on the Hub, {error}") from error
+        raise UserError(f"{name}: no such folder; on the Hub, {error}") from error

@@ -341,14 +341,16 @@ def _train(
     goal = Goal.from_json(config.targets)
     preset = _preset(run, config)
     minutes = f" or {config.time_limit:g} minutes" if config.time_limit else ""
-    say(f"{config.model} with the settings {config.preset}: at most {preset.epochs} epochs{minutes}")
+    epochs = "1 epoch" if preset.epochs == 1 else f"{preset.epochs} epochs"
+    say(f"{config.model} with the settings {config.preset}: at most {epochs}{minutes}")
     for part, rows in (("train", train), ("validation", validation)):
         say(f"{part}: {len(rows):,} crystals; {rows.n_excluded:,} rows {goal.excluded} excluded")
-    if fabric.device.type == "cpu":
+    repeated = config.fold is not None and config.fold[0] > 1  # the first member of the ensemble said it
+    if fabric.device.type == "cpu" and not repeated:
         say(f"device: cpu, {torch.get_num_threads()} of {usable_cores()} usable cores (--threads)")
-    else:
+    elif not repeated:
         say(f"device: {fabric.device}")
-    if len(train) < FEW_ROWS:
+    if len(train) < FEW_ROWS and not repeated:
         say(
             f"{len(train)} training crystals are few: errors on crystals with other elements or structures "
             "can be much larger than those measured here"

@@ -120,6 +120,10 @@ def unfinished(out: Path, facts: dict[str, Any], staging: Path) -> Iterator[Path
         yield folder
     except (KeyboardInterrupt, OSError, MemoryError, UnfinishedError) as error:
         sizes = [path.stat().st_size for path in folder.rglob("*.arrow")]
+        if not sizes:
+            shutil.rmtree(folder, ignore_errors=True)
+            error.add_note("no batch was finished: the same command begins anew.")
+            raise
         error.add_note(
             f"{len(sizes)} finished batches ({sum(sizes) / 1e6:.1f} MB) are kept in {folder}: the same "
             "command goes on from there; another one removes them, and so may you."

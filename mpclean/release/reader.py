@@ -301,7 +301,8 @@ class Release:
             If the release has no such split, or it cannot be read.
         """
         if split not in self.splits:
-            raise UserError(f"{self.path}: {closest('split', split, self.splits)}; mpclean split adds others")
+            hint = f"{split} is a part: --part {split}" if split in PARTS else "mpclean split adds others"
+            raise UserError(f"{self.path}: {closest('split', split, self.splits)}; {hint}")
         return self._read(split_table(split))
 
     def ledger(self) -> pa.Table:

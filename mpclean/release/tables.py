@@ -179,6 +179,8 @@ def funnel_rows(manifest: Manifest) -> Table:
     head = ["stage", "kept", "excluded", "published"][: 4 if published else 3]
     rows = []
     for stage in manifest.stages:
+        if stage.name == "insulators" and not stage.kept:  # as where no band gap is known
+            continue
         row = [
             stage.title,
             f"{stage.kept:,}",

@@ -54,12 +54,11 @@ class Duplicate(Rule):
     def apply(self, keys: pa.Table) -> Partition:
         """Part the keys; see `Rule.apply`."""
         if self.dedup == "key":
-            return _keep_lowest(keys, KEY, "same formula and space group as a record of lower energy")
-        reason = "same formula, space group and structure as a record of lower energy"
-        return _keep_lowest(keys, (*KEY, "structure_class"), reason)
+            return _keep_lowest(keys, KEY, "same formula and space group")
+        return _keep_lowest(keys, (*KEY, "structure_class"), "same formula, space group and structure")
 
 
-def _keep_lowest(keys: pa.Table, same: tuple[str, ...], reason: str) -> Partition:
+def _keep_lowest(keys: pa.Table, same: tuple[str, ...], equal: str) -> Partition:
     kept = _kept(keys, same)
     stays = kept == np.arange(len(kept), dtype=kept.dtype)
     winner = pa.array(kept[~stays])
@@ -73,6 +72,10 @@ def _keep_lowest(keys: pa.Table, same: tuple[str, ...], reason: str) -> Partitio
     )
     undecided = pc.if_else(verdict.is_null(), "; structures beyond what is compared", "")
     spacegroup = lost["spacegroup_number"].cast(pa.string())
+    lowest = keys["formation_energy_per_atom"].take(winner)
+    reason: str | pa.ChunkedArray = f"{equal} as a record of lower energy"
+    if lowest.null_count:
+        reason = pc.if_else(lowest.is_null(), f"{equal} as another record, none with an energy", reason)
     rows = ledger_rows(
         lost.num_rows,
         {
@@ -83,11 +86,11 @@ def _keep_lowest(keys: pa.Table, same: tuple[str, ...], reason: str) -> Partitio
                 lost["cell_formula"], ", space group ", spacegroup, undecided, ""
             ),
             "kept_id": keys["material_id"].take(winner),
-            "energy_difference": pc.subtract(energy, keys["formation_energy_per_atom"].take(winner)),
+            "energy_difference": pc.subtract(energy, lowest),
             "structures_match": verdict,
         },
     )
-    del lost, energy, structure, verdict, undecided, spacegroup, winner
+    del lost, energy, structure, verdict, undecided, spacegroup, winner, lowest
     return keys.filter(pa.array(stays)), rows
 
 

@@ -64,7 +64,8 @@ def _source_rows(life: Life) -> _Rows:
         ("sha256", source["sha256"]),
         (
             "version",
-            f"stated {source['stated_version'] or 'none'}, claimed {source['claimed_version'] or 'none'}",
+            f"by the source {source['stated_version'] or 'none'}, by --version "
+            f"{source['claimed_version'] or 'none'}",
         ),
         ("place", source["place"]),
     ]

@@ -98,7 +98,7 @@ def test_a_bad_one_among_many_leaves_the_others_alone(run, salt, number, tmp_pat
     said = result.stderr.splitlines()
     assert len(said) == 2
     assert said[0].startswith(f"Warning: {bad}: no structure")
-    assert "no structure (lines.jsonl, line 4)" in said[1]
+    assert "no structure (mp-9, lines.jsonl, line 4)" in said[1]
 
 
 def test_a_split_of_a_release(run, release):

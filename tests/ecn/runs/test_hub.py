@@ -119,7 +119,7 @@ def test_a_second_push_of_the_same_sends_nothing(client, hub, pushed, run):
     [
         (
             ["predict", "org/none", "{cif}"],
-            "no run in the folder org/none; on the Hub, org/none: the Hub answers",
+            "org/none: no such folder; on the Hub, org/none: the Hub answers",
         ),
         (["predict", "org/energies@v9", "{cif}"], "org/energies: has no revision v9"),
         (["predict", "org/taken", "{cif}"], "org/taken: main is not a run (it has no config.json"),

@@ -69,7 +69,7 @@ DISK_FULL = OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(
-    ("at", "by"), [(1, KeyboardInterrupt()), (3, KeyboardInterrupt()), (6, DISK_FULL), (9, DISK_FULL)]
+    ("at", "by"), [(2, KeyboardInterrupt()), (3, KeyboardInterrupt()), (6, DISK_FULL), (9, DISK_FULL)]
 )
 def test_a_stopped_build_goes_on(snapshot, tmp_path, whole, begun, capsys, at, by):
     counts, stop = begun
@@ -91,6 +91,16 @@ def test_a_stopped_build_goes_on(snapshot, tmp_path, whole, begun, capsys, at, b
     assert sorted(counts.values()) == [1] * 9 + [2]
     said = f"going on from {at - 1} batches that an earlier command finished" if at > 1 else ""
     assert said in capsys.readouterr().err
+
+
+def test_stopped_before_a_batch_is_finished_nothing_stays(snapshot, tmp_path, begun):
+    _, stop = begun
+    by = KeyboardInterrupt()
+    stop |= {"at": 1, "by": by}
+    with pytest.raises(KeyboardInterrupt):
+        mpclean.build(source=snapshot, out=tmp_path / "r", workers=1)
+    assert by.__notes__ == ["no batch was finished: the same command begins anew."]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_comparisons_go_on_too(rock_salt, write_lines, tmp_path, monkeypatch):

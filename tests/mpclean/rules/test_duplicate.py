@@ -57,6 +57,13 @@ def test_no_energy_loses(keys):
     assert kept == ["mp-2"]
     assert ledger["mp-1"]["kept_id"] == "mp-2"
     assert ledger["mp-1"]["energy_difference"] is None
+    assert ledger["mp-1"]["reason"] == "same formula and space group as a record of lower energy"
+
+
+def test_without_energies_none_is_said_to_be_lower(keys):
+    kept, ledger = kept_and_ledger(keys(record("mp-2"), record("mp-1")))
+    assert kept == ["mp-1"]
+    assert ledger["mp-2"]["reason"] == "same formula and space group as another record, none with an energy"
 
 
 def test_a_group_without_any_energy_keeps_the_smallest_id(keys):
