@@ -322,7 +322,8 @@ def _folder(run: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         mistaken = isinstance(error, UserError) and not isinstance(error, OutOfMemoryError)
-        resumable = (run / STATE).exists() and not mistaken
+        begun = (run / STATE).exists() and load_state(run / STATE)["loop"]["progress"]["step"] > 0
+        resumable = begun and not mistaken
         if not resumable and not (run / checkpoint.WEIGHTS).exists():
             shutil.rmtree(run)
         raise
@@ -391,6 +392,8 @@ def _train(
             save_state(run / STATE, {"settings": settings, "streamed": streamed, "loop": loop_state})
 
     fabric.barrier()
+    if state is None:
+        save()  # weights without a state are those of a training that is over
     history = loop.progress.history
     if is_first():
         write_metrics(run, history)  # a killed process may not have come to it

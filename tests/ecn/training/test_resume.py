@@ -80,12 +80,14 @@ for what, number, save_every in moments:
 
 #: What is under way, how often it was before, and seconds between states within an epoch.
 MOMENTS = [
-    ("before metrics.csv", 1, 300.0),  # before there is any state
+    ("before state.safetensors", 1, 300.0),  # before there is any state
+    ("before metrics.csv", 1, 300.0),  # before the first step
+    ("before state.safetensors", 2, 300.0),  # weights of the first epoch whose state is not there yet
     ("step", 3, 300.0),  # in the first epoch
     ("step", 7, 0.0),  # in the second one, with a state of every step
-    ("within state.safetensors", 2, 300.0),
+    ("within state.safetensors", 3, 300.0),
     ("within model.safetensors", 2, 300.0),
-    ("before state.safetensors", 3, 300.0),  # a better epoch whose state is not there yet
+    ("before state.safetensors", 4, 300.0),  # a better epoch whose state is not there yet
     ("before metrics.csv", 5, 300.0),  # at the very end
 ]
 
