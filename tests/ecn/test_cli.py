@@ -218,7 +218,7 @@ def test_a_release_without_the_target_is_not_evaluated(run, make_release, rows):
         (["evaluate", "{run}", "--release", "{tmp}"], "not a release"),
         (["evaluate", "{run}", "--device", "abacus"], "--device abacus: unknown device; use --device cpu"),
         (["predict", "{run}", "{tmp}/none.cif"], "none.cif: no such file"),
-        (["predict", "{run}", "{run}/metrics.csv"], "metrics.csv: structure is malformed"),
+        (["predict", "{run}", "{run}/metrics.csv"], "metrics.csv: kind of file not read"),
         (["predict", "{run}"], "Missing argument"),
         (
             ["predict", "{run}", "{run}/metrics.csv", "--device", "abacus"],
