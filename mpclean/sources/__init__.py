@@ -111,7 +111,8 @@ def known_sources() -> dict[str, Kind]:
         If what a package registered cannot be imported, or is no `Kind`.
     """
     kinds = {name: REGISTRY.find(name) for name in REGISTRY.names()}
-    return {**kinds, "records": kinds.pop("records")}
+    documents = kinds.pop("records")
+    return {**kinds, "records": documents}
 
 
 def recognise(path: Path) -> str:
