@@ -32,8 +32,8 @@ def test_what_takes_long_is_imported_when_it_is_asked_for(functions):
     ("name", "message"),
     [
         (
-            "squre root",
-            r"unknown function 'squre root'; did you mean 'square root'\? Known: sine, logarithm, ",
+            "squares root",
+            r"unknown function 'squares root'; did you mean 'square root'\? Known: sine, logarithm, ",
         ),
         ("nowhere", "function 'nowhere': maths:tan cannot be imported .No module named 'maths'"),
         ("constant", "function 'constant': math:pi is no function of a number"),
