@@ -80,13 +80,12 @@ class Preset:
 #: trains as `paper` does. `fast` is a small network on the quotient graph: the demo in about a
 #: minute, 20,000 crystals of the Materials Project in some ten minutes on one core.
 #:
-#: `best` is `fast` with what gave the lowest validation error in equal time on one core
-#: (benchmarks/RESULTS.md, "What a setting is worth"): absolute errors beyond 0.1 standard
-#: deviations (huber), since a few labels are far off; weight decay of 0.01; 40 Gaussians of 0.3 A; the group
-#: S8n, which computes equal atoms once (docs/reduction.md) and so sees the rows more often in the
-#: same time; lengths that count as equal within 1e-4 A, for the same reason. Its messages fade before a bond
-#: comes or goes, so that predictions do not jump. More channels of nodes or inside the edge functions, more
-#: layers, the smaller group P1bar, an average of the weights and other rates lost.
+#: `best` is `fast` with what gave a lower validation error in equal time on one core (benchmarks/RESULTS.md,
+#: "What a setting is worth"): absolute errors beyond 0.1 standard deviations (huber), since a few labels are
+#: far off; weight decay of 0.01; 40 Gaussians of 0.3 A; and, measured on Perov-5, the group S8n. There more
+#: channels, the smaller group P1bar, an average of the weights and other rates lost, in the group S8. Not
+#: chosen by such a study: batches of 64; lengths that count as equal within 1e-4 A, so that more atoms
+#: are computed once (docs/reduction.md); and messages that fade, so that predictions do not jump.
 PRESETS = {
     "paper": Preset(),
     "reduced": Preset(
